@@ -1,0 +1,29 @@
+"""Fixtures for every test, whichever environment runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "workflow_scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Run a program as a rule does: `run_script("measure_boundary", "--help", env="workflow")`; never raises."""
+
+    def run(name: str, *arguments: object, env: str = "workflow", **options: object) -> subprocess.CompletedProcess:
+        command = [ROOT / "envs" / "run", env, SCRIPTS / f"{name}.py", *arguments]
+        defaults = {"text": True, "capture_output": True, "timeout": 600, "cwd": ROOT}
+        return subprocess.run([str(part) for part in command], **{**defaults, **options})
+
+    return run

@@ -1,0 +1,199 @@
+"""Reading with clear errors, writing whole files or none, and the manifests of checkpoint folders."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpo_stages.program import BadInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MANIFEST = "manifest.json"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it over `path` on success, delete it on failure.
+
+    A reader therefore sees the old file, the whole new file or no file, never a part of one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are shared like any other file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Like `replacing` for a folder: the content appears under `path` at once, replacing what was there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Write JSON with a stable layout, whole or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> object:
+    """Read JSON, or say in one sentence why that cannot be done."""
+    _require_file(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"{path} is not valid JSON: {error}") from error
+
+
+def read_json_lines(path: str | os.PathLike) -> list[dict]:
+    """Read one JSON object a line; blank lines are skipped, anything else is an error that names its line."""
+    _require_file(path)
+    rows = []
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise BadInput(f"{path}, line {number}: not UTF-8 text; save the file as UTF-8") from error
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise BadInput(f"{path}, line {number}: not valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise BadInput(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+            rows.append(row)
+    return rows
+
+
+def write_table(path: str | os.PathLike, rows: "list[dict] | pa.Table", schema: "pa.Schema") -> None:
+    """Write a Parquet table of exactly `schema` (see `dpo_stages.schemas`), whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows, schema=schema)
+    with replacing(path) as temporary:
+        pq.write_table(table.select(schema.names).cast(schema), temporary, compression="zstd")
+
+
+def read_table(path: str | os.PathLike, schema: "pa.Schema") -> "pa.Table":
+    """Read the columns of `schema` from a Parquet file, or say which column is missing or of another type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _require_file(path)
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
+    missing = [name for name in schema.names if name not in file.schema_arrow.names]
+    if missing:
+        found = ", ".join(file.schema_arrow.names)
+        raise BadInput(f"{path} lacks the column {', '.join(missing)}; it has {found}")
+    try:
+        table = file.read(columns=schema.names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
+    for field in schema:
+        try:
+            column = table.column(field.name).cast(field.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise BadInput(
+                f"{path}: column {field.name} should hold {field.type}, found {table.schema.field(field.name).type}"
+            ) from error
+        if not field.nullable and column.null_count:
+            raise BadInput(f"{path}: column {field.name} has {column.null_count} empty values; none is allowed")
+        table = table.set_column(table.schema.get_field_index(field.name), field, column)
+    return table.select(schema.names)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+def _require_file(path: str | os.PathLike) -> None:
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; a file is expected")
+    if not path.exists():
+        raise BadInput(f"{path} does not exist")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path} is empty")
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Hash of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: str | os.PathLike, about: dict) -> None:
+    """Write `manifest.json` into a checkpoint folder: `about`, and the SHA-256 of every other file in it.
+
+    The manifest is the folder's edge in the DAG. It depends on the content alone (no times, no host), so that a
+    checkpoint made again with the same bytes leaves the same manifest and reruns nothing.
+    """
+    folder = Path(folder)
+    files = sorted(
+        path for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST and not path.name.endswith(".ledger.json")
+    )
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    write_json(folder / MANIFEST, {**about, "files": hashes})
+
+
+def read_manifest(path: str | os.PathLike) -> dict:
+    """Read a checkpoint's manifest and make sure that every file it lists is there, unchanged.
+
+    Args:
+        path: the `manifest.json` itself.
+
+    Raises:
+        BadInput: a listed file is missing or its hash differs from the manifest's.
+    """
+    path = Path(path)
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise BadInput(f"{path} is not a manifest: it has no 'files'")
+    for name, expected in manifest["files"].items():
+        file = path.parent / name
+        if not file.is_file():
+            raise BadInput(f"{file} is listed in {path} but missing; delete {path} to have the checkpoint made again")
+        if sha256(file) != expected:
+            raise BadInput(f"{file} is not the file that {path} lists; delete {path} to have the checkpoint made again")
+    return manifest
