@@ -1,0 +1,95 @@
+"""The path grammar: names of policies say where they came from.
+
+    policy  = model[@seed] "/sft"                      iteration 0
+            | model[@seed] "/" method "/" history      iteration k
+    history = source ("-" source)*                     k names of candidate sources, oldest first
+
+`zephyr-7b/dpo/off-on` was trained on off-policy candidates, then on its own samples. Its initial policy, which is also
+its reference model, is `zephyr-7b/dpo/off`, whose initial policy is `zephyr-7b/sft`. A seed other than the study's
+first rides on the model's name, so that the recursion carries it along: `zephyr-7b@1/dpo/off-on`.
+
+This module is the only place that takes a policy's name apart. Standard library only: the Snakefile imports it.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from dpo_stages.program import BadInput
+
+NAME = r"[a-z0-9][a-z0-9._-]*"  # of models, methods, data sets and preference models
+SOURCE = r"[a-z0-9][a-z0-9._]*"  # of candidate sources: no dash, which joins them
+SFT = "sft"
+
+_POLICY = re.compile(
+    rf"(?P<model>{NAME})(?:@(?P<seed>[0-9]+))?/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy of the study.
+
+    Attributes:
+        model: name of the base model.
+        seed: the seed where it is not the study's first, else None.
+        method: name of the preference optimisation method; None for the SFT policy.
+        history: candidate sources of the iterations, oldest first; empty for the SFT policy.
+    """
+
+    model: str
+    seed: int | None = None
+    method: str | None = None
+    history: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, name: str) -> "Policy":
+        """Take a policy's name apart.
+
+        Raises:
+            BadInput: `name` does not follow the grammar.
+        """
+        match = _POLICY.fullmatch(name)
+        if match is None:
+            raise BadInput(
+                f"'{name}' is not the name of a policy; write MODEL/sft or MODEL/METHOD/SOURCE-SOURCE, "
+                "as in zephyr-7b/dpo/off-on"
+            )
+        seed = None if match["seed"] is None else int(match["seed"])
+        history = tuple(match["history"].split("-")) if match["history"] else ()
+        return cls(match["model"], seed, match["method"], history)
+
+    def __str__(self) -> str:
+        model = self.model if self.seed is None else f"{self.model}@{self.seed}"
+        return f"{model}/{self.method}/{'-'.join(self.history)}" if self.history else f"{model}/{SFT}"
+
+    @property
+    def iteration(self) -> int:
+        """Number of preference optimisation iterations; 0 for the SFT policy."""
+        return len(self.history)
+
+    @property
+    def initial(self) -> "Policy":
+        """The policy that training started from, and its reference model.
+
+        Raises:
+            ValueError: an SFT policy has none.
+        """
+        if not self.history:
+            raise ValueError(f"{self} is iteration 0 and has no initial policy")
+        history = self.history[:-1]
+        return replace(self, method=self.method if history else None, history=history)
+
+    @property
+    def source(self) -> str:
+        """The candidate source of the last iteration.
+
+        Raises:
+            ValueError: an SFT policy has none.
+        """
+        if not self.history:
+            raise ValueError(f"{self} is iteration 0 and was not trained on candidates")
+        return self.history[-1]
+
+    def then(self, method: str, source: str) -> "Policy":
+        """The policy that comes of one more iteration with `source`."""
+        return replace(self, method=method, history=(*self.history, source))
