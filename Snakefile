@@ -1,0 +1,43 @@
+"""Is on-policy data always the best choice for DPO-based alignment?
+
+    snakemake --profile demo  results/tables/table3.csv      a laptop, in minutes
+    snakemake --profile slurm results/tables/table3.csv      the paper's study on a cluster
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/candidates.smk"
+include: "rules/boundary.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+
+
+if "demo_world" in config:
+
+    include: "rules/demo.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/tables/{table}.{format}", table=config["tables"], format=["csv", "md"]),
+        expand("results/figures/boundary.{format}", format=["svg", "png"]),
+
+
+onstart:
+    if GPU and workflow.is_main_process and workflow.local_exec and not shutil.which("nvidia-smi"):
+        print(
+            "this configuration needs an NVIDIA GPU and this machine has none; "
+            "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -1,0 +1,59 @@
+"""The boundary measurement, Algorithm 1: is the policy better than what wrote the off-policy candidates?
+
+Required: sampled and off-policy candidates of the same prompts, the preference model.
+Output:   results/comparisons/{policy}/{split}.parquet, results/boundary/{policy}.json
+"""
+
+
+rule compare_candidates:
+    input:
+        on_policy=lambda w: candidates(w.policy, w.split),
+        off_policy=lambda w: candidates(config["preference_data"], w.split),
+        preference_model=PREFERENCE_MODEL,
+        program=program("compare_candidates", "pairrm"),
+    output:
+        "results/comparisons/{policy}/{split}.parquet",
+    log:
+        "results/logs/compare_candidates/{policy}/{split}.log",
+    benchmark:
+        "results/benchmarks/compare_candidates/{policy}/{split}.jsonl"
+    resources:
+        gpu=gpus("labelling"),
+        mem_mb=16000,
+        runtime=labelling_time,
+    conda:
+        "../envs/pairrm.yaml"
+    shell:
+        "envs/run pairrm workflow_scripts/compare_candidates.py"
+        " --on-policy {input.on_policy:q}"
+        " --off-policy {input.off_policy:q}"
+        " --preference-model {input.preference_model:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule measure_boundary:
+    input:
+        comparisons=f"results/comparisons/{{policy}}/{config['boundary']['split']}.parquet",
+        program=program("measure_boundary", "workflow"),
+    output:
+        json="results/boundary/{policy}.json",
+        verdict="results/boundary/{policy}.md",
+    params:
+        confidence=config["boundary"]["confidence"],
+        preference_model=config["preference_model"],
+        preference_data=config["preference_data"],
+    localrule: True
+    log:
+        "results/logs/measure_boundary/{policy}.log",
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/measure_boundary.py"
+        " --comparisons {input.comparisons:q}"
+        " --policy {wildcards.policy}"
+        " --preference-model {params.preference_model}"
+        " --preference-data {params.preference_data}"
+        " --confidence {params.confidence}"
+        " --output {output.json:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,0 +1,96 @@
+"""Preference candidates: sampled from a policy, then labelled by the preference model like the off-policy ones.
+
+Required: a policy, the prompts of the preference data, the preference model.
+Output:   results/candidates/{policy}/{split}.parquet, results/preferences/{data set or policy}/{split}.parquet
+"""
+
+
+def sampling_flags():
+    """Flags of the decoder, in the configuration's own words."""
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["sampling"].items())
+
+
+rule sample_candidates:
+    input:
+        policy=lambda w: manifest(w.policy),
+        prompts=lambda w: prompts(w.split),
+        program=program("sample_candidates", SAMPLER),
+    output:
+        "results/candidates/{policy}/{split}.parquet",
+    params:
+        sampling=sampling_flags(),
+        dtype=DTYPE,
+        seed=seed_of,
+    log:
+        "results/logs/sample_candidates/{policy}/{split}.log",
+    benchmark:
+        "results/benchmarks/sample_candidates/{policy}/{split}.jsonl"
+    resources:
+        gpu=gpus("sampling"),
+        mem_mb=inference_memory,
+        runtime=inference_time,
+    conda:
+        f"../envs/{SAMPLER}.yaml"
+    shell:
+        f"envs/run {SAMPLER} workflow_scripts/sample_candidates.py"
+        " --policy {input.policy:q}"
+        " --prompts {input.prompts:q}"
+        " {params.sampling}"
+        " --dtype {params.dtype}"
+        " --seed {params.seed}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule fetch_preference_model:
+    input:
+        program=program("fetch_preference_model", "pairrm"),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    wildcard_constraints:
+        name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
+    params:
+        path=lambda w: config["preference_models"][w.name]["path"],
+        revision=lambda w: config["preference_models"][w.name]["revision"],
+    log:
+        "results/logs/fetch_preference_model/{name}.log",
+    benchmark:
+        "results/benchmarks/fetch_preference_model/{name}.jsonl"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../envs/pairrm.yaml"
+    shell:
+        "envs/run pairrm workflow_scripts/fetch_preference_model.py"
+        " --path {params.path:q}"
+        " --revision {params.revision:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule label_preferences:
+    input:
+        pairs=lambda w: candidates(w.origin, w.split),
+        preference_model=PREFERENCE_MODEL,
+        program=program("label_preferences", "pairrm"),
+    output:
+        "results/preferences/{origin}/{split}.parquet",
+    wildcard_constraints:
+        origin=rf"(?:{one_of(config['datasets'])}|{POLICY})",
+    log:
+        "results/logs/label_preferences/{origin}/{split}.log",
+    benchmark:
+        "results/benchmarks/label_preferences/{origin}/{split}.jsonl"
+    resources:
+        gpu=gpus("labelling"),
+        mem_mb=16000,
+        runtime=labelling_time,
+    conda:
+        "../envs/pairrm.yaml"
+    shell:
+        "envs/run pairrm workflow_scripts/label_preferences.py"
+        " --pairs {input.pairs:q}"
+        " --preference-model {input.preference_model:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

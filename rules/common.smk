@@ -1,0 +1,190 @@
+"""Path grammar and input functions; no rules.
+
+Every other rule file uses what stands here. A policy's name is taken apart by dpo_stages.policies alone.
+"""
+
+import ast
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from dpo_stages.policies import NAME, SOURCE, Policy
+from dpo_stages.program import BadInput
+from dpo_stages.settings import OFF, ON, check_settings
+
+try:
+    check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
+except BadInput as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+
+
+def one_of(names):
+    return "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+
+
+MODEL = rf"(?:{one_of(config['models'])})(?:@[0-9]+)?"
+METHOD = one_of(config["methods"])
+HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
+POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
+
+
+wildcard_constraints:
+    model=MODEL,
+    method=METHOD,
+    history=HISTORY,
+    policy=POLICY,
+    initial=POLICY,
+    source=SOURCE,
+    dataset=one_of(config["datasets"]),
+    split="train|test|evaluation",
+
+
+GPU = config["accelerator"] == "gpu"
+DTYPE = "bfloat16" if GPU else "float32"
+SAMPLER = "vllm" if GPU else "vllm-cpu"
+PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/manifest.json"
+INSTRUCTIONS = f"results/datasets/{config['evaluation']['instructions']}/evaluation.parquet"
+JUDGE = config["judges"][config["evaluation"]["judge"]]
+
+
+# Programs and environments
+
+
+@functools.cache
+def modules_of(file):
+    """The dpo_stages modules that a program or module imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "dpo_stages":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dpo_stages."):
+            found.add(node.module.removeprefix("dpo_stages."))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("dpo_stages.") for alias in node.names if alias.name.startswith("dpo_stages.")}
+    files = {f"workflow_scripts/dpo_stages/{name.replace('.', '/')}.py" for name in found}
+    return files.union(*(modules_of(module) for module in files))
+
+
+def program(name, env):
+    """What a change of must rerun a rule: its program, the modules that it imports, its environment's lock file."""
+    file = f"workflow_scripts/{name}.py"
+    return [file, *sorted(modules_of(file)), f"envs/{env}.lock.txt"]
+
+
+# The recursion: policies, sources and where their files are
+
+
+def manifest(policy):
+    return f"results/policies/{policy}/manifest.json"
+
+
+def policy_of(wildcards):
+    return Policy.parse(f"{wildcards.model}/{wildcards.method}/{wildcards.history}")
+
+
+def seed_of(wildcards):
+    """The seed that rides on the model's name, else the study's first."""
+    name = wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft"
+    seed = Policy.parse(name).seed
+    return config["seeds"][0] if seed is None else seed
+
+
+def model_of(wildcards):
+    """Settings of the base model of a policy."""
+    name = wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft"
+    return config["models"][Policy.parse(name).model]
+
+
+def sampled_from(initial, source):
+    """The policy or data set whose candidates `source` means for a policy that starts from `initial`."""
+    if source == OFF:
+        return config["preference_data"]
+    return str(initial) if source == ON else config["sources"][source]
+
+
+def preferences(initial, source):
+    return f"results/preferences/{sampled_from(initial, source)}/train.parquet"
+
+
+def reference_logps(initial, source):
+    return f"results/reference_logps/{initial}/{source}.parquet"
+
+
+def candidates(origin, split):
+    """Candidates of a data set (off-policy) or of a policy (sampled)."""
+    kind = "datasets" if origin in config["datasets"] else "candidates"
+    return f"results/{kind}/{origin}/{split}.parquet"
+
+
+def prompts(split):
+    return f"results/datasets/{config['preference_data']}/{split}.parquet"
+
+
+# The policies of a table
+
+
+def seeded(model):
+    """A model's name under every seed of the study."""
+    return [model, *(f"{model}@{seed}" for seed in config["seeds"][1:])]
+
+
+def trained_policies(table):
+    """All combinations of the table's sources over the iterations, for each model, seed and method."""
+    policies, table = [], config["tables"][table]
+    for model in (name for plain in table["models"] for name in seeded(plain)):
+        for method in table["methods"]:
+            level = [Policy.parse(f"{model}/sft")]
+            for _ in range(config["iterations"]):
+                level = [policy.then(method, source) for policy in level for source in table["sources"]]
+                policies += level
+    return policies
+
+
+def policies_of_table(table):
+    """The trained policies of a table and the SFT policies that they come from."""
+    trained = trained_policies(table)
+    return sorted({str(policy) for policy in trained} | {str(initial_policy_sft(policy)) for policy in trained})
+
+
+def initial_policy_sft(policy):
+    return policy if policy.iteration == 0 else initial_policy_sft(policy.initial)
+
+
+def initial_policies_of_table(table):
+    return sorted({str(policy.initial) for policy in trained_policies(table)})
+
+
+# Resources of cluster jobs: host memory in MB and time in minutes, from the number of parameters; a job that comes back
+# after hitting a limit asks for more. They are sized for A100s and never change a result.
+
+
+def gpus(stage):
+    return config["resources"][f"{stage}_gpus"] if GPU else 0
+
+
+def training_memory(wildcards, attempt):
+    return attempt * int(16_000 + 8 * model_of(wildcards)["parameters"] / 1e6)
+
+
+def training_time(wildcards, attempt):
+    return attempt * int(60 + 60 * model_of(wildcards)["parameters"] / 1e9)
+
+
+def inference_memory(wildcards, attempt):
+    return attempt * int(16_000 + 4 * model_of(wildcards)["parameters"] / 1e6)
+
+
+def inference_time(wildcards, attempt):
+    return attempt * int(60 + 30 * model_of(wildcards)["parameters"] / 1e9)
+
+
+def labelling_time(wildcards, attempt):
+    return attempt * 120

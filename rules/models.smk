@@ -1,0 +1,186 @@
+"""Policies: base models, supervised fine-tuning, and one iteration of preference optimisation after another.
+
+Required: a hub id or folder in `config["models"]`; preferences and reference log-probabilities.
+Output:   results/policies/{policy}/manifest.json beside the checkpoint whose files it lists
+"""
+
+
+def optimisation(section):
+    """Flags of the optimiser, in the configuration's own words."""
+    keys = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
+    return " ".join(f"--{key.replace('_', '-')} {section[key]}" for key in keys)
+
+
+def needs_sft(wildcards):
+    return model_of(wildcards)["sft"] is not None
+
+
+def base_model(wildcards):
+    return f"results/models/{Policy.parse(f'{wildcards.model}/sft').model}/manifest.json"
+
+
+rule fetch_model:
+    input:
+        template=lambda w: config["models"][w.base]["chat_template"] or [],
+        program=program("fetch_model", "train"),
+    output:
+        "results/models/{base}/manifest.json",
+    wildcard_constraints:
+        base=one_of(name for name, model in config["models"].items() if model["path"]),
+    params:
+        path=lambda w: config["models"][w.base]["path"],
+        revision=lambda w: config["models"][w.base]["revision"],
+        template=lambda w: f"--chat-template {config['models'][w.base]['chat_template']}"
+        if config["models"][w.base]["chat_template"]
+        else "",
+    log:
+        "results/logs/fetch_model/{base}.log",
+    benchmark:
+        "results/benchmarks/fetch_model/{base}.jsonl"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    conda:
+        "../envs/train.yaml"
+    shell:
+        "envs/run train workflow_scripts/fetch_model.py"
+        " --path {params.path:q}"
+        " --revision {params.revision:q}"
+        " {params.template}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# Two rules make {model}/sft: one trains, the other takes a model that follows instructions already as it is.
+rule train_sft:
+    input:
+        base=base_model,
+        dataset=lambda w: f"results/datasets/{model_of(w)['sft']}/train.parquet",
+        program=program("train_sft", "train"),
+    output:
+        manifest="results/policies/{model}/sft/manifest.json",
+        log="results/policies/{model}/sft/training_log.jsonl",
+    wildcard_constraints:
+        model=rf"(?:{one_of(name for name, model in config['models'].items() if model['sft'])})(?:@[0-9]+)?",
+    params:
+        optimisation=optimisation(config["sft"]),
+        max_length=config["max_length"],
+        dtype=DTYPE,
+        seed=seed_of,
+    log:
+        "results/logs/train_sft/{model}.log",
+    benchmark:
+        "results/benchmarks/train_sft/{model}.jsonl"
+    resources:
+        gpu=gpus("training"),
+        mem_mb=training_memory,
+        runtime=training_time,
+    conda:
+        "../envs/train.yaml"
+    shell:
+        "envs/run train workflow_scripts/train_sft.py"
+        " --base {input.base:q}"
+        " --dataset {input.dataset:q}"
+        " {params.optimisation}"
+        " --max-length {params.max_length}"
+        " --dtype {params.dtype}"
+        " --seed {params.seed}"
+        " --policy {wildcards.model}/sft"
+        " --checkpoints results/checkpoints/{wildcards.model}/sft"
+        " --output {output.manifest:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule adopt_policy:
+    input:
+        model=base_model,
+        program=program("adopt_policy", "workflow"),
+    output:
+        "results/policies/{model}/sft/manifest.json",
+    wildcard_constraints:
+        model=rf"(?:{one_of(name for name, model in config['models'].items() if not model['sft'])})(?:@[0-9]+)?",
+    localrule: True
+    log:
+        "results/logs/adopt_policy/{model}.log",
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/adopt_policy.py"
+        " --model {input.model:q}"
+        " --policy {wildcards.model}/sft"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compute_reference_logps:
+    input:
+        policy=lambda w: manifest(w.initial),
+        preferences=lambda w: preferences(w.initial, w.source),
+        program=program("compute_reference_logps", "train"),
+    output:
+        "results/reference_logps/{initial}/{source}.parquet",
+    params:
+        max_length=config["max_length"],
+        dtype=DTYPE,
+    log:
+        "results/logs/compute_reference_logps/{initial}/{source}.log",
+    benchmark:
+        "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl"
+    resources:
+        gpu=gpus("sampling"),
+        mem_mb=inference_memory,
+        runtime=inference_time,
+    conda:
+        "../envs/train.yaml"
+    shell:
+        "envs/run train workflow_scripts/compute_reference_logps.py"
+        " --policy {input.policy:q}"
+        " --preferences {input.preferences:q}"
+        " --max-length {params.max_length}"
+        " --batch-size 16"
+        " --dtype {params.dtype}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule train_policy:
+    input:
+        initial=lambda w: manifest(policy_of(w).initial),
+        preferences=lambda w: preferences(policy_of(w).initial, policy_of(w).source),
+        reference_logps=lambda w: reference_logps(policy_of(w).initial, policy_of(w).source),
+        program=program("train_policy", "train"),
+    output:
+        manifest="results/policies/{model}/{method}/{history}/manifest.json",
+        log="results/policies/{model}/{method}/{history}/training_log.jsonl",
+    params:
+        loss=lambda w: config["methods"][w.method]["loss"],
+        beta=lambda w: config["methods"][w.method]["beta"],
+        optimisation=lambda w: optimisation(config["methods"][w.method]),
+        max_length=config["max_length"],
+        dtype=DTYPE,
+        seed=seed_of,
+    log:
+        "results/logs/train_policy/{model}/{method}/{history}.log",
+    benchmark:
+        "results/benchmarks/train_policy/{model}/{method}/{history}.jsonl"
+    resources:
+        gpu=gpus("training"),
+        mem_mb=training_memory,
+        runtime=training_time,
+    conda:
+        "../envs/train.yaml"
+    shell:
+        "envs/run train workflow_scripts/train_policy.py"
+        " --initial {input.initial:q}"
+        " --preferences {input.preferences:q}"
+        " --reference-logps {input.reference_logps:q}"
+        " --loss {params.loss}"
+        " --beta {params.beta}"
+        " {params.optimisation}"
+        " --max-length {params.max_length}"
+        " --dtype {params.dtype}"
+        " --seed {params.seed}"
+        " --policy {wildcards.model}/{wildcards.method}/{wildcards.history}"
+        " --checkpoints results/checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.history}"
+        " --output {output.manifest:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,0 +1,116 @@
+"""The configuration: the paper's study is valid, every mistake gives one sentence with the key and what is allowed."""
+
+import copy
+
+import pytest
+import yaml
+from conftest import ROOT
+from dpo_stages.program import BadInput
+from dpo_stages.settings import check_settings
+
+SCHEMA = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def checked(config):
+    config = copy.deepcopy(config)
+    check_settings(config, SCHEMA)
+    return config
+
+
+def merged(base, overlay):
+    """What Snakemake does with a profile's config file: dictionaries are merged, everything else is replaced."""
+    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+        return overlay
+    return {**base, **{key: merged(base.get(key), value) for key, value in overlay.items()}}
+
+
+def test_the_papers_study_is_valid_and_says_what_the_paper_says():
+    config = checked(PAPER)
+    assert set(config["models"]) == {
+        "llama-3-8b-instruct", "zephyr-7b", "phi-2", "qwen2.5-1.5b", "pythia-6.9b", "qwen3-4b",
+    }  # fmt: skip
+    needs_sft = {name for name, model in config["models"].items() if model["sft"] == "ultrachat"}
+    assert needs_sft == {"phi-2", "qwen2.5-1.5b", "pythia-6.9b"}
+    dpo, sampling = config["methods"]["dpo"], config["sampling"]
+    assert (dpo["beta"], dpo["learning_rate"], dpo["epochs"], dpo["batch_size"]) == (0.01, 5e-7, 1, 4 * 8 * 4)
+    assert (config["sft"]["learning_rate"], config["sft"]["batch_size"]) == (2e-5, 128)
+    assert (sampling["temperature"], sampling["top_p"], sampling["top_k"]) == (0.7, 0.9, 50)
+    assert config["models"]["zephyr-7b"]["revision"] == "main"  # the schema's default is filled in
+
+
+def test_the_demo_overlay_is_valid():
+    overlay = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
+    config = checked(merged(PAPER, overlay))
+    assert config["accelerator"] == "cpu"
+    assert len(config["tables"]["table3"]["models"]) == 3
+
+
+def edit(path, value):
+    """A configuration with one key set; `...` deletes it."""
+    config = copy.deepcopy(PAPER)
+    *parents, last = path
+    target = config
+    for key in parents:
+        target = target[key]
+    if value is ...:
+        del target[last]
+    else:
+        target[last] = value
+    return config
+
+
+MISTAKES = [
+    (("betta",), 1, ["key betta is unknown", "allowed here: seeds"]),
+    (("methods", "dpo", "betta"), 1, ["methods.dpo.betta", "did you mean beta"]),
+    (("seeds",), ..., ["lacks the key seeds"]),
+    (("seeds",), [], ["seeds"]),
+    (("seeds",), [1, 1], ["seeds"]),
+    (("seeds",), [-1], ["seeds.0"]),
+    (("seeds",), "0", ["seeds is '0'", "expected is array"]),
+    (("iterations",), 0, ["iterations"]),
+    (("iterations",), 2.5, ["iterations is 2.5", "integer"]),
+    (("accelerator",), "tpu", ["accelerator is 'tpu'", "gpu, cpu"]),
+    (("models", "Zephyr 7B"), {"label": "Z", "path": "x", "parameters": 1}, ["'Zephyr 7B' is not allowed", "lower-case"]),
+    (("models", "../etc"), {"label": "Z", "path": "x", "parameters": 1}, ["'../etc' is not allowed"]),
+    (("models", "zephyr-7b", "path"), ..., ["models.zephyr-7b.path", "hub id or a folder"]),
+    (("models", "zephyr-7b", "parameters"), "7B", ["models.zephyr-7b.parameters is '7B'", "number"]),
+    (("models", "zephyr-7b", "sft"), "ultrachatt", ["models.zephyr-7b.sft", "did you mean ultrachat"]),
+    (("models", "zephyr-7b", "sft"), "ultrafeedback", ["kind preferences; chat is needed"]),
+    (("datasets", "ultrachat", "kind"), "chats", ["datasets.ultrachat.kind", "chat"]),
+    (("datasets", "ultrachat", "adapter"), "local", ["datasets.ultrachat.path"]),
+    (("datasets", "ultrafeedback", "splits"), {"train": "train_prefs"}, ["no split test"]),
+    (("datasets", "ultrafeedback", "limit"), -5, ["datasets.ultrafeedback.limit"]),
+    (("preference_data",), "alpaca_eval", ["preference_data", "preferences is needed"]),
+    (("preference_model",), "pairrn", ["did you mean pairrm"]),
+    (("sources", "a-b"), "zephyr-7b/sft", ["'a-b' is not allowed", "no dash"]),
+    (("sources", "on"), "zephyr-7b/sft", ["sources.on is built in"]),
+    (("sources", "x"), "zephyr-7b", ["sources.x", "not the name of a policy"]),
+    (("sources", "x"), "zephir-7b/sft", ["did you mean zephyr-7b"]),
+    (("sources", "x"), "zephyr-7b/dpo/x", ["sources.x is cyclic"]),
+    (("sources",), {"x": "zephyr-7b/dpo/off-y", "y": "phi-2/dpo/x"}, ["is cyclic"]),
+    (("sampling", "top_p"), 1.5, ["sampling.top_p"]),
+    (("sampling", "temperature"), -0.1, ["sampling.temperature"]),
+    (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),
+    (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
+    (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
+    (("boundary", "confidence"), 1, ["boundary.confidence"]),
+    (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
+    (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
+    (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),
+    (("tables", "table3", "models"), ["zephyr"], ["tables.table3.models names 'zephyr'", "did you mean zephyr-7b"]),
+    (("tables", "table3", "sources"), [False, True], ["YAML reads a bare off so", "quotes"]),
+    (("tables", "table3", "sources"), ["off", "mistral"], ["'mistral' is unknown", "off, on, llama"]),
+    (("tables", "table3", "sources"), ["off-on"], ["'off-on' is not allowed", "no dash"]),
+    (("preference_models", "pairrm", "path"), None, ["exactly one of path and training"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
+def test_a_mistake_gives_one_sentence_with_key_and_allowed_values(path, value, expected):
+    with pytest.raises(BadInput) as caught:
+        checked(edit(path, value))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in expected:
+        assert part in message

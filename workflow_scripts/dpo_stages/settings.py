@@ -1,0 +1,179 @@
+"""Validation of the configuration: one clear sentence for whatever is wrong, and the schema's defaults filled in.
+
+Needs jsonschema, which Snakemake brings along; the Snakefile imports this module.
+"""
+
+import difflib
+import re
+
+from dpo_stages.policies import SOURCE, Policy
+from dpo_stages.program import BadInput
+
+OFF, ON = "off", "on"
+
+
+def check_settings(config: dict, schema: dict) -> None:
+    """Validate `config` in place: fill in the schema's defaults, then check what a schema cannot say.
+
+    Raises:
+        BadInput: one sentence with the key, what it holds and what is allowed.
+    """
+    _check_against_schema(config, schema)
+    _check_references(config)
+    _check_tables(config)
+
+
+def _check_against_schema(config: dict, schema: dict) -> None:
+    from jsonschema import Draft202012Validator, validators
+
+    check_properties = Draft202012Validator.VALIDATORS["properties"]
+
+    def fill_in_defaults(validator, properties, instance, subschema):
+        if isinstance(instance, dict):
+            for key, value in properties.items():
+                if "default" in value:
+                    instance.setdefault(key, value["default"])
+        yield from check_properties(validator, properties, instance, subschema)
+
+    validator = validators.extend(Draft202012Validator, {"properties": fill_in_defaults})
+    errors = sorted(validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
+    if errors:
+        raise BadInput("configuration: " + _sentence(errors[0]))
+
+
+def _sentence(error) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
+    found, meaning = error.instance, error.schema.get("description")
+    if error.validator == "additionalProperties":
+        allowed = list(error.schema["properties"])
+        unknown = next(name for name in found if name not in allowed)
+        where = ".".join([*(str(part) for part in error.absolute_path), str(unknown)])
+        close = difflib.get_close_matches(str(unknown), allowed, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"the key {where} is unknown; {hint}allowed here: {', '.join(allowed)}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in found)
+        about = error.schema["properties"].get(missing, {}).get("description")
+        return f"{key} lacks the key {missing}" + (f" ({about})" if about else "")
+    if isinstance(found, bool) and error.validator == "type":
+        word = ON if found else OFF
+        return f'{key} is {str(found).lower()}; YAML reads a bare {word} so: write "{word}" with quotes'
+    if error.validator == "enum":
+        return f"{key} is {found!r}; allowed are {', '.join(str(value) for value in error.validator_value)}"
+    if error.validator == "type":
+        expected = error.validator_value
+        expected = " or ".join(expected) if isinstance(expected, list) else expected
+        return f"{key} is {found!r}; expected is {expected}" + (f" ({meaning})" if meaning else "")
+    if error.validator == "pattern":
+        return f"{key}: {found!r} is not allowed" + (f" ({meaning})" if meaning else "")
+    if error.validator == "not":
+        return f"{key}: the name {found!r} is reserved; choose another"
+    return f"{key}: {error.message}"
+
+
+def _check_references(config: dict) -> None:
+    """Every name that points into another section exists there, with the right kind."""
+    for name, model in config["models"].items():
+        if model["sft"] is not None:
+            _expect_dataset(config, f"models.{name}.sft", model["sft"], "chat", "train")
+        made_here = name in config.get("demo_world", {"models": {}})["models"]
+        if (model["path"] is None) != made_here:
+            raise BadInput(
+                f"configuration: models.{name}.path is {model['path']!r}; give a hub id or a folder, "
+                "or null for a model of demo_world.models"
+            )
+    for name, dataset in config["datasets"].items():
+        if (dataset["adapter"] == "local") != (dataset["path"] is None):
+            raise BadInput(
+                f"configuration: datasets.{name}.path is {dataset['path']!r}; it names the hub's data set, "
+                "and stays away with the adapter local, whose splits name files"
+            )
+    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "train")
+    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", config["boundary"]["split"])
+    evaluation = config["evaluation"]
+    _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", "evaluation")
+    _expect(config["judges"], "evaluation.judge", evaluation["judge"])
+    _expect(config["preference_models"], "preference_model", config["preference_model"])
+    for name, model in config["preference_models"].items():
+        if (model["path"] is None) == (model["training"] is None):
+            raise BadInput(f"configuration: preference_models.{name} needs exactly one of path and training")
+    for name, judge in config["judges"].items():
+        needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
+        if needed and judge[needed] is None:
+            raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
+    for name, value in config["sources"].items():
+        if name in (OFF, ON):
+            raise BadInput(f"configuration: sources.{name} is built in; choose another name")
+        check_policy(config, value, f"sources.{name}")
+        _refuse_cycle(config, name)
+
+
+def _refuse_cycle(config: dict, first: str) -> None:
+    """A source is the samples of a policy; that policy must not have been trained on the source itself."""
+    waiting, trail = [first], []
+    while waiting:
+        name = waiting.pop()
+        trail.append(name)
+        for used in Policy.parse(config["sources"][name]).history:
+            if used == first:
+                raise BadInput(
+                    f"configuration: sources.{first} is cyclic: its policy {config['sources'][trail[0]]} "
+                    f"was trained on {' -> '.join([*reversed(trail)])} itself; name a policy that was not"
+                )
+            if used in config["sources"] and used not in trail:
+                waiting.append(used)
+
+
+def _check_tables(config: dict) -> None:
+    for name, table in config["tables"].items():
+        for key, section in (("models", "models"), ("methods", "methods")):
+            for value in table[key]:
+                _expect(config[section], f"tables.{name}.{key}", value)
+        for source in table["sources"]:
+            check_source(config, source, f"tables.{name}.sources")
+
+
+def check_source(config: dict, source: str, where: str) -> None:
+    """Make sure that `source`, found at the key `where`, names a candidate source of this study.
+
+    Raises:
+        BadInput: it does not; the message lists the sources there are.
+    """
+    known = [OFF, ON, *config["sources"]]
+    if not re.fullmatch(SOURCE, source):
+        raise BadInput(f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {', '.join(known)}")
+    if source not in known:
+        raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {', '.join(known)}")
+
+
+def check_policy(config: dict, name: str, where: str) -> None:
+    """Make sure that `name` follows the path grammar and that its model, method and sources are configured.
+
+    Raises:
+        BadInput: it does not; the message lists what there is.
+    """
+    try:
+        policy = Policy.parse(name)
+    except BadInput as error:
+        raise BadInput(f"configuration: {where}: {error}") from error
+    _expect(config["models"], where, policy.model)
+    if policy.method is not None:
+        _expect(config["methods"], where, policy.method)
+    for source in policy.history:
+        check_source(config, source, where)
+
+
+def _expect(section: dict, where: str, name: str) -> None:
+    if name not in section:
+        close = difflib.get_close_matches(name, section, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise BadInput(f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}")
+
+
+def _expect_dataset(config: dict, where: str, name: str, kind: str, split: str) -> None:
+    _expect(config["datasets"], where, name)
+    dataset = config["datasets"][name]
+    if dataset["kind"] != kind:
+        raise BadInput(f"configuration: {where} names '{name}', a data set of kind {dataset['kind']}; {kind} is needed")
+    if split not in dataset["splits"]:
+        raise BadInput(f"configuration: {where} names '{name}', which has no split {split} (datasets.{name}.splits)")
