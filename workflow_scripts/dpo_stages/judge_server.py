@@ -1,0 +1,123 @@
+"""A judge's server that lives as long as the judging: started on loopback, awaited, always stopped."""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from dpo_stages import files
+from dpo_stages.judge_endpoint import JudgeFailed
+from dpo_stages.program import BadInput
+
+READY_SECONDS = 1800.0  # a large judge on a GPU loads its weights and compiles before it answers
+STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+
+class JudgeServer:
+    """An OpenAI-compatible server on this machine, as `serving` started it."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self._process, self.url = process, f"http://127.0.0.1:{port}/v1"
+
+    def wait_until_ready(self) -> None:
+        """Wait until GET /v1/models answers.
+
+        Raises:
+            JudgeFailed: the server ended, or does not answer in time.
+        """
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if (code := self._process.poll()) is not None:
+                raise JudgeFailed(f"the judge's server ended with code {code} before it answered; see its output above")
+            with contextlib.suppress(OSError), opener.open(f"{self.url}/models", timeout=5.0):
+                return
+            time.sleep(0.05)
+        raise JudgeFailed(f"the judge's server did not answer GET /v1/models within {READY_SECONDS:.0f} s")
+
+
+@contextlib.contextmanager
+def serving(command: str) -> Iterator[JudgeServer]:
+    """Run `command`, with `{port}` replaced by a free port, until the block is left.
+
+    The server is then stopped with SIGTERM, whatever the reason, and killed if it does not heed it. It also gets
+    SIGTERM from the kernel should this process be killed itself.
+
+    Raises:
+        BadInput: the command has no `{port}` or names no program.
+    """
+    port = _free_port()
+    arguments = [argument.replace("{port}", str(port)) for argument in _split(command)]
+    with _interrupted_by_sigterm():
+        try:
+            process = subprocess.Popen(arguments, stdout=sys.stderr, start_new_session=True, preexec_fn=_die_with_parent)
+        except OSError as error:
+            raise BadInput(f"--serve: cannot start {arguments[0]} ({error.strerror})") from error
+        try:
+            yield JudgeServer(process, port)
+        finally:
+            _stop(process)
+
+
+def command_identity(command: str) -> list[str]:
+    """What the answers of a served judge depend on: the command's words, and the content of the files it names."""
+    words = _split(command)
+    paths = [Path(word) for word in words[1:]]
+    named = [path for path in paths if path.is_file()]
+    named += [path / files.MANIFEST for path in paths if (path / files.MANIFEST).is_file()]
+    return [hashlib.sha256("\0".join(words).encode()).hexdigest(), *map(files.sha256, named)]
+
+
+def _split(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"--serve: {command!r} is not a command line ({error})") from error
+    if not any("{port}" in word for word in words):
+        raise BadInput("--serve: the command must contain {port}, which is replaced by a free port")
+    return words
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(OSError, AttributeError):  # Linux only
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM, with which a cancelled job ends, as an interruption, so that the server is stopped."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """Stop the server and what it started: they share a process group of their own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+            return

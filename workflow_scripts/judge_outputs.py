@@ -1,0 +1,110 @@
+"""Judge the outputs of one or several policies against the references of their instruction set.
+
+The judge is a language model behind an OpenAI-compatible endpoint, asked with alpaca-eval's weighted prompt
+(weighted_alpaca_eval_gpt4_turbo). Every row is judged, or the program fails, names the rows and keeps in --cache what
+was answered: the next run asks only for the rest.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import ExitStack
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--outputs", nargs="+", required=True, metavar="FILE", help="model_outputs.json of each policy")
+    parser.add_argument("--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references")
+    parser.add_argument("--judge-model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
+    parser.add_argument(
+        "--base-url", required=True, metavar="URL",
+        help="base URL of the endpoint, such as https://host/v1; none: the vendor's own, or that of --serve",
+    )
+    parser.add_argument(
+        "--api-key-variable", required=True, metavar="NAME",
+        help="environment variable that holds the API key; none: the endpoint wants no key",
+    )
+    parser.add_argument(
+        "--serve", metavar="COMMAND",
+        help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
+    )
+    parser.add_argument("--cache", required=True, metavar="DIR", help="folder of the judge's answers, of this run alone")
+    parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="annotations.json of each policy")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if len(arguments.outputs) != len(arguments.output):
+        raise BadInput(f"{len(arguments.outputs)} --outputs but {len(arguments.output)} --output; give one for each")
+    if arguments.serve and arguments.base_url != "none":
+        raise BadInput("--serve brings its own endpoint; give --base-url none with it")
+    key = api_key(arguments.api_key_variable)
+
+    from dpo_stages.annotations import read_pairs, write_annotations
+    from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, open_cache
+    from dpo_stages.judge_server import command_identity, serving
+
+    with ExitStack() as stack:
+        try:
+            policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
+            cache = stack.enter_context(open_cache(arguments.cache))
+            if arguments.serve:
+                server = stack.enter_context(serving(arguments.serve))
+                kind, url, identity = "served", server.url, command_identity(arguments.serve)
+            else:
+                kind = "openai" if arguments.base_url == "none" else "openai-compatible"
+                url = OPENAI_URL if arguments.base_url == "none" else arguments.base_url
+                identity = [url]
+            endpoint = JudgeEndpoint(url, arguments.judge_model, key, cache, identity)
+
+            from dpo_stages.judging import WeightedAnnotator  # a second or two, in which the server comes up
+
+            annotator = WeightedAnnotator(arguments.cache, endpoint, kind)
+            if arguments.serve:
+                server.wait_until_ready()
+            price = None if arguments.serve else price_per_token(arguments.judge_model)
+            tokens = sum(annotator.estimated_tokens(pairs) for pairs in policies)
+            rows = sum(map(len, policies))
+            report(f"{rows} pairs to judge by {arguments.judge_model}, about {tokens} tokens{cost(tokens, price)}")
+            for pairs, output in zip(policies, arguments.output, strict=True):
+                before = dict(vars(endpoint.usage))
+                preferences, judge = annotator.judge(pairs)
+                write_annotations(output, pairs, preferences, judge)
+                usage = {name: value - before[name] for name, value in vars(endpoint.usage).items()}
+                finish(output, len(pairs), len(preferences), {}, judge=judge["version"], **usage)
+            report(f"{endpoint.usage.tokens} tokens used{cost(endpoint.usage.tokens, price)}")
+        except JudgeFailed as error:
+            sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
+
+
+def api_key(variable: str) -> str | None:
+    """The API key from the environment: the only place it comes from, and it goes nowhere but into the request."""
+    if variable == "none":
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise BadInput(f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it")
+    return key
+
+
+def price_per_token(model: str) -> float | None:
+    """alpaca-eval's price of a token in dollars, None for a model that it does not know."""
+    from dpo_stages.alpaca_eval_library import load
+
+    price = load("decoders.openai")[0]._get_price_per_token(model)
+    return price if price == price else None
+
+
+def cost(tokens: int, price: float | None) -> str:
+    return "" if price is None else f", about {tokens * price:.2f} dollars"
+
+
+def report(line: str) -> None:
+    print(f"judge_outputs: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run(main)
