@@ -1,0 +1,393 @@
+"""Algorithm 1: which stage of alignment is a policy in, and which preference candidates should it train on next?
+
+The responses of the policy (on-policy candidates) are compared with those of the preference data (off-policy
+candidates), each with each, by a preference model. The boundary score is the share of comparisons that the policy's
+own responses win,
+
+    boundary score = V_on / (V_on + V_off),
+
+where a tie gives half a vote to either side. Below 0.5 the policy is in the preference injection stage and off-policy
+candidates are recommended; otherwise it is in the preference fine-tuning stage and on-policy candidates are. The
+caption of the paper's Table 3 has V_off in the numerator; its Algorithm 1, its text and every number of its Tables 3,
+4 and 5 need V_on, as here: Llama-3, which is said to be in preference fine-tuning, scores 0.62 and Phi-2 0.23.
+
+The result is relative to the preference model and to the off-policy candidates. No torch and no workflow is needed:
+
+    >>> from dpo_stages.boundary import measure_boundary
+    >>> result = measure_boundary({
+    ...     "prompt_id": ["a", "a", "a", "a", "b", "b", "b", "b"],
+    ...     "on_policy_preferred": [1, 0, 1, 0.5, 0, 0, 1, 0],
+    ... })
+    >>> result.boundary_score, result.stage, result.recommended_source
+    (0.4375, 'preference injection', 'off')
+    >>> result.verdict
+    'undecided'
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dpo_stages.confidence import Interval, clustered_interval
+from dpo_stages.program import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INJECTION, FINE_TUNING = "preference injection", "preference fine-tuning"
+OFF, ON = "off", "on"
+DECIDED, UNDECIDED = "decided", "undecided"
+
+_REQUIRED = ("prompt_id", "on_policy_preferred")
+_INDICES = ("on_index", "off_index")
+_OPTIONAL = ("order_flip", "on_length", "off_length")
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Columns of Algorithm 1's comparisons, one element a comparison.
+
+    Attributes:
+        prompt_ids: identifiers of the prompts, sorted, each once.
+        prompt: for each comparison, the position of its prompt in `prompt_ids`.
+        preferred: 1 where the on-policy candidate is preferred, 0 where the off-policy one is, 0.5 for a tie.
+        order_flip: whether the two orders of presentation disagree; None if unknown.
+        on_length: length of the on-policy candidate in any one unit; None if unknown.
+        off_length: the same of the off-policy candidate.
+    """
+
+    prompt_ids: tuple[str, ...]
+    prompt: np.ndarray
+    preferred: np.ndarray
+    order_flip: np.ndarray | None = None
+    on_length: np.ndarray | None = None
+    off_length: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.preferred)
+
+    def where(self, chosen: np.ndarray) -> "Comparisons":
+        """The comparisons for which the boolean array `chosen` holds; prompts without one are left out."""
+        kept, prompt = np.unique(self.prompt[chosen], return_inverse=True)
+        columns = {name: None if getattr(self, name) is None else getattr(self, name)[chosen] for name in _OPTIONAL}
+        return Comparisons(
+            tuple(self.prompt_ids[number] for number in kept), prompt, self.preferred[chosen], **columns
+        )
+
+    def by_prompt(self) -> tuple[np.ndarray, np.ndarray]:
+        """On-policy votes and number of comparisons of each prompt, in the order of `prompt_ids`."""
+        prompts = len(self.prompt_ids)
+        return np.bincount(self.prompt, self.preferred, prompts), np.bincount(self.prompt, minlength=prompts)
+
+
+@dataclass(frozen=True)
+class BoundaryMeasurement:
+    """What Algorithm 1 says about one policy, and how sure that is.
+
+    Attributes:
+        policy: name of the policy.
+        boundary_score: V_on / (V_on + V_off), in [0, 1].
+        interval: of the boundary score, at `confidence`; prompts are the independent unit.
+        confidence: level of the interval.
+        prompts: prompts that the score rests on.
+        comparisons: comparisons that it rests on.
+        votes_on: V_on; a tie is half a vote.
+        votes_off: V_off.
+        stage: "preference injection" or "preference fine-tuning".
+        recommended_source: "off" or "on".
+        verdict: "decided" if the interval leaves 0.5 out, else "undecided".
+        reason: why it ended there, in words.
+        order_flip_rate: share of comparisons whose winner depends on the order of presentation; None if unknown.
+        longer_preferred: share of comparisons, ties and equal lengths aside, that the longer response wins; None if
+            lengths are unknown.
+        on_policy_longer: share of comparisons, equal lengths aside, whose on-policy response is the longer one.
+        warnings: what may make the score misleading, one sentence each.
+        preference_model: what compared; None if not given.
+        off_policy_data: what it compared with; None if not given.
+    """
+
+    policy: str
+    boundary_score: float
+    interval: Interval
+    confidence: float
+    prompts: int
+    comparisons: int
+    votes_on: float
+    votes_off: float
+    stage: str
+    recommended_source: str
+    verdict: str
+    reason: str
+    order_flip_rate: float | None
+    longer_preferred: float | None
+    on_policy_longer: float | None
+    warnings: tuple[str, ...]
+    preference_model: str | None = None
+    off_policy_data: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The measurement as plain JSON values; figures keep six decimals, so that equal results are equal bytes."""
+        return _plain(vars(self))
+
+    def paragraph(self) -> str:
+        """The measurement in one paragraph of Markdown."""
+        low, high = self.interval
+        model = f"the preference model {self.preference_model}" if self.preference_model else "the preference model"
+        data = f"the off-policy candidates of {self.off_policy_data}" if self.off_policy_data else (
+            "the off-policy candidates"
+        )
+        sources = {OFF: "off-policy", ON: "on-policy"}
+        sentences = [
+            f"**{self.policy}: {self.stage}, so train next on {sources[self.recommended_source]} candidates "
+            f"({self.verdict}).**",
+            f"Its own responses win {self.votes_on:,.10g} of {self.comparisons:,} comparisons on {self.prompts:,} "
+            f"prompts: the boundary score is {self.boundary_score:.3f} ({100 * self.confidence:.4g} % interval "
+            f"{low:.3f} to {high:.3f}), and the boundary is 0.5.",
+            f"{self.reason[0].upper()}{self.reason[1:]}.",
+            f"This holds relative to {model} and to {data}; with others the stage may differ.",
+        ]
+        if self.order_flip_rate is not None:
+            sentences.append(f"The order of presentation decided {self.order_flip_rate:.1%} of the comparisons.")
+        if self.longer_preferred is not None:
+            sentences.append(f"The longer response won {self.longer_preferred:.1%} of those between unequal lengths.")
+        sentences += [f"Warning: {warning}." for warning in self.warnings]
+        return " ".join(sentences) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def stage_of(boundary_score: float) -> str:
+    """The stage of Algorithm 1: preference injection if V_off > V_on, else preference fine-tuning."""
+    return INJECTION if boundary_score < 0.5 else FINE_TUNING
+
+
+def recommended_source(boundary_score: float) -> str:
+    """The candidate source of Algorithm 1: `off` in preference injection, `on` in preference fine-tuning."""
+    return OFF if stage_of(boundary_score) == INJECTION else ON
+
+
+def measure_boundary(
+    comparisons: "Comparisons | Mapping[str, Iterable] | pd.DataFrame | Iterable[Mapping[str, object]]",
+    *,
+    confidence: float = 0.95,
+    policy: str = "policy",
+    preference_model: str | None = None,
+    off_policy_data: str | None = None,
+) -> BoundaryMeasurement:
+    """Measure the boundary score of a policy from comparisons that were made already (Algorithm 1, any m and n).
+
+    Args:
+        comparisons: one row a comparison, as a mapping of columns, a data frame or a list of rows. Columns: prompt_id;
+            on_policy_preferred (1, 0, or 0.5 for a tie); optionally on_index and off_index (which candidates were
+            compared; a pair that occurs twice is refused), order_flip, and on_length with off_length.
+        confidence: level of the interval, in (0, 1).
+        policy: name of the policy, for the result.
+        preference_model: name of what compared, for the result.
+        off_policy_data: name of what the policy was compared with, for the result.
+
+    Raises:
+        BadInput: a column is missing, a value is not what it should be, or there is nothing to measure.
+    """
+    if not 0 < confidence < 1:
+        raise BadInput(f"the confidence is {confidence}; it must lie between 0 and 1, as 0.95 does")
+    comparisons = as_comparisons(comparisons)
+    votes, counts = comparisons.by_prompt()
+    votes_on, total = float(votes.sum()), len(comparisons)
+    score = votes_on / total
+    interval = clustered_interval(votes, counts, confidence)
+    decided = not interval[0] <= 0.5 <= interval[1]
+    order_flip_rate, longer_preferred, on_policy_longer = _biases(comparisons)
+    return BoundaryMeasurement(
+        policy=policy,
+        boundary_score=score,
+        interval=interval,
+        confidence=confidence,
+        prompts=len(comparisons.prompt_ids),
+        comparisons=total,
+        votes_on=votes_on,
+        votes_off=total - votes_on,
+        stage=stage_of(score),
+        recommended_source=recommended_source(score),
+        verdict=DECIDED if decided else UNDECIDED,
+        reason=_reason(decided),
+        order_flip_rate=order_flip_rate,
+        longer_preferred=longer_preferred,
+        on_policy_longer=on_policy_longer,
+        warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer)),
+        preference_model=preference_model,
+        off_policy_data=off_policy_data,
+    )
+
+
+def _reason(decided: bool) -> str:
+    if decided:
+        return "all prompts were compared, and the interval leaves out 0.5"
+    return (
+        "all prompts were compared, and the interval still holds 0.5: the two sources are too close to tell apart with "
+        "these prompts, and the recommendation follows the score alone"
+    )
+
+
+def _biases(comparisons: Comparisons) -> tuple[float | None, float | None, float | None]:
+    """Order-flip rate, share of comparisons that the longer response wins, share whose on-policy one is longer."""
+    order_flip_rate = longer_preferred = on_policy_longer = None
+    if comparisons.order_flip is not None:
+        order_flip_rate = float(comparisons.order_flip.mean())
+    if comparisons.on_length is not None and comparisons.off_length is not None:
+        longer = np.sign(comparisons.on_length - comparisons.off_length)
+        if longer.any():
+            on_policy_longer = float((longer[longer != 0] > 0).mean())
+        winner = np.sign(comparisons.preferred - 0.5)
+        clear = (longer != 0) & (winner != 0)
+        if clear.any():
+            longer_preferred = float((winner[clear] == longer[clear]).mean())
+    return order_flip_rate, longer_preferred, on_policy_longer
+
+
+def _warnings(
+    score: float, order_flip_rate: float | None, longer_preferred: float | None, on_policy_longer: float | None
+) -> Iterable[str]:
+    """A warning only where the bias is large enough to have made the decision."""
+    if order_flip_rate is not None and order_flip_rate > abs(score - 0.5):
+        yield (
+            f"the order of presentation decides {order_flip_rate:.1%} of the comparisons, which is more than the "
+            "score's distance from 0.5, so those comparisons alone could turn the decision"
+        )
+    if longer_preferred is not None and on_policy_longer is not None:
+        bias = longer_preferred - 0.5
+        pushes_on = bias * (on_policy_longer - 0.5) > 0
+        if abs(bias) > abs(score - 0.5) and pushes_on == (score >= 0.5) and on_policy_longer != 0.5:
+            word = "longer" if bias > 0 else "shorter"
+            yield (
+                f"the {word} response wins {0.5 + abs(bias):.1%} of the comparisons between unequal lengths and "
+                f"on-policy responses are the longer ones in {on_policy_longer:.1%}, so length alone could have made "
+                "this decision"
+            )
+
+
+def as_comparisons(table: "Comparisons | Mapping[str, Iterable] | pd.DataFrame | Iterable[Mapping]") -> Comparisons:
+    """Check comparisons in any of the forms that `measure_boundary` takes and give them as arrays.
+
+    Raises:
+        BadInput: a column is missing, a value is not what it should be, or there is no comparison at all.
+    """
+    if isinstance(table, Comparisons):
+        return table
+    if not isinstance(table, Mapping) and not hasattr(table, "columns"):  # rows
+        rows = list(table)
+        names = [name for name in (*_REQUIRED, *_INDICES, *_OPTIONAL) if rows and all(name in row for row in rows)]
+        table = {name: [row[name] for row in rows] for name in names}
+    names = list(table.keys())
+    for name in _REQUIRED:
+        if name not in names:
+            raise BadInput(f"the comparisons lack the column {name}; each needs {' and '.join(_REQUIRED)}")
+    columns = {name: np.asarray(table[name]) for name in (*_REQUIRED, *_INDICES, *_OPTIONAL) if name in names}
+    preferred = _numbers(columns, "on_policy_preferred")
+    if not len(preferred):
+        raise BadInput("there is no comparison at all; give at least one row")
+    if len({len(column) for column in columns.values()}) > 1:
+        raise BadInput("the columns of the comparisons differ in length; each comparison needs all of them")
+    odd = preferred[~np.isin(preferred, (0.0, 0.5, 1.0))]
+    if len(odd):
+        raise BadInput(
+            f"on_policy_preferred is {odd[0]:g} in {len(odd)} of {len(preferred)} comparisons; it is 1 where the "
+            "on-policy candidate is preferred, 0 where the off-policy one is, 0.5 for a tie"
+        )
+    prompt_ids, prompt = np.unique([str(value) for value in columns["prompt_id"].tolist()], return_inverse=True)
+    if all(name in columns for name in _INDICES):
+        pairs = np.stack([prompt, _numbers(columns, "on_index"), _numbers(columns, "off_index")])
+        kinds, times = np.unique(pairs, axis=1, return_counts=True)
+        if (times > 1).any():
+            number, on, off = kinds[:, times.argmax()]
+            raise BadInput(
+                f"the comparison of candidates {on:g} and {off:g} on prompt {prompt_ids[int(number)]} occurs "
+                f"{times.max()} times; keep one"
+            )
+    return Comparisons(
+        tuple(prompt_ids.tolist()),
+        prompt,
+        preferred,
+        _numbers(columns, "order_flip").astype(bool) if "order_flip" in columns else None,
+        *(_numbers(columns, name) if name in columns else None for name in ("on_length", "off_length")),
+    )
+
+
+def _numbers(columns: dict[str, np.ndarray], name: str) -> np.ndarray:
+    try:
+        numbers = columns[name].astype(float)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"the column {name} of the comparisons holds what is not a number ({error})") from error
+    if np.isnan(numbers).any():
+        raise BadInput(f"the column {name} of the comparisons has {int(np.isnan(numbers).sum())} empty values")
+    return numbers
+
+
+def read_comparisons(path: Path) -> Comparisons:
+    """Read comparisons from a Parquet table (`schemas.COMPARISONS`) or a CSV file with the same columns.
+
+    Needed are prompt_id, on_index, off_index and on_policy_preferred; order_flip, on_length and off_length are used
+    where they are there.
+
+    Raises:
+        BadInput: the file is missing or broken, lacks a column, or holds a value that is not what it should be.
+    """
+    needed = (_REQUIRED[0], *_INDICES, _REQUIRED[1])
+    columns = _read_csv(path, needed) if path.suffix == ".csv" else _read_parquet(path, needed)
+    try:
+        return as_comparisons(columns)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def _read_parquet(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from dpo_stages.files import read_table
+    from dpo_stages.schemas import COMPARISONS
+
+    read_table(path, pa.schema([COMPARISONS.field(name) for name in needed]))  # says what is wrong with the file
+    there = pq.read_schema(path).names
+    wanted = [name for name in (*needed, *_OPTIONAL) if name in there]
+    table = read_table(path, pa.schema([COMPARISONS.field(name) for name in wanted]))
+    return {name: table.column(name).to_numpy() for name in wanted}
+
+
+def _read_csv(path: Path, needed: tuple[str, ...]) -> dict[str, list]:
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist")
+    booleans = {"true": 1.0, "false": 0.0}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            there = reader.fieldnames or []
+            for name in needed:
+                if name not in there:
+                    raise BadInput(f"{path} lacks the column {name}; it has {', '.join(there) or 'none'}")
+            wanted = [name for name in (*needed, *_OPTIONAL) if name in there]
+            columns: dict[str, list] = {name: [] for name in wanted}
+            for row in reader:
+                for name in wanted:
+                    value = row[name]
+                    if value is None or not value.strip():
+                        raise BadInput(f"{path}, line {reader.line_num}: {name} is empty")
+                    columns[name].append(value if name == "prompt_id" else booleans.get(value.strip().lower(), value))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not a CSV file in UTF-8 ({error}); save it as one or give Parquet") from error
+    return columns
+
+
+def seeded_order(prompt_ids: Iterable[str], seed: int) -> list[str]:
+    """Prompts in an order that depends on the seed and the prompts alone, so that samples of any size are nested."""
+    return sorted(prompt_ids, key=lambda prompt_id: hashlib.sha256(f"{seed}/{prompt_id}".encode()).digest())
