@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--confidence", type=float, default=0.95, help="level of the interval (default: 0.95)")
     parser.add_argument("--policy", default="policy", help="name of the policy, for the result")
     parser.add_argument("--preference-model", metavar="NAME", help="name of what compared, for the result")
-    parser.add_argument("--off-policy-data", metavar="NAME", help="name of the off-policy candidates, for the result")
+    parser.add_argument("--preference-data", metavar="NAME", help="name of their data set, for the result")
     return parser.parse_args()
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         confidence=arguments.confidence,
         policy=arguments.policy,
         preference_model=arguments.preference_model,
-        off_policy_data=arguments.off_policy_data,
+        preference_data=arguments.preference_data,
     )
     write_text(arguments.output.with_suffix(".md"), measured.paragraph())
     write_json(arguments.output, measured.as_json())

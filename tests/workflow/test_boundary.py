@@ -200,7 +200,7 @@ def test_program_on_parquet_and_csv(tmp_path, run_script):
         output = tmp_path / kind / "m.json"
         done = run_script(
             "measure_boundary", "--comparisons", tmp_path / f"c.{kind}", "--output", output,
-            "--policy", "zephyr-7b/sft", "--preference-model", "pairrm", "--off-policy-data", "ultrafeedback",
+            "--policy", "zephyr-7b/sft", "--preference-model", "pairrm", "--preference-data", "ultrafeedback",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "160 rows in, 160 rows out, dropped: none" in done.stderr

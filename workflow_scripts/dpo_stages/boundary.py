@@ -108,7 +108,7 @@ class BoundaryMeasurement:
         on_policy_longer: share of comparisons, equal lengths aside, whose on-policy response is the longer one.
         warnings: what may make the score misleading, one sentence each.
         preference_model: what compared; None if not given.
-        off_policy_data: what it compared with; None if not given.
+        preference_data: what it compared with; None if not given.
     """
 
     policy: str
@@ -128,7 +128,7 @@ class BoundaryMeasurement:
     on_policy_longer: float | None
     warnings: tuple[str, ...]
     preference_model: str | None = None
-    off_policy_data: str | None = None
+    preference_data: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The measurement as plain JSON values; figures keep six decimals, so that equal results are equal bytes."""
@@ -138,7 +138,7 @@ class BoundaryMeasurement:
         """The measurement in one paragraph of Markdown."""
         low, high = self.interval
         model = f"the preference model {self.preference_model}" if self.preference_model else "the preference model"
-        data = f"the off-policy candidates of {self.off_policy_data}" if self.off_policy_data else (
+        data = f"the off-policy candidates of {self.preference_data}" if self.preference_data else (
             "the off-policy candidates"
         )
         sources = {OFF: "off-policy", ON: "on-policy"}
@@ -183,7 +183,7 @@ def measure_boundary(
     confidence: float = 0.95,
     policy: str = "policy",
     preference_model: str | None = None,
-    off_policy_data: str | None = None,
+    preference_data: str | None = None,
 ) -> BoundaryMeasurement:
     """Measure the boundary score of a policy from comparisons that were made already (Algorithm 1, any m and n).
 
@@ -194,7 +194,7 @@ def measure_boundary(
         confidence: level of the interval, in (0, 1).
         policy: name of the policy, for the result.
         preference_model: name of what compared, for the result.
-        off_policy_data: name of what the policy was compared with, for the result.
+        preference_data: name of what the policy was compared with, for the result.
 
     Raises:
         BadInput: a column is missing, a value is not what it should be, or there is nothing to measure.
@@ -226,7 +226,7 @@ def measure_boundary(
         on_policy_longer=on_policy_longer,
         warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer)),
         preference_model=preference_model,
-        off_policy_data=off_policy_data,
+        preference_data=preference_data,
     )
 
 
