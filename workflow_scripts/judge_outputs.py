@@ -15,22 +15,37 @@ from dpo_stages.program import BadInput, finish, run
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outputs", nargs="+", required=True, metavar="FILE", help="model_outputs.json of each policy")
-    parser.add_argument("--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references")
+    parser.add_argument(
+        "--outputs",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="model_outputs.json of each policy, or JSON Lines with instruction and output",
+    )
+    parser.add_argument(
+        "--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references"
+    )
     parser.add_argument("--judge-model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
     parser.add_argument(
-        "--base-url", required=True, metavar="URL",
+        "--base-url",
+        required=True,
+        metavar="URL",
         help="base URL of the endpoint, such as https://host/v1; none: the vendor's own, or that of --serve",
     )
     parser.add_argument(
-        "--api-key-variable", required=True, metavar="NAME",
+        "--api-key-variable",
+        required=True,
+        metavar="NAME",
         help="environment variable that holds the API key; none: the endpoint wants no key",
     )
     parser.add_argument(
-        "--serve", metavar="COMMAND",
+        "--serve",
+        metavar="COMMAND",
         help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
     )
-    parser.add_argument("--cache", required=True, metavar="DIR", help="folder of the judge's answers, of this run alone")
+    parser.add_argument(
+        "--cache", required=True, metavar="DIR", help="folder of the judge's answers, of this run alone"
+    )
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="annotations.json of each policy")
     return parser.parse_args()
 
@@ -55,9 +70,8 @@ def main() -> None:
                 server = stack.enter_context(serving(arguments.serve))
                 kind, url, identity = "served", server.url, command_identity(arguments.serve)
             else:
-                kind = "openai" if arguments.base_url == "none" else "openai-compatible"
-                url = OPENAI_URL if arguments.base_url == "none" else arguments.base_url
-                identity = [url]
+                url = OPENAI_URL if arguments.base_url == "none" else arguments.base_url.rstrip("/")
+                kind, identity = "openai" if url == OPENAI_URL else "openai-compatible", [url]
             endpoint = JudgeEndpoint(url, arguments.judge_model, key, cache, identity)
 
             from dpo_stages.judging import WeightedAnnotator  # a second or two, in which the server comes up
@@ -86,7 +100,9 @@ def api_key(variable: str) -> str | None:
         return None
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise BadInput(f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it")
+        raise BadInput(
+            f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
+        )
     return key
 
 

@@ -60,7 +60,9 @@ def serving(command: str) -> Iterator[JudgeServer]:
     arguments = [argument.replace("{port}", str(port)) for argument in _split(command)]
     with _interrupted_by_sigterm():
         try:
-            process = subprocess.Popen(arguments, stdout=sys.stderr, start_new_session=True, preexec_fn=_die_with_parent)
+            process = subprocess.Popen(
+                arguments, stdout=sys.stderr, start_new_session=True, preexec_fn=_die_with_parent
+            )
         except OSError as error:
             raise BadInput(f"--serve: cannot start {arguments[0]} ({error.strerror})") from error
         try:

@@ -37,7 +37,9 @@ class WeightedAnnotator:
         shipped = Path(constants.EVALUATORS_CONFIG_DIR)
         configuration = yaml.safe_load((shipped / alpaca_eval_library.PROMPT / "configs.yaml").read_text())
         annotator = configuration[alpaca_eval_library.PROMPT]
-        self._request = {key: value for key, value in annotator.pop("completions_kwargs").items() if key != "model_name"}
+        self._request = {
+            key: value for key, value in annotator.pop("completions_kwargs").items() if key != "model_name"
+        }
         del annotator["fn_completions"]
         template = (shipped / annotator["prompt_template"]).read_text()
         annotator["prompt_template"] = "prompt.txt"

@@ -1,0 +1,59 @@
+"""Win rate and length-controlled win rate of one or several policies, with intervals.
+
+By alpaca-eval's own code, from annotations.json, or from AlpacaEval's judgements as numbers (CSV, also gzipped, with
+the columns index, len_1, len_2 and preference, where output 1 is the reference's).
+"""
+
+import argparse
+import sys
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--annotations", nargs="+", required=True, metavar="FILE", help="judgements of each policy")
+    parser.add_argument(
+        "--gamed-baselines",
+        metavar="CSV",
+        help="length-gamed baselines and difficulties of the instruction set, from fit_instruction_difficulty.py; "
+        "default: those of AlpacaEval's 805 instructions",
+    )
+    parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="win_rate.json of each policy")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if len(arguments.annotations) != len(arguments.output):
+        raise BadInput(
+            f"{len(arguments.annotations)} --annotations but {len(arguments.output)} --output; give one each"
+        )
+
+    from dpo_stages.annotations import name_rows
+    from dpo_stages.win_rate import PUBLISHED, compute_win_rate, read_difficulties, read_judgements, write_win_rate
+
+    difficulties = read_difficulties(arguments.gamed_baselines or PUBLISHED)
+    policies = [read_judgements(path) for path in arguments.annotations]
+    for judgements, output in zip(policies, arguments.output, strict=True):
+        result = compute_win_rate(judgements, difficulties)
+        write_win_rate(output, result)
+        figures = result.figures
+        if missing := figures["missing_instructions"]:
+            print(f"compute_win_rate: {judgements.source} lacks {name_rows(missing)} of the set", file=sys.stderr)
+        low, high = figures["lc_interval"]
+        finish(
+            output,
+            len(judgements.index),
+            len(judgements.index),
+            {},
+            policy=figures["policy"],
+            lc_win_rate=figures["lc_win_rate"],
+            lc_interval=f"{low:.2f} to {high:.2f}",
+            win_rate=figures["win_rate"],
+            missing=len(missing),
+        )
+
+
+if __name__ == "__main__":
+    run(main)
