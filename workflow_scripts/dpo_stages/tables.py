@@ -1,0 +1,486 @@
+"""Tables of policies: which belong into one, what they gained, and how the table is written. Standard library only.
+
+A table holds, for each model, seed and method, the SFT policy and the policies of a set of histories. Gains and Δ are
+computed here from the win rates (see `arms`), never read from anywhere.
+"""
+
+import csv
+import io
+import itertools
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from dpo_stages.arms import OFF, ON, Decision, Tally, delta, format_delta, gain
+from dpo_stages.policies import Policy
+from dpo_stages.program import BadInput
+
+History = tuple[str, ...]
+Interval = tuple[float, float]
+
+WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
+PAPER = Path(__file__).resolve().parent.parent / "paper_reference"
+
+# What the paper's tables show besides LC win rate and win rate; every other table is laid out like Table 3.
+LAYOUTS = {"table1": ("average_length", "delta"), "table2": ()}
+LAYOUT = ("boundary_score", "delta")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
+
+    Attributes:
+        model: name of the base model, without the seed.
+        model_label: its name in tables.
+        method: preference optimisation method of the table; SFT policies appear under each.
+        method_label: its name in tables.
+        seed: seed of the replication.
+        history: candidate sources of the iterations, oldest first; empty for the SFT policy.
+        policy: name of the policy.
+        initial_policy: name of the policy that it was trained from; None for the SFT policy.
+        lc_win_rate: length-controlled win rate.
+        lc_low: lower end of its interval; None if it was not measured.
+        lc_high: upper end.
+        gain: LC win rate minus the initial policy's; None for the SFT policy.
+        gain_low: lower end of the gain's interval; None if it was not measured.
+        gain_high: upper end.
+        win_rate: win rate.
+        win_rate_low: lower end of its interval; None if it was not measured.
+        win_rate_high: upper end.
+        average_length: mean length of the outputs.
+        boundary_score: of the initial policy; None for the SFT policy and where boundaries were not asked for.
+        boundary_low: lower end of its interval.
+        boundary_high: upper end.
+        stage: stage of the initial policy.
+        recommended_source: candidate source that the stage recommends.
+        delta: Δ of the initial policy; None where it has no off-policy and on-policy arm or neither gains.
+        judge: who compared the outputs with the reference's.
+        lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
+        instructions: number of instructions.
+    """
+
+    model: str
+    model_label: str
+    method: str
+    method_label: str
+    seed: int
+    history: History
+    policy: str
+    initial_policy: str | None
+    lc_win_rate: float
+    lc_low: float | None
+    lc_high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    win_rate: float
+    win_rate_low: float | None
+    win_rate_high: float | None
+    average_length: float
+    boundary_score: float | None
+    boundary_low: float | None
+    boundary_high: float | None
+    stage: str | None
+    recommended_source: str | None
+    delta: float | None
+    judge: str
+    lc_kind: str
+    instructions: int
+
+
+def combinations(sources: Sequence[str], iterations: int) -> list[History]:
+    """All histories of 1 to `iterations` sources, shorter ones first, as the paper's full-combination experiments."""
+    lengths = range(1, iterations + 1)
+    return [history for length in lengths for history in itertools.product(sources, repeat=length)]
+
+
+def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
+    """The policy of a row. The first of `seeds` keeps the plain name of the model."""
+    return Policy(model, None if seed == seeds[0] else seed, method if history else None, history)
+
+
+def by_policy(records: Iterable[tuple[Path, dict]], what: str) -> dict[str, dict]:
+    """Index JSON records by their `policy`.
+
+    Args:
+        records: each with the file that it was read from.
+        what: "win rate" or the like, for messages.
+
+    Raises:
+        BadInput: a record has no policy, or two have the same.
+    """
+    found: dict[str, tuple[Path, dict]] = {}
+    for path, record in records:
+        if not isinstance(record, dict) or not isinstance(record.get("policy"), str):
+            raise BadInput(f"{path} holds no {what}: it has no 'policy'")
+        policy = str(Policy.parse(record["policy"]))
+        if policy in found:
+            raise BadInput(f"{found[policy][0]} and {path} are both the {what} of {policy}; give one of them")
+        found[policy] = path, {**record, "file": str(path)}
+    return {policy: record for policy, (_, record) in found.items()}
+
+
+def build_rows(
+    models: Mapping[str, str],
+    methods: Mapping[str, str],
+    seeds: Sequence[int],
+    histories: Sequence[History],
+    win_rates: Mapping[str, dict],
+    boundaries: Mapping[str, dict] | None,
+    gain_intervals: Mapping[str, Interval] | None = None,
+) -> list[Row]:
+    """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
+
+    Args:
+        models: names and labels.
+        methods: names and labels.
+        seeds: the study's seeds.
+        histories: candidate sources of each policy, in the table's order.
+        win_rates: contents of win_rate.json by policy, of all policies here and of those that they were trained from.
+        boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
+        gain_intervals: interval of the gain by policy, where it was measured.
+
+    Raises:
+        BadInput: a policy is missing, or the results come from different judges or preference models.
+    """
+    _same(win_rates, ("judge", "lc_kind"), "win rates")
+    if boundaries is not None:
+        _same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
+    rows = []
+    for model, method, seed in itertools.product(models, methods, seeds):
+        policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
+        gained = {policy: _gain(policy, win_rates) for policy in policies if policy.history}
+        for policy in policies:
+            initial = policy.initial if policy.history else None
+            interval = (gain_intervals or {}).get(str(policy), (None, None))
+            arms = [gained.get(initial.then(method, source)) for source in (OFF, ON)] if initial else [None]
+            rows.append(
+                Row(
+                    model=model,
+                    model_label=models[model],
+                    method=method,
+                    method_label=methods[method],
+                    seed=seed,
+                    history=policy.history,
+                    policy=str(policy),
+                    initial_policy=str(initial) if initial else None,
+                    gain=gained.get(policy),
+                    gain_low=interval[0],
+                    gain_high=interval[1],
+                    delta=None if None in arms else delta(*arms),
+                    **_evaluation(_find(win_rates, policy, "win rate")),
+                    **_boundary(_find(boundaries, initial, "boundary score") if initial and boundaries else None),
+                )
+            )
+    return rows
+
+
+def _find(records: Mapping[str, dict], policy: Policy, what: str) -> dict:
+    if str(policy) not in records:
+        raise BadInput(f"the {what} of {policy} is missing; give its file too")
+    return records[str(policy)]
+
+
+def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
+    after, before = (_find(win_rates, which, "win rate") for which in (policy, policy.initial))
+    return gain(_number(after, "lc_win_rate"), _number(before, "lc_win_rate"))
+
+
+def _same(records: Mapping[str, dict], keys: Sequence[str], what: str) -> None:
+    """Results that are relative to different things never meet in one table."""
+    for key in keys:
+        seen: dict[str, dict] = {}
+        for record in records.values():
+            seen.setdefault(_words(record.get(key)), record)
+        if len(seen) > 1:
+            (one, first), (other, second), *_ = seen.items()
+            raise BadInput(
+                f"{what} with another {key.replace('_', ' ')} cannot stand in one table: "
+                f"{first['file']} has {one}, {second['file']} has {other}"
+            )
+
+
+def _words(value: object) -> str:
+    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _number(record: dict, key: str) -> float:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BadInput(f"{record['file']}: {key} is {value!r}; a number is needed, so make the file again")
+    return value
+
+
+def _evaluation(record: dict) -> dict:
+    judge = record.get("judge")
+    lc_interval, interval = (record.get(key) or (None, None) for key in ("lc_interval", "win_rate_interval"))
+    return {
+        "lc_win_rate": _number(record, "lc_win_rate"),
+        "lc_low": lc_interval[0],
+        "lc_high": lc_interval[1],
+        "win_rate": _number(record, "win_rate"),
+        "win_rate_low": interval[0],
+        "win_rate_high": interval[1],
+        "average_length": _number(record, "average_length"),
+        "judge": judge["model"] if isinstance(judge, dict) else judge or "a judge without a name",
+        "lc_kind": str(record.get("lc_kind")),
+        "instructions": _number(record, "instructions"),
+    }
+
+
+def _boundary(record: dict | None) -> dict:
+    names = ("boundary_score", "boundary_low", "boundary_high", "stage", "recommended_source")
+    if record is None:
+        return dict.fromkeys(names)
+    low, high = record["interval"]
+    values = (_number(record, "boundary_score"), low, high, record["stage"], record["recommended_source"])
+    return dict(zip(names, values, strict=True))
+
+
+def decisions(rows: Iterable[Row]) -> list[Decision]:
+    """What the boundary score recommended for each initial policy that has an off-policy and an on-policy arm."""
+    arms: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row.initial_policy is not None and row.boundary_score is not None:
+            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
+    return [
+        Decision(initial, method, arm[OFF].boundary_score, arm[OFF].recommended_source, arm[OFF].gain, arm[ON].gain)
+        for (initial, method), arm in arms.items()
+        if OFF in arm and ON in arm
+    ]
+
+
+def rows_as_csv(rows: Sequence[Row]) -> str:
+    """One line a row; `history` becomes the columns iter_1, iter_2, …. Empty: there is none. inf: Δ is infinite."""
+    depth = max(len(row.history) for row in rows)
+    iterations = [f"iter_{number}" for number in range(1, depth + 1)]
+    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
+    lines = [
+        {**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows
+    ]
+    return _as_csv(names, lines)
+
+
+def decisions_as_csv(found: Sequence[Decision]) -> str:
+    """One line an initial policy and method: recommended and better arm, both gains, their difference."""
+    names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
+    names += ["difference", "better", "right"]
+    return _as_csv(names, [{name: getattr(decision, name) for name in names} for decision in found])
+
+
+def _as_csv(names: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for line in lines:
+        writer.writerow([round(line[name], 6) if isinstance(line[name], float) else line[name] for name in names])
+    return text.getvalue()
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file with a header.
+
+    Raises:
+        BadInput: the file is missing, has no row, or lacks one of the columns `needed`.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist")
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise BadInput(f"{path} has no rows")
+    missing = [name for name in needed if name not in rows[0]]
+    if missing:
+        raise BadInput(f"{path} lacks the column {', '.join(missing)}")
+    return rows
+
+
+def paper_table(number: int) -> list[dict[str, str]]:
+    """The figures that the paper prints in one of its tables, as they stand there; see paper_reference/README.md."""
+    return read_csv(PAPER / f"table{number}.csv", ("table", "row", "model", "method", "iter_1", "iter_2"))
+
+
+def paper_decisions(number: int) -> list[Decision]:
+    """The initial policies of the paper's Table 3, 4 or 5, with gains computed from its LC win rates."""
+    from dpo_stages.boundary import recommended_source
+
+    rows = paper_table(number)
+    policies = {
+        named(row["model"], 0, [0], row["method"], tuple(filter(None, (row["iter_1"], row["iter_2"])))): row
+        for row in rows
+    }
+    found = []
+    for policy, row in policies.items():
+        if row["boundary_score"]:
+            initial, score = policy.initial, float(row["boundary_score"])
+            before = float(policies[initial]["lc_win_rate"])
+            arms = [policies[initial.then(row["method"], source)] for source in (OFF, ON)]
+            off_gain, on_gain = (round(gain(float(arm["lc_win_rate"]), before), 2) for arm in arms)
+            found.append(
+                Decision(str(initial), row["method"], score, recommended_source(score), off_gain, on_gain)
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The lines of one model and method in a Markdown table, one a history."""
+
+    label: str
+    iterations: list[list[str]]
+    header: list[str]
+    cells: list[list[str]]
+
+
+def as_markdown(name: str, rows: Sequence[Row], counted: Tally | None) -> str:
+    """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
+
+    Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t).
+
+    Args:
+        name: of the table; it decides about the columns, see LAYOUTS.
+        rows: as `build_rows` gives them.
+        counted: how often the boundary score was right; None leaves the sentence out.
+    """
+    shown = {
+        "average_length": True,
+        "boundary_score": any(row.boundary_score is not None for row in rows),
+        "delta": {OFF, ON} <= {row.history[-1] for row in rows if row.history},
+    }
+    columns = [column for column in LAYOUTS.get(name, LAYOUT) if shown[column]]
+    parts = [f"# {re.sub('^table', 'Table ', name)}"]
+    methods = {row.method: row.method_label for row in rows}
+    for method, label in methods.items():
+        models: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.method == method:
+                models.setdefault(row.model, []).append(row)
+        parts += [f"## {label}"] if len(methods) > 1 else []
+        parts += _side_by_side([_block(group, columns) for group in models.values()])
+    parts.append(_caption(rows, columns))
+    parts += [counted.sentence()] if counted else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
+    """One Markdown table if its lines are not too wide, else one for each model."""
+    iterations = blocks[0].iterations
+    names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
+    labels = [cell for block in blocks for cell in (block.label, *[""] * (len(block.header) - 1))]
+    joined = _markdown_table([
+        [*[""] * len(names), *labels],
+        [*names, *(cell for block in blocks for cell in block.header)],
+        *(
+            [*line, *itertools.chain(*cells)]
+            for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
+        ),
+    ])
+    if len(blocks) > 1 and len(joined.partition("\n")[0]) <= WIDEST:
+        return [joined]
+    return [
+        part
+        for block in blocks
+        for part in (
+            f"**{block.label}**",
+            _markdown_table([
+                [*names, *block.header],
+                *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
+            ]),
+        )
+    ]
+
+
+def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
+    """Lines of one model and method; rows of several seeds become one line."""
+    depth = max(len(row.history) for row in rows)
+    by_history: dict[History, list[Row]] = {}
+    for row in rows:
+        by_history.setdefault(row.history, []).append(row)
+    first_lines = {history[:-1]: history for history in reversed(by_history) if history}
+    iterations, lines = [], []
+    for history, group in by_history.items():
+        iterations.append([f"PC_{source}" for source in history] + ["–"] * (depth - len(history)))
+        # what belongs to the initial policy stands in the first line of those trained from it
+        first = history in first_lines.values()
+        special = {
+            "average_length": _mean([row.average_length for row in group], 0),
+            "boundary_score": _boundary_score(group) if first else "–",
+            "delta": _delta(history[:-1], by_history) if first else "–",
+        }
+        win_rate = _mean([row.win_rate for row in group])
+        lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
+    headers = {"average_length": "Avg. Len", "boundary_score": "BS (initial)", "delta": "Δ(×)"}
+    header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
+    return _Block(rows[0].model_label.replace("|", r"\|"), iterations, header, lines)
+
+
+def _lc_win_rate(group: Sequence[Row]) -> str:
+    text = _mean([row.lc_win_rate for row in group])
+    if group[0].gain is None:
+        return text
+    gains = _mean([row.gain for row in group], sign="+")
+    if len(group) == 1 and group[0].gain_low is not None:
+        gains += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
+    return f"{text} ({gains})"
+
+
+def _boundary_score(group: Sequence[Row]) -> str:
+    scores = [row.boundary_score for row in group]
+    if len(scores) > 1 or scores[0] is None:
+        return "–" if None in scores else _mean(scores)
+    return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
+
+
+def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str:
+    arms = [by_history.get((*initial, source)) for source in (OFF, ON)]
+    if None in arms:
+        return "–"
+    return format_delta(delta(*(statistics.fmean(row.gain for row in arm) for arm in arms)))
+
+
+def _mean(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
+    """The mean, and with several values half the width of its 95 % interval by Student's t."""
+    text = f"{statistics.fmean(values):{sign}.{decimals}f}"
+    if len(values) == 1:
+        return text
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{text} ± {half:.{decimals}f}"
+
+
+def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose first line is the header, padded so that it reads well as plain text too."""
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(lines[0]))]
+    padded = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    rule = "|".join("-" * (width + 2) for width in widths)
+    return "\n".join([f"| {padded[0]} |", f"|{rule}|", *(f"| {line} |" for line in padded[1:])])
+
+
+def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """What the columns mean, and what the figures are relative to."""
+    first, seeds = rows[0], len({row.seed for row in rows})
+    sentences = [
+        f"Percent of {first.instructions} instructions on which {first.judge} prefers the policy to the reference "
+        f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
+    ]
+    if "average_length" in columns:
+        sentences.append("Avg. Len: characters of an output.")
+    if "boundary_score" in columns:
+        sentences.append(
+            "BS (initial): boundary score of the initial policy, V_on / (V_on + V_off), with its interval; below 0.5 "
+            "the policy is in preference injection, and off-policy candidates are expected to gain more (Δ > 1), "
+            "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1)."
+        )
+    if "delta" in columns:
+        sentences.append(
+            "Δ: gain with off-policy candidates over gain with on-policy candidates; +∞ where only the former gain, "
+            "– where neither do."
+        )
+    if seeds > 1:
+        sentences.append(f"Means of {seeds} seeds ± half of the 95 % interval.")
+    return " ".join(sentences)
