@@ -1,7 +1,7 @@
 """Is on-policy data always the best choice for DPO-based alignment?
 
-    snakemake --profile demo  results/tables/table3.csv      a laptop, in minutes
-    snakemake --profile slurm results/tables/table3.csv      the paper's study on a cluster
+snakemake --profile demo  results/tables/table3.csv      a laptop, in minutes
+snakemake --profile slurm results/tables/table3.csv      the paper's study on a cluster
 """
 
 from snakemake.utils import min_version

@@ -17,12 +17,12 @@ rule compare_candidates:
         "results/logs/compare_candidates/{policy}/{split}.log",
     benchmark:
         "results/benchmarks/compare_candidates/{policy}/{split}.jsonl"
+    conda:
+        "../envs/pairrm.yaml"
     resources:
         gpu=gpus("labelling"),
         mem_mb=16000,
         runtime=labelling_time,
-    conda:
-        "../envs/pairrm.yaml"
     shell:
         "envs/run pairrm workflow_scripts/compare_candidates.py"
         " --on-policy {input.on_policy:q}"
@@ -39,15 +39,15 @@ rule measure_boundary:
     output:
         json="results/boundary/{policy}.json",
         verdict="results/boundary/{policy}.md",
+    log:
+        "results/logs/measure_boundary/{policy}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
     params:
         confidence=config["boundary"]["confidence"],
         preference_model=config["preference_model"],
         preference_data=config["preference_data"],
-    localrule: True
-    log:
-        "results/logs/measure_boundary/{policy}.log",
-    conda:
-        "../envs/workflow.yaml"
     shell:
         "envs/run workflow workflow_scripts/measure_boundary.py"
         " --comparisons {input.comparisons:q}"

@@ -17,20 +17,20 @@ rule sample_candidates:
         program=program("sample_candidates", SAMPLER),
     output:
         "results/candidates/{policy}/{split}.parquet",
-    params:
-        sampling=sampling_flags(),
-        dtype=DTYPE,
-        seed=seed_of,
     log:
         "results/logs/sample_candidates/{policy}/{split}.log",
     benchmark:
         "results/benchmarks/sample_candidates/{policy}/{split}.jsonl"
+    conda:
+        f"../envs/{SAMPLER}.yaml"
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
         runtime=inference_time,
-    conda:
-        f"../envs/{SAMPLER}.yaml"
+    params:
+        sampling=sampling_flags(),
+        dtype=DTYPE,
+        seed=seed_of,
     shell:
         f"envs/run {SAMPLER} workflow_scripts/sample_candidates.py"
         " --policy {input.policy:q}"
@@ -47,20 +47,20 @@ rule fetch_preference_model:
         program=program("fetch_preference_model", "pairrm"),
     output:
         "results/preference_models/{name}/manifest.json",
-    wildcard_constraints:
-        name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
-    params:
-        path=lambda w: config["preference_models"][w.name]["path"],
-        revision=lambda w: config["preference_models"][w.name]["revision"],
     log:
         "results/logs/fetch_preference_model/{name}.log",
     benchmark:
         "results/benchmarks/fetch_preference_model/{name}.jsonl"
+    wildcard_constraints:
+        name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
+    conda:
+        "../envs/pairrm.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../envs/pairrm.yaml"
+    params:
+        path=lambda w: config["preference_models"][w.name]["path"],
+        revision=lambda w: config["preference_models"][w.name]["revision"],
     shell:
         "envs/run pairrm workflow_scripts/fetch_preference_model.py"
         " --path {params.path:q}"
@@ -76,18 +76,18 @@ rule label_preferences:
         program=program("label_preferences", "pairrm"),
     output:
         "results/preferences/{origin}/{split}.parquet",
-    wildcard_constraints:
-        origin=rf"(?:{one_of(config['datasets'])}|{POLICY})",
     log:
         "results/logs/label_preferences/{origin}/{split}.log",
     benchmark:
         "results/benchmarks/label_preferences/{origin}/{split}.jsonl"
+    wildcard_constraints:
+        origin=rf"(?:{one_of(config['datasets'])}|{POLICY})",
+    conda:
+        "../envs/pairrm.yaml"
     resources:
         gpu=gpus("labelling"),
         mem_mb=16000,
         runtime=labelling_time,
-    conda:
-        "../envs/pairrm.yaml"
     shell:
         "envs/run pairrm workflow_scripts/label_preferences.py"
         " --pairs {input.pairs:q}"

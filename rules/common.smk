@@ -5,7 +5,7 @@ Every other rule file uses what stands here. A policy's name is taken apart by d
 
 import ast
 import functools
-import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages.policies import NAME, SOURCE, Policy
+from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
 from dpo_stages.settings import OFF, ON, check_settings
 
@@ -32,8 +32,18 @@ def one_of(names):
 
 MODEL = rf"(?:{one_of(config['models'])})(?:@[0-9]+)?"
 METHOD = one_of(config["methods"])
+SOURCE = rf"(?:{one_of([OFF, ON, *config['sources']])})"
 HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
 POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
+
+
+GPU = config["accelerator"] == "gpu"
+DTYPE = "bfloat16" if GPU else "float32"
+SAMPLER = "vllm" if GPU else "vllm-cpu"
+PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/manifest.json"
+INSTRUCTION_SET = config["evaluation"]["instructions"]
+INSTRUCTIONS = f"results/datasets/{INSTRUCTION_SET}/evaluation.parquet"
+JUDGE = config["judges"][config["evaluation"]["judge"]]
 
 
 wildcard_constraints:
@@ -44,15 +54,8 @@ wildcard_constraints:
     initial=POLICY,
     source=SOURCE,
     dataset=one_of(config["datasets"]),
-    split="train|test|evaluation",
-
-
-GPU = config["accelerator"] == "gpu"
-DTYPE = "bfloat16" if GPU else "float32"
-SAMPLER = "vllm" if GPU else "vllm-cpu"
-PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/manifest.json"
-INSTRUCTIONS = f"results/datasets/{config['evaluation']['instructions']}/evaluation.parquet"
-JUDGE = config["judges"][config["evaluation"]["judge"]]
+    split="train|test|evaluation|verbose|concise",
+    judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)",
 
 
 # Programs and environments
@@ -68,7 +71,9 @@ def modules_of(file):
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dpo_stages."):
             found.add(node.module.removeprefix("dpo_stages."))
         elif isinstance(node, ast.Import):
-            found |= {alias.name.removeprefix("dpo_stages.") for alias in node.names if alias.name.startswith("dpo_stages.")}
+            found |= {
+                alias.name.removeprefix("dpo_stages.") for alias in node.names if alias.name.startswith("dpo_stages.")
+            }
     files = {f"workflow_scripts/dpo_stages/{name.replace('.', '/')}.py" for name in found}
     return files.union(*(modules_of(module) for module in files))
 

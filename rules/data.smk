@@ -21,6 +21,15 @@ rule prepare_dataset:
         program=program("prepare_dataset", "train"),
     output:
         "results/datasets/{dataset}/{split}.parquet",
+    log:
+        "results/logs/prepare_dataset/{dataset}/{split}.log",
+    benchmark:
+        "results/benchmarks/prepare_dataset/{dataset}/{split}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
     params:
         kind=dataset_setting("kind"),
         adapter=dataset_setting("adapter"),
@@ -29,15 +38,6 @@ rule prepare_dataset:
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],
-    log:
-        "results/logs/prepare_dataset/{dataset}/{split}.log",
-    benchmark:
-        "results/benchmarks/prepare_dataset/{dataset}/{split}.jsonl"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    conda:
-        "../envs/train.yaml"
     shell:
         "envs/run train workflow_scripts/prepare_dataset.py"
         " --kind {params.kind}"

@@ -12,20 +12,20 @@ rule generate_evaluation_outputs:
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
         "results/evaluations/{policy}/model_outputs.json",
-    params:
-        sampling=sampling_flags(),
-        dtype=DTYPE,
-        seed=seed_of,
     log:
         "results/logs/generate_evaluation_outputs/{policy}.log",
     benchmark:
         "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl"
+    conda:
+        f"../envs/{SAMPLER}.yaml"
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
         runtime=inference_time,
-    conda:
-        f"../envs/{SAMPLER}.yaml"
+    params:
+        sampling=sampling_flags(),
+        dtype=DTYPE,
+        seed=seed_of,
     shell:
         f"envs/run {SAMPLER} workflow_scripts/generate_evaluation_outputs.py"
         " --policy {input.policy:q}"
@@ -34,5 +34,165 @@ rule generate_evaluation_outputs:
         " {params.sampling}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule take_reference_outputs:
+    input:
+        instructions=f"results/datasets/{INSTRUCTION_SET}/{{variant}}.parquet",
+        program=program("take_reference_outputs", "workflow"),
+    output:
+        f"results/evaluations/{INSTRUCTION_SET}/{{variant}}/model_outputs.json",
+    log:
+        f"results/logs/take_reference_outputs/{INSTRUCTION_SET}/{{variant}}.log",
+    wildcard_constraints:
+        variant="verbose|concise",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/take_reference_outputs.py"
+        " --instructions {input.instructions:q}"
+        f" --generator {INSTRUCTION_SET}/{{wildcards.variant}}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+if JUDGE["kind"] == "preference_model":
+
+    rule judge_with_preference_model:
+        input:
+            outputs="results/evaluations/{judged}/model_outputs.json",
+            instructions=INSTRUCTIONS,
+            preference_model=f"results/preference_models/{JUDGE['model']}/manifest.json",
+            program=program("judge_with_preference_model", "pairrm"),
+        output:
+            "results/evaluations/{judged}/annotations.json",
+        log:
+            "results/logs/judge_with_preference_model/{judged}.log",
+        benchmark:
+            "results/benchmarks/judge_with_preference_model/{judged}.jsonl"
+        conda:
+            "../envs/pairrm.yaml"
+        resources:
+            gpu=gpus("labelling"),
+            mem_mb=16000,
+            runtime=labelling_time,
+        shell:
+            "envs/run pairrm workflow_scripts/judge_with_preference_model.py"
+            " --outputs {input.outputs:q}"
+            " --instructions {input.instructions:q}"
+            " --preference-model {input.preference_model:q}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+else:
+
+    # A judge that the job serves itself: what its command reads and runs must rerun the judging as well.
+    rule judge_outputs:
+        input:
+            outputs="results/evaluations/{judged}/model_outputs.json",
+            instructions=INSTRUCTIONS,
+            served=JUDGE["reads"],
+            program=program("judge_outputs", "alpaca-eval"),
+        output:
+            "results/evaluations/{judged}/annotations.json",
+        log:
+            "results/logs/judge_outputs/{judged}.log",
+        benchmark:
+            "results/benchmarks/judge_outputs/{judged}.jsonl"
+        conda:
+            "../envs/alpaca-eval.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=lambda w, attempt: 120 * attempt,
+        params:
+            model=JUDGE["model"],
+            base_url=JUDGE["base_url"] or "none",
+            api_key_variable=JUDGE["api_key_variable"] or "none",
+            serve=["--serve", JUDGE["command"]] if JUDGE["command"] else [],
+        shell:
+            "envs/run alpaca-eval workflow_scripts/judge_outputs.py"
+            " --outputs {input.outputs:q}"
+            " --instructions {input.instructions:q}"
+            " --judge-model {params.model:q}"
+            " --base-url {params.base_url:q}"
+            " --api-key-variable {params.api_key_variable}"
+            " {params.serve:q}"
+            " --cache results/judge_cache/{wildcards.judged}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# AlpacaEval publishes the difficulties of its own instructions. Those of any other set are fitted over one table's policies.
+rule fit_instruction_difficulty:
+    input:
+        annotations=lambda w: [
+            f"results/evaluations/{policy}/annotations.json"
+            for policy in policies_of_table(config["evaluation"]["fit_difficulty_over"])
+        ],
+        baselines=[
+            f"results/evaluations/{INSTRUCTION_SET}/{variant}/annotations.json"
+            for variant in ("verbose", "concise")
+            if variant in config["datasets"][INSTRUCTION_SET]["splits"]
+        ],
+        program=program("fit_instruction_difficulty", "alpaca-eval"),
+    output:
+        f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv",
+    log:
+        f"results/logs/fit_instruction_difficulty/{INSTRUCTION_SET}.log",
+    localrule: True
+    conda:
+        "../envs/alpaca-eval.yaml"
+    shell:
+        "envs/run alpaca-eval workflow_scripts/fit_instruction_difficulty.py"
+        " --annotations {input.annotations:q}"
+        " --verbose {input.baselines[0]:q}"
+        " --concise {input.baselines[1]:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compute_win_rate:
+    input:
+        annotations="results/evaluations/{policy}/annotations.json",
+        difficulty=(
+            f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv"
+            if config["evaluation"]["fit_difficulty_over"]
+            else "workflow_scripts/alpaca_eval_data/df_gamed.csv"
+        ),
+        program=program("compute_win_rate", "alpaca-eval"),
+    output:
+        "results/evaluations/{policy}/win_rate.json",
+    log:
+        "results/logs/compute_win_rate/{policy}.log",
+    localrule: True
+    conda:
+        "../envs/alpaca-eval.yaml"
+    shell:
+        "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
+        " --annotations {input.annotations:q}"
+        " --gamed-baselines {input.difficulty:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compare_policies:
+    input:
+        policy="results/evaluations/{model}/{method}/{history}/win_rate.json",
+        initial=lambda w: f"results/evaluations/{policy_of(w).initial}/win_rate.json",
+        program=program("compare_policies", "alpaca-eval"),
+    output:
+        "results/evaluations/{model}/{method}/{history}/gain.json",
+    log:
+        "results/logs/compare_policies/{model}/{method}/{history}.log",
+    localrule: True
+    conda:
+        "../envs/alpaca-eval.yaml"
+    shell:
+        "envs/run alpaca-eval workflow_scripts/compare_policies.py"
+        " --policy {input.policy:q}"
+        " --initial {input.initial:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

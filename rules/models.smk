@@ -25,23 +25,25 @@ rule fetch_model:
         program=program("fetch_model", "train"),
     output:
         "results/models/{base}/manifest.json",
-    wildcard_constraints:
-        base=one_of(name for name, model in config["models"].items() if model["path"]),
-    params:
-        path=lambda w: config["models"][w.base]["path"],
-        revision=lambda w: config["models"][w.base]["revision"],
-        template=lambda w: f"--chat-template {config['models'][w.base]['chat_template']}"
-        if config["models"][w.base]["chat_template"]
-        else "",
     log:
         "results/logs/fetch_model/{base}.log",
     benchmark:
         "results/benchmarks/fetch_model/{base}.jsonl"
+    wildcard_constraints:
+        base=one_of(name for name, model in config["models"].items() if model["path"]),
+    conda:
+        "../envs/train.yaml"
     resources:
         mem_mb=8000,
         runtime=240,
-    conda:
-        "../envs/train.yaml"
+    params:
+        path=lambda w: config["models"][w.base]["path"],
+        revision=lambda w: config["models"][w.base]["revision"],
+        template=lambda w: (
+            f"--chat-template {config['models'][w.base]['chat_template']}"
+            if config["models"][w.base]["chat_template"]
+            else ""
+        ),
     shell:
         "envs/run train workflow_scripts/fetch_model.py"
         " --path {params.path:q}"
@@ -60,23 +62,23 @@ rule train_sft:
     output:
         manifest="results/policies/{model}/sft/manifest.json",
         log="results/policies/{model}/sft/training_log.jsonl",
+    log:
+        "results/logs/train_sft/{model}.log",
+    benchmark:
+        "results/benchmarks/train_sft/{model}.jsonl"
     wildcard_constraints:
         model=rf"(?:{one_of(name for name, model in config['models'].items() if model['sft'])})(?:@[0-9]+)?",
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=gpus("training"),
+        mem_mb=training_memory,
+        runtime=training_time,
     params:
         optimisation=optimisation(config["sft"]),
         max_length=config["max_length"],
         dtype=DTYPE,
         seed=seed_of,
-    log:
-        "results/logs/train_sft/{model}.log",
-    benchmark:
-        "results/benchmarks/train_sft/{model}.jsonl"
-    resources:
-        gpu=gpus("training"),
-        mem_mb=training_memory,
-        runtime=training_time,
-    conda:
-        "../envs/train.yaml"
     shell:
         "envs/run train workflow_scripts/train_sft.py"
         " --base {input.base:q}"
@@ -97,11 +99,11 @@ rule adopt_policy:
         program=program("adopt_policy", "workflow"),
     output:
         "results/policies/{model}/sft/manifest.json",
+    log:
+        "results/logs/adopt_policy/{model}.log",
     wildcard_constraints:
         model=rf"(?:{one_of(name for name, model in config['models'].items() if not model['sft'])})(?:@[0-9]+)?",
     localrule: True
-    log:
-        "results/logs/adopt_policy/{model}.log",
     conda:
         "../envs/workflow.yaml"
     shell:
@@ -119,19 +121,19 @@ rule compute_reference_logps:
         program=program("compute_reference_logps", "train"),
     output:
         "results/reference_logps/{initial}/{source}.parquet",
-    params:
-        max_length=config["max_length"],
-        dtype=DTYPE,
     log:
         "results/logs/compute_reference_logps/{initial}/{source}.log",
     benchmark:
         "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl"
+    conda:
+        "../envs/train.yaml"
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
         runtime=inference_time,
-    conda:
-        "../envs/train.yaml"
+    params:
+        max_length=config["max_length"],
+        dtype=DTYPE,
     shell:
         "envs/run train workflow_scripts/compute_reference_logps.py"
         " --policy {input.policy:q}"
@@ -152,6 +154,16 @@ rule train_policy:
     output:
         manifest="results/policies/{model}/{method}/{history}/manifest.json",
         log="results/policies/{model}/{method}/{history}/training_log.jsonl",
+    log:
+        "results/logs/train_policy/{model}/{method}/{history}.log",
+    benchmark:
+        "results/benchmarks/train_policy/{model}/{method}/{history}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=gpus("training"),
+        mem_mb=training_memory,
+        runtime=training_time,
     params:
         loss=lambda w: config["methods"][w.method]["loss"],
         beta=lambda w: config["methods"][w.method]["beta"],
@@ -159,16 +171,6 @@ rule train_policy:
         max_length=config["max_length"],
         dtype=DTYPE,
         seed=seed_of,
-    log:
-        "results/logs/train_policy/{model}/{method}/{history}.log",
-    benchmark:
-        "results/benchmarks/train_policy/{model}/{method}/{history}.jsonl"
-    resources:
-        gpu=gpus("training"),
-        mem_mb=training_memory,
-        runtime=training_time,
-    conda:
-        "../envs/train.yaml"
     shell:
         "envs/run train workflow_scripts/train_policy.py"
         " --initial {input.initial:q}"

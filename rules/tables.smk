@@ -1,0 +1,54 @@
+"""Tables and figures of the study.
+
+Required: win rates of the policies, boundary scores of the initial policies.
+Output:   results/tables/{table}.{csv,md}, results/figures/boundary.{svg,png}
+"""
+
+
+def labelled(section, names):
+    """`name=label` arguments."""
+    return [f"{name}={config[section][name]['label']}" for name in names]
+
+
+def table_setting(key):
+    return lambda wildcards: config["tables"][wildcards.table][key]
+
+
+rule make_table:
+    input:
+        win_rates=lambda w: [f"results/evaluations/{policy}/win_rate.json" for policy in policies_of_table(w.table)],
+        boundaries=lambda w: [f"results/boundary/{policy}.json" for policy in initial_policies_of_table(w.table)],
+        gains=lambda w: [f"results/evaluations/{policy}/gain.json" for policy in map(str, trained_policies(w.table))],
+        program=program("make_table", "workflow"),
+    output:
+        csv="results/tables/{table}.csv",
+        markdown="results/tables/{table}.md",
+        decisions="results/tables/{table}_decisions.csv",
+    log:
+        "results/logs/make_table/{table}.log",
+    wildcard_constraints:
+        table=one_of(config["tables"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=lambda w: labelled("models", config["tables"][w.table]["models"]),
+        methods=lambda w: labelled("methods", config["tables"][w.table]["methods"]),
+        sources=table_setting("sources"),
+        iterations=config["iterations"],
+        seeds=config["seeds"],
+    shell:
+        "envs/run workflow workflow_scripts/make_table.py"
+        " --table {wildcards.table}"
+        " --models {params.models:q}"
+        " --methods {params.methods:q}"
+        " --sources {params.sources}"
+        " --iterations {params.iterations}"
+        " --seeds {params.seeds}"
+        " --win-rates {input.win_rates:q}"
+        " --boundaries {input.boundaries:q}"
+        " --gains {input.gains:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " --decisions {output.decisions:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -93,11 +93,20 @@ def _check_references(config: dict) -> None:
     evaluation = config["evaluation"]
     _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", "evaluation")
     _expect(config["judges"], "evaluation.judge", evaluation["judge"])
+    if evaluation["fit_difficulty_over"] is not None:
+        _expect(config["tables"], "evaluation.fit_difficulty_over", evaluation["fit_difficulty_over"])
+    elif config["datasets"][evaluation["instructions"]]["adapter"] != "alpaca_eval":
+        raise BadInput(
+            "configuration: evaluation.fit_difficulty_over names no table, but only AlpacaEval publishes the difficulties "
+            f"of its instructions; name the table whose policies fit those of {evaluation['instructions']}"
+        )
     _expect(config["preference_models"], "preference_model", config["preference_model"])
     for name, model in config["preference_models"].items():
         if (model["path"] is None) == (model["training"] is None):
             raise BadInput(f"configuration: preference_models.{name} needs exactly one of path and training")
     for name, judge in config["judges"].items():
+        if judge["kind"] == "preference_model":
+            _expect(config["preference_models"], f"judges.{name}.model", judge["model"])
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
