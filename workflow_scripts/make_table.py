@@ -7,6 +7,7 @@ rates of two judges, and boundary scores of two preference models, never meet in
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from dpo_stages.program import BadInput, finish, run
@@ -41,6 +42,15 @@ def labels(pairs: list[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
+def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], tuple[float, float]] | None:
+    """Intervals of differences from the resamples beside the win rates; None where no win rate has any."""
+    from dpo_stages.gains import gain, resamples_path
+
+    if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
+        return None
+    return lambda policy, other: gain(win_rates[policy]["file"], win_rates[other]["file"])["lc_gain_interval"]
+
+
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages import tables
@@ -58,14 +68,9 @@ def main() -> None:
     models, methods = labels(arguments.models), labels(arguments.methods)
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
-    rows = tables.build_rows(
-        models,
-        methods,
-        arguments.seeds,
-        histories,
-        win_rates,
-        read(arguments.boundaries, "boundary score"),
-    )
+    boundaries = read(arguments.boundaries, "boundary score")
+    interval = paired_interval(win_rates)
+    rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval)
     found = tables.decisions(rows)
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:

@@ -5,11 +5,15 @@ import io
 import itertools
 import json
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from dpo_stages import tables
 from dpo_stages.arms import tally
 from dpo_stages.boundary import recommended_source, stage_of
+from dpo_stages.files import write_table
+from dpo_stages.gains import RESAMPLES_SCHEMA, resamples_path
 from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
 
@@ -168,13 +172,49 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
 
 
-def test_an_interval_of_the_gain_is_shown_where_it_was_measured():
-    win_rates, _ = seeded_records()
+def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured():
+    win_rates, boundaries = seeded_records()
+    measured_intervals = {
+        ("m/dpo/off", "m/sft"): (0.25, 1.75),
+        ("m/dpo/on", "m/sft"): (1.0, 3.0),
+        ("m/dpo/off", "m/dpo/on"): (-2.0, -0.5),
+    }
     rows = tables.build_rows(
-        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",)], index(win_rates), None, {"m/dpo/off": (0.25, 1.75)}
-    )
+        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries),
+        lambda policy, other: measured_intervals[policy, other],
+    )  # fmt: skip
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
-    assert "11.00 (+1.00; +0.25 to +1.75)" in tables.as_markdown("table3", rows, None)
+    assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
+    counted = tally(tables.decisions(rows))
+    assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
+    text = tables.as_markdown("table3", rows, counted)
+    assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
+
+
+def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp_path, run_script):
+    draw = np.random.default_rng(0)
+    paths = []
+    for record in seeded_records()[0][:3]:
+        folder = tmp_path / record["policy"].replace("/", "_")
+        folder.mkdir()
+        record |= {"difficulties_fitted_over": None, "resampled_from": "x", "confidence": 0.95}
+        paths.append(folder / "win_rate.json")
+        paths[-1].write_text(json.dumps(record))
+        values = record["lc_win_rate"] + draw.normal(0, 0.3, 400)
+        write_table(resamples_path(paths[-1]), pa.table({"lc_win_rate": values, "win_rate": values}), RESAMPLES_SCHEMA)
+    arguments = [
+        "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--sources", "off", "on", "--iterations", "1",
+        "--win-rates", *paths, "--csv", tmp_path / "t.csv", "--markdown", tmp_path / "t.md",
+    ]  # fmt: skip
+    done = run_script("make_table", *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = {row["policy"]: row for row in csv.DictReader((tmp_path / "t.csv").open())}
+    off = rows["m/dpo/off"]
+    assert 0 < float(off["gain_low"]) < 1 < float(off["gain_high"]) < 2
+    assert float(off["difference_low"]) < -1 < float(off["difference_high"])
+    resamples_path(paths[0]).unlink()
+    done = run_script("make_table", *arguments)
+    assert done.returncode == 2 and "win_rate_resamples.parquet does not exist" in done.stderr
 
 
 def test_missing_results_are_named():

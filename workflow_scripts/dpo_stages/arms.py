@@ -55,6 +55,7 @@ class Decision:
         recommended: `off` or `on`, by the boundary score.
         off_gain: gain of the off-policy arm, in percentage points.
         on_gain: gain of the on-policy arm.
+        difference_interval: of off_gain - on_gain; None if it was not measured.
     """
 
     initial_policy: str
@@ -63,6 +64,7 @@ class Decision:
     recommended: str
     off_gain: float
     on_gain: float
+    difference_interval: tuple[float, float] | None = None
 
     @property
     def difference(self) -> float:
@@ -81,6 +83,14 @@ class Decision:
         """Whether the recommended arm gained more; None if both gained the same."""
         return None if self.better is None else self.better == self.recommended
 
+    @property
+    def separated(self) -> bool | None:
+        """Whether the interval of the difference leaves out zero; None if it was not measured."""
+        if self.difference_interval is None:
+            return None
+        low, high = self.difference_interval
+        return low > 0 or high < 0
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -90,6 +100,9 @@ class Tally:
         right: decisions whose recommended arm gained more.
         judged: decisions whose arms gained differently.
         equal: decisions whose arms gained the same, which count for neither side.
+        separated: decisions among those judged whose arms' difference has an interval without zero; None where none was
+            measured.
+        separated_right: those of them whose recommended arm gained more.
         interval: Clopper and Pearson's interval of right / judged at `confidence`.
         confidence: level of the interval.
     """
@@ -97,6 +110,8 @@ class Tally:
     right: int
     judged: int
     equal: int
+    separated: int | None
+    separated_right: int
     interval: tuple[float, float]
     confidence: float
 
@@ -109,6 +124,8 @@ class Tally:
             f"The boundary score picked the better arm for {self.right} of {self.judged} initial policies "
             f"({self.right / self.judged:.0%}, {100 * self.confidence:.4g} % interval {low:.0%} to {high:.0%})"
         )
+        if self.separated is not None:
+            words += f", and for {self.separated_right} of the {self.separated} whose arms differ by more than noise"
         return words + (f"; for {self.equal} more, both arms gained the same." if self.equal else ".")
 
 
@@ -120,7 +137,15 @@ def tally(decisions: list[Decision], confidence: float = 0.95) -> Tally:
     """
     from dpo_stages.confidence import binomial_interval
 
-    outcomes = [decision.right for decision in decisions if decision.right is not None]
-    right, judged = sum(outcomes), len(outcomes)
-    interval = binomial_interval(right, judged, confidence) if judged else (0.0, 1.0)
-    return Tally(right, judged, len(decisions) - judged, interval, confidence)
+    judged = [decision for decision in decisions if decision.right is not None]
+    right = sum(decision.right for decision in judged)
+    separated = [decision for decision in judged if decision.separated]
+    return Tally(
+        right=right,
+        judged=len(judged),
+        equal=len(decisions) - len(judged),
+        separated=None if all(decision.separated is None for decision in judged) else len(separated),
+        separated_right=sum(decision.right for decision in separated),
+        interval=binomial_interval(right, len(judged), confidence) if judged else (0.0, 1.0),
+        confidence=confidence,
+    )

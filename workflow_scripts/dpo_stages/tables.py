@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -58,6 +58,9 @@ class Row:
         stage: stage of the initial policy.
         recommended_source: candidate source that the stage recommends.
         delta: Δ of the initial policy; None where it has no off-policy and on-policy arm or neither gains.
+        difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
+        difference_low: lower end of its interval; None if it was not measured.
+        difference_high: upper end.
         judge: who compared the outputs with the reference's.
         lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
         instructions: number of instructions.
@@ -87,6 +90,9 @@ class Row:
     stage: str | None
     recommended_source: str | None
     delta: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
     judge: str
     lc_kind: str
     instructions: int
@@ -131,7 +137,7 @@ def build_rows(
     histories: Sequence[History],
     win_rates: Mapping[str, dict],
     boundaries: Mapping[str, dict] | None,
-    gain_intervals: Mapping[str, Interval] | None = None,
+    paired_interval: Callable[[str, str], Interval] | None = None,
 ) -> list[Row]:
     """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
 
@@ -142,22 +148,24 @@ def build_rows(
         histories: candidate sources of each policy, in the table's order.
         win_rates: contents of win_rate.json by policy, of all policies here and of those that they were trained from.
         boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
-        gain_intervals: interval of the gain by policy, where it was measured.
+        paired_interval: gives the interval of the difference of two policies' LC win rates; None leaves intervals of
+            gains and differences out.
 
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
     """
-    _same(win_rates, ("judge", "lc_kind"), "win rates")
+    _same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
     if boundaries is not None:
         _same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
+    interval = paired_interval or (lambda policy, other: (None, None))
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
         policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
         gained = {policy: _gain(policy, win_rates) for policy in policies if policy.history}
         for policy in policies:
             initial = policy.initial if policy.history else None
-            interval = (gain_intervals or {}).get(str(policy), (None, None))
-            arms = [gained.get(initial.then(method, source)) for source in (OFF, ON)] if initial else [None]
+            gain_low, gain_high = interval(str(policy), str(initial)) if initial else (None, None)
+            arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
                     model=model,
@@ -169,9 +177,9 @@ def build_rows(
                     policy=str(policy),
                     initial_policy=str(initial) if initial else None,
                     gain=gained.get(policy),
-                    gain_low=interval[0],
-                    gain_high=interval[1],
-                    delta=None if None in arms else delta(*arms),
+                    gain_low=gain_low,
+                    gain_high=gain_high,
+                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
                     **_evaluation(_find(win_rates, policy, "win rate")),
                     **_boundary(_find(boundaries, initial, "boundary score") if initial and boundaries else None),
                 )
@@ -188,6 +196,15 @@ def _find(records: Mapping[str, dict], policy: Policy, what: str) -> dict:
 def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
     after, before = (_find(win_rates, which, "win rate") for which in (policy, policy.initial))
     return gain(_number(after, "lc_win_rate"), _number(before, "lc_win_rate"))
+
+
+_NO_COMPARISON = dict.fromkeys(("delta", "difference", "difference_low", "difference_high"))
+
+
+def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
+    low, high = interval(str(off), str(on))
+    values = (delta(gained[off], gained[on]), gained[off] - gained[on], low, high)
+    return dict(zip(_NO_COMPARISON, values, strict=True))
 
 
 def _same(records: Mapping[str, dict], keys: Sequence[str], what: str) -> None:
@@ -248,7 +265,15 @@ def decisions(rows: Iterable[Row]) -> list[Decision]:
         if row.initial_policy is not None and row.boundary_score is not None:
             arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
     return [
-        Decision(initial, method, arm[OFF].boundary_score, arm[OFF].recommended_source, arm[OFF].gain, arm[ON].gain)
+        Decision(
+            initial,
+            method,
+            arm[OFF].boundary_score,
+            arm[OFF].recommended_source,
+            arm[OFF].gain,
+            arm[ON].gain,
+            None if arm[OFF].difference_low is None else (arm[OFF].difference_low, arm[OFF].difference_high),
+        )
         for (initial, method), arm in arms.items()
         if OFF in arm and ON in arm
     ]
@@ -268,7 +293,7 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
 def decisions_as_csv(found: Sequence[Decision]) -> str:
     """One line an initial policy and method: recommended and better arm, both gains, their difference."""
     names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
-    names += ["difference", "better", "right"]
+    names += ["difference", "separated", "better", "right"]
     return _as_csv(names, [{name: getattr(decision, name) for name in names} for decision in found])
 
 
