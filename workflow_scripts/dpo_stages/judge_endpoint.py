@@ -7,14 +7,16 @@ import json
 import math
 import os
 import random
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.program import BadInput, ProgressReport
+from dpo_stages.program import SECONDS_BETWEEN_PROGRESS_LINES, BadInput, ProgressReport
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
@@ -25,6 +27,7 @@ LONGEST_DELAY = 64.0
 ROWS_FAILED_BEFORE_STOPPING = 10
 RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
 _ANSWERS = ("m", "M")
+_ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
 
 
 class JudgeFailed(Exception):
@@ -144,7 +147,7 @@ class JudgeEndpoint:
         self._url, self._key, self._cache = url.rstrip("/") + "/chat/completions", key, cache
         self._identity, self._first_delay = list(identity), first_delay
         self._pool = _connection_pool(url, urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds))
-        self._lock = threading.Lock()
+        self._lock, self._told = threading.Lock(), -math.inf
 
     def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
         """Answers to all `conversations`, in their order.
@@ -197,7 +200,7 @@ class JudgeEndpoint:
         return JudgeFailed(
             reason
             + (f"; {self.model} was {retired}: name another judge in the configuration" if retired else "")
-            + (f"; {unasked} further rows were not asked" if unasked else ""),
+            + (f"; {unasked} further rows are left" if unasked else ""),
             [] if fatal else positions,
         )
 
@@ -225,9 +228,19 @@ class JudgeEndpoint:
                 useless += failure.answered
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
                     raise _Unanswered(f"{failure} (asked {attempt} times)") from None
-                backoff = min(self._first_delay * 2 ** (attempt - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)
-                stop.wait(backoff if failure.delay is None else min(failure.delay, LONGEST_DELAY))
+                delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+                delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
+                self._tell(f"{failure}; asking again in {delay:.0f} s")
+                stop.wait(delay)
         return None
+
+    def _tell(self, line: str) -> None:
+        """Say what is going on, at most every ten seconds."""
+        with self._lock:
+            if time.monotonic() - self._told < SECONDS_BETWEEN_PROGRESS_LINES:
+                return
+            self._told = time.monotonic()
+        print(line, file=sys.stderr, flush=True)
 
     def _attempt(self, body: bytes) -> dict:
         import urllib3
@@ -258,7 +271,7 @@ class JudgeEndpoint:
         text = f"the judge's endpoint answered HTTP {status} ({message})"
         if status in (401, 403):
             return _Fatal(f"{text}; check the API key and what it may use")
-        if status == 404:
+        if status == 404 or 300 <= status < 400:
             return _Fatal(f"{text}; check the judge's name {self.model} and the base URL")
         if status == 429 and details.get("code") == "insufficient_quota":
             return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
@@ -289,8 +302,8 @@ class JudgeEndpoint:
             ) from None
         if len(contents) != 1:
             raise _TryAgain(f"the judge answered {len(contents)} tokens where one was asked for", answered=True)
-        found = {token: top[token] for token in _ANSWERS if token in top}
-        if not found or not all(math.isfinite(value) for value in found.values()):
+        found = {token: top[token] for token in _ANSWERS if -math.inf < top.get(token, -math.inf) <= _ROUNDING}
+        if not found:
             raise _TryAgain(f"the judge's answer has no log-probability of m or M; it said {said!r}", answered=True)
         content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
         return {"logprobs": {"content": content}, "model": self._redact(version), "total_tokens": tokens}

@@ -33,7 +33,7 @@ class WeightedAnnotator:
     def __init__(self, folder: str | os.PathLike, endpoint: JudgeEndpoint, kind: str) -> None:
         import yaml
 
-        annotators, constants, self._utils = alpaca_eval_library.load("annotators", "constants", "utils")
+        annotators, constants = alpaca_eval_library.load("annotators", "constants")
         shipped = Path(constants.EVALUATORS_CONFIG_DIR)
         configuration = yaml.safe_load((shipped / alpaca_eval_library.PROMPT / "configs.yaml").read_text())
         annotator = configuration[alpaca_eval_library.PROMPT]
@@ -91,7 +91,7 @@ class WeightedAnnotator:
 
     def _complete(self, prompts: Sequence[str]) -> dict[str, list[Any]]:
         """What alpaca-eval calls in place of its own decoder."""
-        conversations = [self._utils.prompt_to_chatml(prompt.strip()) for prompt in prompts]
+        conversations = [chat_messages(prompt) for prompt in prompts]
         try:
             answers = self._endpoint.ask_all(conversations, f"judging {self._pairs[0]['generator_2']}", **self._request)
         except JudgeFailed as error:
@@ -105,3 +105,18 @@ class WeightedAnnotator:
     def _index_of(self, prompt: str) -> int:
         texts = ("instruction", "output_1", "output_2")
         return next((pair["index"] for pair in self._pairs if all(pair[text].strip() in prompt for text in texts)), -1)
+
+
+def chat_messages(prompt: str) -> list[dict[str, str]]:
+    """The system and user messages of the annotator's prompt, which it writes as one ChatML text.
+
+    alpaca-eval splits the text at every marker, so that a marker in a response opens a message of its own, with which a
+    policy could talk to its judge. Only the template's own markers count here.
+    """
+    system, separator, user = prompt.strip().partition("<|im_end|>\n<|im_start|>user\n")
+    if not (separator and system.startswith("<|im_start|>system\n") and user.endswith("<|im_end|>")):
+        raise ValueError("the annotator's template is not one system and one user message in ChatML")
+    return [
+        {"content": system.removeprefix("<|im_start|>system\n").strip(), "role": "system"},
+        {"content": user.removesuffix("<|im_end|>").strip(), "role": "user"},
+    ]
