@@ -70,13 +70,19 @@ def write_json(path: str | os.PathLike, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | os.PathLike) -> object:
-    """Read JSON, or say in one sentence why that cannot be done."""
+def read_text(path: str | os.PathLike) -> str:
+    """Read UTF-8 text, or say in one sentence why that cannot be done."""
     _require_file(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_json(path: str | os.PathLike) -> object:
+    """Read JSON, or say in one sentence why that cannot be done."""
+    try:
+        return json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON: {error}") from error
 

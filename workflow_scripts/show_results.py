@@ -1,0 +1,31 @@
+"""Print a finished table and say where everything else is."""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import read_text
+from dpo_stages.program import run
+
+PLACES = {
+    "results/tables": "tables as CSV and Markdown",
+    "results/figures": "boundary score against what off-policy data gained over on-policy data",
+    "results/boundary": "boundary score, interval and recommended source of each initial policy",
+    "results/evaluations": "outputs, judgements and win rates of each policy",
+    "results/policies": "checkpoints and training logs",
+    "results/logs": "one log a job",
+    "results/benchmarks": "time and memory of each job",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path, metavar="TABLE.md", help="the table to print")
+    arguments = parser.parse_args()
+    print(read_text(arguments.table))
+    for place, content in PLACES.items():
+        if Path(place).exists():
+            print(f"{place + '/':22}{content}")
+
+
+if __name__ == "__main__":
+    run(main)
