@@ -2,8 +2,9 @@
 
 The rows are, for each model, method and seed, the SFT policy and every policy of --sources over --iterations (or
 exactly the policies of --histories). Table 1 shows average lengths and Table 2 neither these nor boundary scores; any
-other table is laid out like Table 3. The CSV has every column whatever the layout. Gains and Δ are computed here. Win
-rates of two judges, and boundary scores of two preference models, never meet in one table.
+other table is laid out like Table 3. The CSV has every column whatever the layout. Gains and Δ are computed here, with
+intervals where compute_win_rate.py left its resamples beside the win rates. Win rates of two judges, or boundary scores
+under two preference models, never meet in one table.
 """
 
 import argparse
@@ -26,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--iterations", type=int, metavar="K", help="iterations of --sources")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
+    add("--gains", nargs="+", type=Path, default=[], metavar="FILE", help="gain.json files of compare_policies.py")
     add("--csv", required=True, type=Path, metavar="OUT.csv")
     add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
@@ -42,13 +44,21 @@ def labels(pairs: list[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
-def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], tuple[float, float]] | None:
-    """Intervals of differences from the resamples beside the win rates; None where no win rate has any."""
+def paired_interval(win_rates: dict[str, dict], gains: list[dict]) -> Callable[[str, str], list[float]] | None:
+    """Intervals of differences: those of `gains`, others from resamples beside the win rates; None without either."""
     from dpo_stages.gains import gain, resamples_path
 
-    if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
+    known = {(record["policy"], record["initial"]): record["lc_gain_interval"] for record in gains}
+    if not known and not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
         return None
-    return lambda policy, other: gain(win_rates[policy]["file"], win_rates[other]["file"])["lc_gain_interval"]
+
+    def interval(policy: str, other: str) -> list[float]:
+        if (policy, other) not in known:
+            files = (win_rates[name]["file"] for name in (policy, other))
+            known[policy, other] = gain(*files)["lc_gain_interval"]
+        return known[policy, other]
+
+    return interval
 
 
 def main() -> None:
@@ -69,7 +79,8 @@ def main() -> None:
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
-    interval = paired_interval(win_rates)
+    gains = read(arguments.gains, "gain")
+    interval = paired_interval(win_rates, list(gains.values()))
     rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval)
     found = tables.decisions(rows)
     counted = tally(found) if arguments.boundaries else None
