@@ -62,26 +62,27 @@ wildcard_constraints:
 
 
 @functools.cache
-def modules_of(file):
-    """The dpo_stages modules that a program or module imports, at any depth."""
-    found = set()
+def imports_of(file):
+    """The dpo_stages modules that a program or module imports, inside its functions too."""
+    names = set()
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "dpo_stages":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dpo_stages."):
-            found.add(node.module.removeprefix("dpo_stages."))
+            names |= {f"dpo_stages.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.removeprefix("dpo_stages.") for alias in node.names if alias.name.startswith("dpo_stages.")
-            }
-    files = {f"workflow_scripts/dpo_stages/{name.replace('.', '/')}.py" for name in found}
-    return files.union(*(modules_of(module) for module in files))
+            names |= {alias.name for alias in node.names}
+    return {f"workflow_scripts/{name.replace('.', '/')}.py" for name in names if name.startswith("dpo_stages.")}
 
 
 def program(name, env):
     """What a change of must rerun a rule: its program, the modules that it imports, its environment's lock file."""
-    file = f"workflow_scripts/{name}.py"
-    return [file, *sorted(modules_of(file)), f"envs/{env}.lock.txt"]
+    files, waiting = set(), {f"workflow_scripts/{name}.py"}
+    while waiting:
+        file = waiting.pop()
+        files.add(file)
+        waiting |= imports_of(file) - files
+    return [*sorted(files), f"envs/{env}.lock.txt"]
 
 
 # The recursion: policies, sources and where their files are

@@ -1,0 +1,161 @@
+"""The DAG of the paper's study and of the demo: which jobs there are, what hangs on what, and that nothing is made twice."""
+
+import json
+import subprocess
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+
+PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
+TABLE_3 = "results/tables/table3.csv"
+
+
+def snakemake(*arguments, folder=ROOT):
+    command = [ROOT / "envs/run", "workflow", "-m", "snakemake", *arguments]
+    return subprocess.run([str(part) for part in command], text=True, capture_output=True, cwd=folder, check=False)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the workflow without results, so that what was run here before does not matter."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+class Dag:
+    """Jobs of a target, as Snakemake's own JSON of the DAG gives them."""
+
+    def __init__(self, *arguments, folder):
+        done = snakemake("--forceall", "--d3dag", *arguments, folder=folder)
+        assert done.returncode == 0, done.stderr
+        graph = json.loads(done.stdout)
+        self.rule_of = {node["id"]: node["value"]["rule"] for node in graph["nodes"]}
+        self.label_of = {node["id"]: node["value"]["label"] for node in graph["nodes"]}
+        self.links = [(link["u"], link["v"]) for link in graph["links"]]
+        self.jobs = Counter(self.rule_of.values())
+
+
+@pytest.fixture(scope="module")
+def paper(clone):
+    return Dag("--cores", "1", TABLE_3, folder=clone)
+
+
+@pytest.fixture(scope="module")
+def demo(clone):
+    return Dag("--profile", "demo", TABLE_3, folder=clone)
+
+
+def test_the_papers_table_3_has_these_jobs(paper):
+    models, policies, initial = 3, 3 * 7, 3 * 3
+    assert paper.jobs == {
+        "make_table": 1,
+        "fetch_model": models,
+        "adopt_policy": 2,  # Llama-3 and Zephyr follow instructions already
+        "train_sft": 1,  # Phi-2 does not
+        "prepare_dataset": 2 + 1 + 1,  # preferences for training and test, conversations, instructions
+        "fetch_preference_model": 1,
+        "sample_candidates": 2 * initial,  # prompts for training and for the boundary
+        "label_preferences": 1 + initial,  # the off-policy pairs once, for every model
+        "compute_reference_logps": 2 * initial,
+        "train_policy": 3 * (2 + 4),
+        "compare_candidates": initial,
+        "measure_boundary": initial,
+        "generate_evaluation_outputs": policies,
+        "judge_outputs": policies,
+        "compute_win_rate": policies,
+        "compare_policies": 3 * (2 + 4),
+    }
+
+
+def test_the_demos_table_3_has_the_same_study_with_models_of_its_own(paper, demo):
+    shared = ["train_policy", "sample_candidates", "label_preferences", "compute_reference_logps", "measure_boundary"]
+    assert {rule: demo.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    assert demo.jobs["make_demo_model"] == 3
+    assert demo.jobs["fetch_model"] == 0
+    assert demo.jobs["judge_outputs"] == 21 + 2  # the policies and the length-gamed baselines
+    assert demo.jobs["fit_instruction_difficulty"] == 1
+
+
+def test_no_job_stands_twice_in_the_dag(paper):
+    jobs = Counter((paper.rule_of[node], paper.label_of[node]) for node in paper.rule_of)
+    assert {job: count for job, count in jobs.items() if count > 1 and job[0] != job[1]} == {}
+
+
+def test_a_policy_hangs_on_its_initial_policy_alone(clone):
+    """zephyr-7b/dpo/off-on needs the samples of zephyr-7b/dpo/off, and of no other policy."""
+    done = snakemake("-n", "--cores", "1", "results/policies/zephyr-7b/dpo/off-on/manifest.json", folder=clone)
+    assert done.returncode == 0, done.stderr
+    outputs = {word.strip(",") for line in done.stdout.splitlines() if "output:" in line for word in line.split()[1:]}
+    policies = {name for name in outputs if name.startswith("results/policies/") and name.endswith("manifest.json")}
+    assert policies == {
+        f"results/policies/zephyr-7b/{policy}/manifest.json" for policy in ("sft", "dpo/off", "dpo/off-on")
+    }
+    sampled = {name for name in outputs if name.startswith("results/candidates/")}
+    assert sampled == {"results/candidates/zephyr-7b/dpo/off/train.parquet"}
+
+
+def test_methods_share_samples_and_reference_log_probabilities(clone):
+    both = ["--config", "tables={table3: {methods: [dpo, slic]}}", "iterations=1"]
+    one = Dag("--cores", "1", "--config", "iterations=1", "--", TABLE_3, folder=clone)
+    two = Dag("--cores", "1", *both, "--", TABLE_3, folder=clone)
+    more = {rule for rule in two.jobs if two.jobs[rule] > one.jobs[rule]}
+    assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
+    assert more == {
+        "train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate", "compare_policies",
+    }  # fmt: skip
+
+
+def test_a_second_seed_doubles_the_study_but_not_the_data(clone):
+    one = Dag("--cores", "1", TABLE_3, folder=clone)
+    two = Dag("--cores", "1", "--config", "seeds=[0, 1]", "--", TABLE_3, folder=clone)
+    same = {rule for rule in two.jobs if two.jobs[rule] == one.jobs[rule]}
+    assert same == {"make_table", "fetch_model", "prepare_dataset", "fetch_preference_model"}
+    assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
+    assert two.jobs["label_preferences"] == 1 + 2 * (one.jobs["label_preferences"] - 1)
+
+
+def test_three_iterations_work(clone):
+    three = Dag("--cores", "1", "--config", "iterations=3", "--", TABLE_3, folder=clone)
+    assert three.jobs["train_policy"] == 3 * (2 + 4 + 8)
+
+
+def test_a_source_of_another_models_samples_is_sampled_once(clone):
+    tables = "tables={table3: {models: [zephyr-7b], sources: ['off', 'llama', 'on']}}"
+    dag = Dag("--cores", "1", "--config", tables, "iterations=1", "--", TABLE_3, folder=clone)
+    assert dag.jobs["train_policy"] == 3
+    assert dag.jobs["fetch_model"] == 2  # Zephyr, and Llama-3 for its samples
+    assert dag.jobs["sample_candidates"] == 3  # training prompts of both, test prompts of Zephyr
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("betta=1", "configuration: the key betta is unknown"),
+        ("evaluation={judge: gpt-5}", "configuration: evaluation.judge names 'gpt-5'"),
+        ("sources={a-b: zephyr-7b/sft}", "configuration: sources: 'a-b' is not allowed"),
+        ("sources={x: zephyr-7b/dpo/x}", "configuration: sources.x is cyclic"),
+    ],
+)
+def test_a_wrong_configuration_stops_with_one_sentence_and_exit_code_2(clone, override, expected):
+    done = snakemake("-n", "--cores", "1", "--config", override, folder=clone)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clone, tmp_path):
+    if subprocess.run(["which", "nvidia-smi"], capture_output=True, check=False).returncode == 0:
+        pytest.skip("this machine has a GPU")
+    done = snakemake("--cores", "1", TABLE_3, folder=clone)
+    assert done.returncode == 2
+    assert "--profile demo" in done.stderr and "--profile slurm" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_slurm_profile_plans_the_papers_study(clone):
+    done = snakemake("-n", "--profile", "slurm", TABLE_3, folder=clone)
+    assert done.returncode == 0, done.stderr
+    assert "train_policy" in done.stdout
