@@ -14,6 +14,7 @@ from dpo_stages.program import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
 
@@ -83,7 +84,7 @@ def read_json(path: str | os.PathLike) -> object:
     """Read JSON, or say in one sentence why that cannot be done."""
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # json refuses absurdly long numbers with a plain ValueError
         raise BadInput(f"{path} is not valid JSON: {error}") from error
 
 
@@ -99,7 +100,7 @@ def read_json_lines(path: str | os.PathLike) -> list[dict]:
                 row = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 raise BadInput(f"{path}, line {number}: not UTF-8 text; save the file as UTF-8") from error
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise BadInput(f"{path}, line {number}: not valid JSON ({error})") from error
             if not isinstance(row, dict):
                 raise BadInput(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
@@ -120,21 +121,14 @@ def write_table(path: str | os.PathLike, rows: "list[dict] | pa.Table", schema: 
 def read_table(path: str | os.PathLike, schema: "pa.Schema") -> "pa.Table":
     """Read the columns of `schema` from a Parquet file, or say which column is missing or of another type."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    _require_file(path)
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
-    missing = [name for name in schema.names if name not in file.schema_arrow.names]
-    if missing:
-        found = ", ".join(file.schema_arrow.names)
-        raise BadInput(f"{path} lacks the column {', '.join(missing)}; it has {found}")
-    try:
+    with _open_parquet(path) as file:
+        missing = [name for name in schema.names if name not in file.schema_arrow.names]
+        if missing:
+            found = ", ".join(file.schema_arrow.names)
+            raise BadInput(f"{path} lacks the column {', '.join(missing)}; it has {found}")
         table = file.read(columns=schema.names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
+        table.validate(full=True)
     for field in schema:
         try:
             column = table.column(field.name).cast(field.type)
@@ -146,6 +140,28 @@ def read_table(path: str | os.PathLike, schema: "pa.Schema") -> "pa.Table":
             raise BadInput(f"{path}: column {field.name} has {column.null_count} empty values; none is allowed")
         table = table.set_column(table.schema.get_field_index(field.name), field, column)
     return table.select(schema.names)
+
+
+def read_parquet(path: str | os.PathLike) -> "pa.Table":
+    """Read all columns of a Parquet file, whatever they are."""
+    with _open_parquet(path) as file:
+        table = file.read()
+        table.validate(full=True)
+    return table
+
+
+@contextlib.contextmanager
+def _open_parquet(path: str | os.PathLike) -> Iterator["pq.ParquetFile"]:
+    """Open a Parquet file; what Arrow says of a damaged one, now or while it is read, becomes one sentence."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _require_file(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
 
 
 def _first_line(error: BaseException) -> str:

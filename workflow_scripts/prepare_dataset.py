@@ -1,0 +1,125 @@
+"""Bring a data set into the form that the workflow reads: prompts with off-policy candidates, conversations, or instructions.
+
+Adapters and what they read:
+
+    local                    a .jsonl, .json (a list) or .parquet file, with these columns by --kind:
+                             preferences   prompt, chosen, rejected; or prompt, responses: [{"text", "score"}, ...]
+                             chat          messages; or prompt, response
+                             instructions  instruction, output, and perhaps subset
+    ultrafeedback_binarized  preferences of HuggingFaceH4/ultrafeedback_binarized
+    ultrachat_200k           conversations of HuggingFaceH4/ultrachat_200k
+    alpaca_eval              AlpacaEval 2's 805 instructions with GPT-4 Turbo's outputs, of tatsu-lab/alpaca_eval
+
+A prompt is a text or a list of turns {"role", "content"}; so are chosen and rejected. Of several scored responses the best
+is chosen and a random other one rejected. Empty prompts and responses, identical responses and duplicate prompts are
+dropped and counted; dpo_stages/adapters.py has the rules.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from dpo_stages.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
+from dpo_stages.files import read_json, read_json_lines, read_parquet, write_table
+from dpo_stages.program import BadInput, finish, run
+
+LOCAL, ALPACA_EVAL = "local", "alpaca_eval"
+ALPACA_EVAL_SPLIT, ALPACA_EVAL_FILE = "eval", "alpaca_eval_gpt4_baseline.json"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", required=True, choices=KINDS, help="what a row of the output is")
+    parser.add_argument("--adapter", required=True, choices=adapter_names(), help="how records are read, see above")
+    parser.add_argument("--source", required=True, metavar="FILE_OR_ID", help="local file; else hub id, or folder of a copy")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    parser.add_argument("--split", required=True, help="the split's name at the source; says nothing of a local file")
+    parser.add_argument("--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the subset and of rejected responses")
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
+    arguments = parser.parse_args()
+    check_adapter(arguments.adapter, arguments.kind)
+    if arguments.limit != "none" and not (arguments.limit.isdecimal() and int(arguments.limit) > 0):
+        raise BadInput(f"--limit is {arguments.limit}; give a whole number above zero, or none")
+    return arguments
+
+
+def read_local(path: Path) -> list[dict]:
+    """Records of a local file, whose name says what it is.
+
+    Raises:
+        BadInput: the file cannot be read as such.
+    """
+    if path.suffix == ".jsonl":
+        return read_json_lines(path)
+    if path.suffix == ".json":
+        records = read_json(path)
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise BadInput(f"{path} is no list of JSON objects")
+        return records
+    if path.suffix == ".parquet":
+        return read_parquet(path).to_pylist()
+    raise BadInput(f"{path} has no name that ends in .jsonl, .json or .parquet, so what it holds is unknown; rename it")
+
+
+def read_hub(adapter: str, source: str, revision: str, split: str) -> Iterable[dict]:
+    """Records of a data set of the hub, or of a copy of its repository in a folder.
+
+    Raises:
+        BadInput: there is no such data set, revision or split, or the hub is out of reach.
+    """
+    if adapter == ALPACA_EVAL:
+        return read_alpaca_eval(source, revision, split)
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(source, revision=revision, split=split)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise BadInput(_not_loaded(source, revision, split, error)) from error
+
+
+def read_alpaca_eval(source: str, revision: str, split: str) -> list[dict]:
+    """The file of AlpacaEval 2's baseline; the repository's loading script is one that `datasets` no longer runs."""
+    if split != ALPACA_EVAL_SPLIT:
+        raise BadInput(f"--split is {split}; AlpacaEval has only {ALPACA_EVAL_SPLIT}")
+    if Path(source).is_dir():
+        return read_local(Path(source) / ALPACA_EVAL_FILE)
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = hf_hub_download(source, ALPACA_EVAL_FILE, repo_type="dataset", revision=revision)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(_not_loaded(source, revision, split, error)) from error
+    return read_local(Path(file))
+
+
+def _not_loaded(source: str, revision: str, split: str, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"cannot load the split {split} of {source} at revision {revision}: {reason}"
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.adapter == LOCAL:
+        records, origin = read_local(Path(arguments.source)), arguments.source
+    else:
+        records = read_hub(arguments.adapter, arguments.source, arguments.revision, arguments.split)
+        origin = f"{arguments.source} ({arguments.split})"
+    adapted = adapt(records, arguments.adapter, arguments.kind, arguments.seed, origin)
+    limit = None if arguments.limit == "none" else int(arguments.limit)
+    adapted = keep_subset(adapted, limit, arguments.seed)
+
+    from dpo_stages import schemas
+
+    schema = {
+        "preferences": schemas.OFF_POLICY_CANDIDATES,
+        "chat": schemas.CHAT,
+        "instructions": schemas.INSTRUCTIONS,
+    }[arguments.kind]
+    write_table(arguments.output, adapted.rows, schema)
+    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped)
+
+
+if __name__ == "__main__":
+    run(main)
