@@ -30,7 +30,7 @@ rule all:
     default_target: True
     input:
         expand("results/tables/{table}.{format}", table=config["tables"], format=["csv", "md"]),
-        expand("results/figures/boundary.{format}", format=["svg", "png"]),
+        expand("results/figures/{table}.{format}", table=config["tables"], format=["svg", "png"]),
 
 
 onstart:

@@ -1,7 +1,7 @@
 """Tables and figures of the study.
 
 Required: win rates of the policies, boundary scores of the initial policies.
-Output:   results/tables/{table}.{csv,md}, results/figures/boundary.{svg,png}
+Output:   results/tables/{table}.{csv,md}, results/figures/{table}.{svg,png}
 """
 
 
@@ -51,4 +51,26 @@ rule make_table:
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " --decisions {output.decisions:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule plot_boundary:
+    input:
+        table="results/tables/{table}.csv",
+        program=program("plot_boundary", "workflow"),
+    output:
+        svg="results/figures/{table}.svg",
+        png="results/figures/{table}.png",
+    log:
+        "results/logs/plot_boundary/{table}.log",
+    wildcard_constraints:
+        table=one_of(config["tables"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/plot_boundary.py"
+        " --tables {input.table:q}"
+        " --svg {output.svg:q}"
+        " --png {output.png:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

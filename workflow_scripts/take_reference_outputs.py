@@ -13,7 +13,9 @@ from dpo_stages.schemas import INSTRUCTIONS
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--instructions", type=Path, required=True, metavar="PARQUET", help="the set with these references")
+    parser.add_argument(
+        "--instructions", type=Path, required=True, metavar="PARQUET", help="the set with these references"
+    )
     parser.add_argument("--generator", required=True, metavar="NAME", help="name of the reference's version")
     parser.add_argument("--output", type=Path, required=True, metavar="JSON", help="model_outputs.json")
     arguments = parser.parse_args()

@@ -71,7 +71,11 @@ MISTAKES = [
     (("iterations",), 0, ["iterations"]),
     (("iterations",), 2.5, ["iterations is 2.5", "integer"]),
     (("accelerator",), "tpu", ["accelerator is 'tpu'", "gpu, cpu"]),
-    (("models", "Zephyr 7B"), {"label": "Z", "path": "x", "parameters": 1}, ["'Zephyr 7B' is not allowed", "lower-case"]),
+    (
+        ("models", "Zephyr 7B"),
+        {"label": "Z", "path": "x", "parameters": 1},
+        ["'Zephyr 7B' is not allowed", "lower-case"],
+    ),
     (("models", "../etc"), {"label": "Z", "path": "x", "parameters": 1}, ["'../etc' is not allowed"]),
     (("models", "zephyr-7b", "path"), ..., ["models.zephyr-7b.path", "hub id or a folder"]),
     (("models", "zephyr-7b", "parameters"), "7B", ["models.zephyr-7b.parameters is '7B'", "number"]),

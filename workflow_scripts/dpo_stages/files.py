@@ -192,7 +192,8 @@ def write_manifest(folder: str | os.PathLike, about: dict) -> None:
     """
     folder = Path(folder)
     files = sorted(
-        path for path in folder.rglob("*")
+        path
+        for path in folder.rglob("*")
         if path.is_file() and path.name != MANIFEST and not path.name.endswith(".ledger.json")
     )
     hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in files}

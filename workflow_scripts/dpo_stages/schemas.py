@@ -22,66 +22,83 @@ RESPONSE_2 = _column("response_2", pa.string(), "second candidate")
 CHAT = pa.schema([PROMPT_ID, _column("messages", CONVERSATION, "whole conversation, ending with an assistant turn")])
 
 # results/datasets/{dataset}/{split}.parquet of an instruction set (for evaluation)
-INSTRUCTIONS = pa.schema([
-    PROMPT_ID,
-    PROMPT,
-    _column("index", pa.int32(), "position in the published set; AlpacaEval's difficulties belong to it"),
-    _column("instruction", pa.string(), "the text that the judge sees"),
-    _column("reference", pa.string(), "the baseline's response"),
-    _column("subset", pa.string(), "where the instruction comes from"),
-])
+INSTRUCTIONS = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        _column("index", pa.int32(), "position in the published set; AlpacaEval's difficulties belong to it"),
+        _column("instruction", pa.string(), "the text that the judge sees"),
+        _column("reference", pa.string(), "the baseline's response"),
+        _column("subset", pa.string(), "where the instruction comes from"),
+    ]
+)
 
 # results/datasets/{dataset}/{split}.parquet of a preference data set: off-policy candidates
-OFF_POLICY_CANDIDATES = pa.schema([
-    PROMPT_ID,
-    PROMPT,
-    RESPONSE_1,
-    RESPONSE_2,
-    _column("original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True),
-])
+OFF_POLICY_CANDIDATES = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        RESPONSE_1,
+        RESPONSE_2,
+        _column("original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True),
+    ]
+)
 
 # results/candidates/{policy}/{split}.parquet: sampled candidates
-SAMPLED_CANDIDATES = pa.schema([
-    PROMPT_ID,
-    PROMPT,
-    RESPONSE_1,
-    RESPONSE_2,
-    _column("tokens_1", pa.int32(), "length of response_1 in the policy's tokens, end of sequence included"),
-    _column("tokens_2", pa.int32(), "length of response_2"),
-    _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
-    _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
-])
+SAMPLED_CANDIDATES = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        RESPONSE_1,
+        RESPONSE_2,
+        _column("tokens_1", pa.int32(), "length of response_1 in the policy's tokens, end of sequence included"),
+        _column("tokens_2", pa.int32(), "length of response_2"),
+        _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
+        _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
+    ]
+)
+
+# What sampling reads of a table, whatever else it has
+PROMPTS = pa.schema([PROMPT_ID, PROMPT])
 
 # What every table of candidates has, whatever its source
 CANDIDATES = pa.schema([PROMPT_ID, PROMPT, RESPONSE_1, RESPONSE_2])
 
 # results/preferences/{dataset or policy}/{split}.parquet
-PREFERENCES = pa.schema([
-    PROMPT_ID,
-    PROMPT,
-    _column("chosen", pa.string(), "the response that the preference model prefers"),
-    _column("rejected", pa.string(), "the other one"),
-    _column("logit", pa.float32(), "mean over both orders; positive: response_1 of the candidates is better"),
-    _column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
-    _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-    _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
-])
+PREFERENCES = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        _column("chosen", pa.string(), "the response that the preference model prefers"),
+        _column("rejected", pa.string(), "the other one"),
+        _column("logit", pa.float32(), "mean over both orders; positive: response_1 of the candidates is better"),
+        _column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
+        _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
+        _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
+    ]
+)
 
 # results/reference_logps/{initial policy}/{source}.parquet, rows aligned with the preferences by prompt_id
-REFERENCE_LOGPS = pa.schema([
-    PROMPT_ID,
-    _column("ref_chosen_logps", pa.float32(), "log-probability of the chosen response, summed over its tokens, in nats"),
-    _column("ref_rejected_logps", pa.float32(), "the same of the rejected response"),
-])
+REFERENCE_LOGPS = pa.schema(
+    [
+        PROMPT_ID,
+        _column(
+            "ref_chosen_logps", pa.float32(), "log-probability of the chosen response, summed over its tokens, in nats"
+        ),
+        _column("ref_rejected_logps", pa.float32(), "the same of the rejected response"),
+    ]
+)
 
 # results/comparisons/{policy}/{split}.parquet: Algorithm 1's comparisons, m x n a prompt
-COMPARISONS = pa.schema([
-    _column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has several rows"),
-    _column("on_index", pa.int8(), "1 or 2: the on-policy candidate"),
-    _column("off_index", pa.int8(), "1 or 2: the off-policy candidate"),
-    _column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
-    _column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
-    _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-    _column("on_length", pa.int32(), "length of the on-policy candidate in characters"),
-    _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
-])
+COMPARISONS = pa.schema(
+    [
+        _column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has several rows"),
+        _column("on_index", pa.int8(), "1 or 2: the on-policy candidate"),
+        _column("off_index", pa.int8(), "1 or 2: the off-policy candidate"),
+        _column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
+        _column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
+        _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
+        _column("on_length", pa.int32(), "length of the on-policy candidate in characters"),
+        _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
+    ]
+)

@@ -36,7 +36,9 @@ def _check_against_schema(config: dict, schema: dict) -> None:
         yield from check_properties(validator, properties, instance, subschema)
 
     validator = validators.extend(Draft202012Validator, {"properties": fill_in_defaults})
-    errors = sorted(validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
+    errors = sorted(
+        validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
+    )
     if errors:
         raise BadInput("configuration: " + _sentence(errors[0]))
 
@@ -150,9 +152,13 @@ def check_source(config: dict, source: str, where: str) -> None:
     """
     known = [OFF, ON, *config["sources"]]
     if not re.fullmatch(SOURCE, source):
-        raise BadInput(f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {', '.join(known)}")
+        raise BadInput(
+            f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {', '.join(known)}"
+        )
     if source not in known:
-        raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {', '.join(known)}")
+        raise BadInput(
+            f"configuration: {where}: the candidate source '{source}' is unknown; known are {', '.join(known)}"
+        )
 
 
 def check_policy(config: dict, name: str, where: str) -> None:
@@ -176,7 +182,9 @@ def _expect(section: dict, where: str, name: str) -> None:
     if name not in section:
         close = difflib.get_close_matches(name, section, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise BadInput(f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}")
+        raise BadInput(
+            f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}"
+        )
 
 
 def _expect_dataset(config: dict, where: str, name: str, kind: str, split: str) -> None:
