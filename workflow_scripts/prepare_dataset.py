@@ -1,4 +1,4 @@
-"""Bring a data set into the form that the workflow reads: prompts with off-policy candidates, conversations, or instructions.
+"""Bring a data set into the workflow's form: prompts with off-policy candidates, conversations, or instructions.
 
 Adapters and what they read:
 
@@ -10,9 +10,9 @@ Adapters and what they read:
     ultrachat_200k           conversations of HuggingFaceH4/ultrachat_200k
     alpaca_eval              AlpacaEval 2's 805 instructions with GPT-4 Turbo's outputs, of tatsu-lab/alpaca_eval
 
-A prompt is a text or a list of turns {"role", "content"}; so are chosen and rejected. Of several scored responses the best
-is chosen and a random other one rejected. Empty prompts and responses, identical responses and duplicate prompts are
-dropped and counted; dpo_stages/adapters.py has the rules.
+A prompt is a text or a list of turns {"role", "content"}; so are chosen and rejected. Of several scored responses the
+best is chosen and a random other one rejected. Empty prompts and responses, identical responses and duplicate prompts
+are dropped and counted; dpo_stages/adapters.py has the rules.
 """
 
 import argparse
@@ -31,10 +31,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", required=True, choices=KINDS, help="what a row of the output is")
     parser.add_argument("--adapter", required=True, choices=adapter_names(), help="how records are read, see above")
-    parser.add_argument("--source", required=True, metavar="FILE_OR_ID", help="local file; else hub id, or folder of a copy")
+    parser.add_argument(
+        "--source", required=True, metavar="FILE_OR_ID", help="local file; else hub id, or folder of a copy"
+    )
     parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
     parser.add_argument("--split", required=True, help="the split's name at the source; says nothing of a local file")
-    parser.add_argument("--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)")
+    parser.add_argument(
+        "--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)"
+    )
     parser.add_argument("--seed", type=int, required=True, help="seed of the subset and of rejected responses")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     arguments = parser.parse_args()

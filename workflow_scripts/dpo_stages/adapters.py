@@ -11,10 +11,10 @@ no number) stops the program with the record's number. What can be read and cann
 
 Texts are kept as they are, white space included. Rows keep the order of the records.
 
-Records with several scored responses are binarised as UltraFeedback was: the best score is chosen, a random other one is
-rejected. Empty responses do not take part. Of several best scores the first in the record is chosen; the rejected response
-is drawn, from the seed and the prompt alone, among all whose text differs from the chosen one's. A pair of equal scores
-has no original preference.
+Records with several scored responses are binarised as UltraFeedback was: the best score is chosen, a random other one
+is rejected. Empty responses do not take part. Of several best scores the first in the record is chosen; the rejected
+response is drawn, from the seed and the prompt alone, among all whose text differs from the chosen one's. A pair of
+equal scores has no original preference.
 """
 
 import hashlib
@@ -104,7 +104,9 @@ def check_adapter(adapter: str, kind: str) -> None:
     if not kinds:
         raise BadInput(f"there is no adapter {adapter}; choose one of {', '.join(adapter_names())}")
     if kind not in kinds:
-        raise BadInput(f"the adapter {adapter} reads {' and '.join(kinds)}, not {kind}; choose another --kind or --adapter")
+        raise BadInput(
+            f"the adapter {adapter} reads {' and '.join(kinds)}, not {kind}; choose another --kind or --adapter"
+        )
 
 
 def adapter_names() -> list[str]:
@@ -299,7 +301,9 @@ def _turns(value: object, name: str) -> list[Turn]:
         if not isinstance(turn, dict) or "role" not in turn or "content" not in turn:
             raise Malformed(f"{name}, turn {number} is no object with role and content")
         if turn["role"] not in ROLES:
-            raise Malformed(f"{name}, turn {number} has the role {turn['role']!r}; expected is one of {', '.join(ROLES)}")
+            raise Malformed(
+                f"{name}, turn {number} has the role {turn['role']!r}; expected is one of {', '.join(ROLES)}"
+            )
         turns.append({"role": turn["role"], "content": _text(turn["content"], f"{name}, turn {number}, content")})
     return turns
 

@@ -1,0 +1,85 @@
+"""Sample two responses of a policy to every prompt: on-policy candidates.
+
+Each response is drawn with a seed of its own, made of --seed, the prompt and the candidate's number, so the result does
+not depend on the order of the prompts or on which others there are. Prompts that leave no room for a response within
+--max-length are dropped and counted. Empty responses and responses that were cut stay and are counted.
+
+Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_NUM_THREADS cores.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.chat_tokens import NO_ROOM, tokenize_prompts
+from dpo_stages.files import read_manifest, write_table
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.prompts import request_seed
+from dpo_stages.sampling import (
+    Request,
+    Sampler,
+    add_sampling_flags,
+    check_sampling_flags,
+    end_process,
+    figures,
+    read_prompts,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--prompts", type=Path, required=True, metavar="PARQUET", help="table with prompt_id and prompt"
+    )
+    add_sampling_flags(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
+    arguments = parser.parse_args()
+    check_sampling_flags(arguments)
+    if arguments.temperature == 0:
+        raise BadInput("--temperature is 0, which makes both candidates of a prompt the same; give a number above 0")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    read_manifest(arguments.policy)
+    from dpo_stages.schemas import PROMPTS, SAMPLED_CANDIDATES
+
+    prompts = read_prompts(arguments.prompts, PROMPTS)
+    sampler = Sampler(arguments.policy.parent, arguments)
+    tokens = tokenize_prompts(sampler.tokenizer, prompts)
+    kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
+    if not kept:
+        raise BadInput(f"no prompt of {arguments.prompts} leaves room for a response in {sampler.context} tokens")
+    requests = [
+        Request(ids, request_seed(arguments.seed, row["prompt_id"], number), sampler.room(ids))
+        for row, ids in kept
+        for number in (1, 2)
+    ]
+    responses = sampler.sample(requests)
+    rows = [
+        {
+            **row,
+            "response_1": first.text,
+            "response_2": second.text,
+            "tokens_1": first.tokens,
+            "tokens_2": second.tokens,
+            "truncated_1": first.truncated,
+            "truncated_2": second.truncated,
+        }
+        for (row, _), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
+    ]
+    write_table(arguments.output, rows, SAMPLED_CANDIDATES)
+    finish(
+        arguments.output,
+        prompts.num_rows,
+        len(rows),
+        {NO_ROOM: prompts.num_rows - len(rows)},
+        **figures(responses),
+        identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
+        context=sampler.context,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
+    end_process()
