@@ -15,13 +15,7 @@ from dpo_stages.program import BadInput, finish, run
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--outputs",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="model_outputs.json of each policy, or JSON Lines with instruction and output",
-    )
+    parser.add_argument("--outputs", nargs="+", required=True, metavar="FILE", help="model_outputs.json of each policy")
     parser.add_argument(
         "--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references"
     )

@@ -1,7 +1,5 @@
 """Outputs beside references, and annotations that are whole or refused."""
 
-import json
-
 import pytest
 
 from dpo_stages import annotations
@@ -19,20 +17,6 @@ def test_pairs_are_put_together_by_index_whatever_the_order(make_evaluation):
     assert [pair["output_2"] for pair in pairs] == [row["output"] for row in rows]
     assert [pair["output_1"] for pair in pairs] == [row["reference"] for row in rows]
     assert {pair["generator_1"] for pair in pairs} == {"reference"}
-
-
-def test_json_lines_are_found_by_instruction_and_may_know_more(make_evaluation, tmp_path):
-    outputs, instructions, rows = make_evaluation()
-    lines = [{"instruction": row["instruction"], "output": row["output"]} for row in rows[::-1]]
-    lines.append({"instruction": "Something else", "output": "Yes"})
-    verbose = tmp_path / "verbose.jsonl"
-    verbose.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    pairs = annotations.read_pairs(verbose, instructions)
-    assert [pair["output_2"] for pair in pairs] == [row["output"] for row in rows]
-    assert {pair["generator_2"] for pair in pairs} == {"verbose"}
-    verbose.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
-    with pytest.raises(BadInput, match=r"no output for 1 row \(index 11\)"):
-        annotations.read_pairs(verbose, instructions)
 
 
 @pytest.mark.parametrize(

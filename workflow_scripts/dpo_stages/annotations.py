@@ -22,7 +22,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from dpo_stages import files
 from dpo_stages.program import BadInput
@@ -48,9 +47,7 @@ def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> l
     """Put a policy's outputs beside the references of the instruction set.
 
     Args:
-        outputs: `model_outputs.json`, a list of rows with index, prompt_id, instruction, output and generator; or JSON
-            Lines (`.jsonl`) with instruction and output, such as the reference made verbose: then the file's name is
-            the generator, and it may know more instructions than the set.
+        outputs: `model_outputs.json`, a list of rows with index, prompt_id, instruction, output and generator.
         instructions: the instruction set, see schemas.INSTRUCTIONS.
 
     Returns:
@@ -63,11 +60,7 @@ def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> l
 
     references = files.read_table(instructions, INSTRUCTIONS).select(["prompt_id", "index", "instruction", "reference"])
     by_index = unique_by_index(references.to_pylist(), instructions)
-    if str(outputs).endswith(".jsonl"):
-        rows = _rows_of_lines(outputs, by_index)
-    else:
-        rows = _rows(outputs, ("index", "prompt_id", "instruction", "output", "generator"))
-    produced = unique_by_index(rows, outputs)
+    produced = unique_by_index(_rows(outputs, ("index", "prompt_id", "instruction", "output", "generator")), outputs)
     if missing := sorted(by_index.keys() - produced.keys()):
         raise BadInput(
             f"{outputs} has no output for {name_rows(missing)} of {instructions}; generate the outputs again"
@@ -161,29 +154,10 @@ def name_rows(indices: Sequence[int]) -> str:
     return f"{len(indices)} row{'s' if len(indices) != 1 else ''} (index {shown}{more})"
 
 
-def _rows_of_lines(path: str | os.PathLike, instructions: dict[int, dict]) -> list[dict]:
-    """Rows of JSON Lines as those of `model_outputs.json`, found by the instruction's text."""
-    place = {row["instruction"]: row for row in instructions.values()}
-    lines = _checked(files.read_json_lines(path), path, ("instruction", "output"))
-    return [
-        {
-            **line,
-            "generator": Path(path).stem,
-            **{key: place[line["instruction"]][key] for key in ("index", "prompt_id")},
-        }
-        for line in lines
-        if line["instruction"] in place
-    ]
-
-
 def _rows(path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
     rows = files.read_json(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise BadInput(f"{path} should hold a list of rows, one an instruction")
-    return _checked(rows, path, columns)
-
-
-def _checked(rows: list[dict], path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in columns if column not in row]:
             raise BadInput(f"{path}, row {number}: lacks {', '.join(missing)}")
