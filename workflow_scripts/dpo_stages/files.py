@@ -160,7 +160,7 @@ def _open_parquet(path: str | os.PathLike) -> Iterator["pq.ParquetFile"]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a whole Parquet file ({_first_line(error)}); make it again") from error
 
 
