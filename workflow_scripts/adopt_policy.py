@@ -1,0 +1,45 @@
+"""Take a base model that follows instructions already as the policy of iteration 0, without training.
+
+The policy's files are hard links to the model's, so that it takes no space.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.checkpoints import link_files
+from dpo_stages.files import MANIFEST, read_manifest, replacing_folder, sha256, write_manifest
+from dpo_stages.policies import Policy
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, metavar="MANIFEST", help="the base model")
+    parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy: MODEL/sft")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
+    )
+    arguments = parser.parse_args()
+    if Policy.parse(arguments.policy).iteration:
+        raise BadInput(f"--policy {arguments.policy}: a policy that is not trained here is named MODEL/sft")
+    if arguments.output.name != MANIFEST:
+        raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
+    if arguments.output.resolve() == arguments.model.resolve():
+        raise BadInput(f"--output {arguments.output} is the model itself")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    model = read_manifest(arguments.model)
+    names = list(model.pop("files"))
+    with replacing_folder(arguments.output.parent) as folder:
+        link_files(arguments.model.parent, names, folder)
+        write_manifest(
+            folder, {"policy": arguments.policy, "model": model, "inputs": {"model": sha256(arguments.model)}}
+        )
+    finish(arguments.output, len(names), len(names), {})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,168 @@
+"""Fetch a base model from the hub, or take it from a local folder: safetensors, configuration and tokenizer, no more.
+
+The tokenizer must have a chat template, its own or the one of --chat-template; training, sampling and evaluation use
+that one and nothing else. The token that ends the assistant's turn in the template becomes an end of sequence of
+generation, which base models often do not declare: a policy that learns to end its turn must be stopped there.
+
+The model is not loaded, and no code that came with it is run: weights that exist only as pickles are refused. A local
+folder's files become hard links where the file system allows it.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from dpo_stages.checkpoints import CONFIG, GENERATION_CONFIG, INDEX, link_files
+from dpo_stages.files import MANIFEST, read_json, replacing_folder, write_json, write_manifest, write_text
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.startup import importing_libraries, quiet_libraries
+
+TEMPLATE = "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+SMALL_FILES = (
+    CONFIG,
+    GENERATION_CONFIG,
+    INDEX,
+    TEMPLATE,
+    TOKENIZER_CONFIG,
+    "tokenizer.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+SINGLE_WEIGHTS = "model.safetensors"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--path", required=True, metavar="ID_OR_FOLDER", help="as Qwen/Qwen2.5-1.5B, or a folder")
+    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    parser.add_argument("--chat-template", type=Path, metavar="FILE", help="template that replaces the model's own")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
+    )
+    arguments = parser.parse_args()
+    if arguments.output.name != MANIFEST:
+        raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
+    if arguments.chat_template and not arguments.chat_template.is_file():
+        raise BadInput(f"--chat-template {arguments.chat_template} does not exist")
+    return arguments
+
+
+def find_model(path: str, revision: str) -> tuple[Path, str | None]:
+    """Folder with a model's small files, and the commit it comes from; the hub's weights are not there yet.
+
+    Raises:
+        BadInput: no such folder, or the hub does not give the model.
+    """
+    if Path(path).is_dir():
+        return Path(path), None
+    if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)?", path) or path.startswith("."):
+        raise BadInput(f"{path} is neither a folder nor a model id of the form ORGANISATION/NAME")
+    folder = download(path, revision, list(SMALL_FILES))
+    return folder, folder.name
+
+
+def download(path: str, revision: str, names: list[str]) -> Path:
+    """Download files of a hub model into the hub's cache; without a network, take them from there."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(path, revision=revision, allow_patterns=names))
+    except errors.GatedRepoError as error:
+        page = f"https://huggingface.co/{path}"
+        raise BadInput(f"{path} is gated: accept its terms on {page}, then set HF_TOKEN to a token of yours") from error
+    except errors.RevisionNotFoundError as error:
+        raise BadInput(f"{path} has no revision {revision} on the hub") from error
+    except errors.RepositoryNotFoundError as error:
+        raise BadInput(f"{path} is no folder here and no model on the hub (or a private one: set HF_TOKEN)") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise BadInput(f"the hub cannot be reached, and its local cache lacks {path} at {revision}") from error
+    except Exception as error:  # the hub's client lets several network libraries' errors through
+        raise BadInput(f"{path} cannot be downloaded from the hub: {type(error).__name__}: {error}") from error
+
+
+def weight_files(folder: Path, path: str) -> list[str]:
+    """Names of the safetensors files of a model whose small files are in `folder`."""
+    if (folder / INDEX).exists():
+        return sorted(set(read_json(folder / INDEX)["weight_map"].values()))
+    return [SINGLE_WEIGHTS]
+
+
+def check_config(folder: Path, path: str) -> dict:
+    """Read the model's configuration; it must be of an architecture that Transformers knows, in full precision."""
+    from transformers import AutoConfig
+
+    if not (folder / CONFIG).is_file():
+        raise BadInput(f"{path} has no {CONFIG}: it is no model in the Transformers format")
+    config = read_json(folder / CONFIG)
+    try:
+        AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(
+            f"{path} is of the type {config.get('model_type')!r}, which this version of Transformers does not know; "
+            "models that need code of their own are not supported"
+        ) from error
+    if "quantization_config" in config:
+        raise BadInput(f"{path} is quantised and cannot be trained; take the model it was made from")
+    return config
+
+
+def set_template(folder: Path, template: str) -> None:
+    """Make `template` the only chat template of the tokenizer in `folder`."""
+    settings = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).exists() else {}
+    settings.pop("chat_template", None)
+    write_json(folder / TOKENIZER_CONFIG, settings)
+    write_text(folder / TEMPLATE, template)
+
+
+def end_generation_at(folder: Path, config: dict, token: int) -> None:
+    """Make `token` one of the ends of sequence that generation stops at."""
+    file = folder / GENERATION_CONFIG
+    settings = read_json(file) if file.exists() else {"bos_token_id": config.get("bos_token_id")}
+    ends = settings.get("eos_token_id", config.get("eos_token_id"))
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if token not in ends or not file.exists():
+        settings["eos_token_id"] = [*ends, token] if token not in ends else ends
+        write_json(file, settings)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    template = arguments.chat_template.read_text(encoding="utf-8") if arguments.chat_template else None
+    with importing_libraries():
+        from dpo_stages.chat_tokens import end_of_turn, load_tokenizer
+    quiet_libraries()
+    source, commit = find_model(arguments.path, arguments.revision)
+    with replacing_folder(arguments.output.parent) as folder:
+        link_files(source, (name for name in SMALL_FILES if (source / name).is_file()), folder)
+        config = check_config(folder, arguments.path)
+        if template is not None:
+            set_template(folder, template)
+        tokenizer = load_tokenizer(folder)
+        if len(tokenizer) > config.get("vocab_size", len(tokenizer)):
+            raise BadInput(
+                f"{arguments.path} has {len(tokenizer)} tokens and embeddings for {config['vocab_size']}: "
+                "the tokenizer belongs to another model"
+            )
+        end_generation_at(folder, config, end_of_turn(tokenizer))
+        weights = weight_files(folder, arguments.path)
+        if commit:
+            source = download(arguments.path, commit, weights)
+        missing = [name for name in weights if not (source / name).is_file()]
+        if missing:
+            raise BadInput(
+                f"{arguments.path} has no {missing[0]}: only weights in safetensors are taken, since pickles "
+                "(pytorch_model.bin) can run code; the hub offers converted revisions of many models"
+            )
+        link_files(source, weights, folder)
+        write_manifest(folder, {"path": arguments.path, "revision": commit})
+    files = len(json.loads(arguments.output.read_text(encoding="utf-8"))["files"])
+    finish(arguments.output, files, files, {}, revision=commit or "local folder")
+
+
+if __name__ == "__main__":
+    run(main)
