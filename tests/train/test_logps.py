@@ -1,0 +1,112 @@
+"""Log-probabilities are those that TRL computes itself, whatever the batches."""
+
+import math
+
+import pyarrow as pa
+import pytest
+import torch
+from tiny import as_flags, preference_rows, reference_flags, write_model
+
+from dpo_stages.chat_tokens import tokenize_preferences
+from dpo_stages.checkpoints import load_model
+from dpo_stages.files import read_table, write_table
+from dpo_stages.logps import response_logps
+from dpo_stages.program import BadInput
+from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
+
+
+@pytest.fixture(scope="module")
+def tokens(tokenizer):
+    table = pa.Table.from_pylist(preference_rows(40, seed=1), schema=PREFERENCES)
+    return tokenize_preferences(tokenizer, table, 64).table
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
+def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    class Tokenized(DPOTrainer):
+        def _prepare_dataset(self, dataset, *args, **kwargs):
+            return dataset
+
+    config = DPOConfig(
+        output_dir=str(tmp_path),
+        report_to="none",
+        use_cpu=True,
+        bf16=dtype == "bfloat16",
+        precompute_ref_log_probs=True,
+    )
+    trainer = Tokenized(
+        load_model(model.parent), args=config, train_dataset=Dataset(tokens), processing_class=tokenizer
+    )
+    ours = response_logps(load_model(model.parent), tokens, 8, tokenizer.pad_token_id, dtype)
+    assert ours["chosen"] == pytest.approx(trainer.train_dataset["ref_chosen_logps"], abs=tolerance)
+    assert ours["rejected"] == pytest.approx(trainer.train_dataset["ref_rejected_logps"], abs=tolerance)
+
+
+def test_batches_do_not_matter(model, tokenizer, tokens):
+    alone = response_logps(load_model(model.parent), tokens, 1, tokenizer.pad_token_id, "float32")
+    together = response_logps(load_model(model.parent), tokens, 80, tokenizer.pad_token_id, "float32")
+    for name in alone:
+        assert alone[name] == pytest.approx(together[name], abs=1e-4)
+
+
+def test_uniform_policy(model, tokenizer, tokens):
+    policy = load_model(model.parent)
+    with torch.no_grad():
+        policy.lm_head.weight.zero_()
+    logps = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    expected = [-len(ids) * math.log(len(tokenizer)) for ids in tokens["chosen_ids"].to_pylist()]
+    assert logps["chosen"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_broken_weights_are_an_error(model, tokenizer, tokens):
+    policy = load_model(model.parent)
+    with torch.no_grad():
+        policy.lm_head.weight.fill_(math.nan)
+    with pytest.raises(BadInput, match="is nan: the policy's weights are broken"):
+        response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+
+
+def test_the_program_keeps_the_order_and_counts_what_it_drops(tmp_path, run_here, model, preferences):
+    output = tmp_path / "off.parquet"
+    run_here("compute_reference_logps", *reference_flags(model, preferences, output, max_length=14))
+    rows = read_table(output, REFERENCE_LOGPS)
+    everything = read_table(preferences, PREFERENCES)["prompt_id"].to_pylist()
+    kept = rows["prompt_id"].to_pylist()
+    assert 0 < len(kept) < len(everything)
+    assert kept == [identifier for identifier in everything if identifier in kept]
+    ledger = (tmp_path / "off.ledger.json").read_text()
+    assert f'"rows_out": {len(kept)}' in ledger
+    assert f'"prompt leaves no room for a response": {len(everything) - len(kept)}' in ledger
+
+
+def test_the_program_says_when_nothing_fits(tmp_path, run_here, model, preferences):
+    with pytest.raises(BadInput, match="no pair that fits into --max-length 2"):
+        run_here(
+            "compute_reference_logps", *reference_flags(model, preferences, tmp_path / "off.parquet", max_length=2)
+        )
+    assert not (tmp_path / "off.parquet").exists()
+
+
+def test_the_program_runs_by_hand(tmp_path, run_script):
+    model = write_model(tmp_path / "model")
+    write_table(tmp_path / "train.parquet", preference_rows(3), PREFERENCES)
+    output = tmp_path / "off.parquet"
+    flags = as_flags(
+        policy=model,
+        preferences=tmp_path / "train.parquet",
+        max_length=64,
+        batch_size=2,
+        dtype="float32",
+        output=output,
+    )
+    result = run_script("compute_reference_logps", *flags, env="train")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("compute_reference_logps: 3 rows in, 3 rows out, dropped: none")
+    assert result.stdout == ""
+    (model.parent / "config.json").unlink()
+    result = run_script("compute_reference_logps", *flags, env="train")
+    assert result.returncode == 2
+    assert "config.json is listed in" in result.stderr

@@ -1,0 +1,67 @@
+"""Compute log pi_ref(y|x) of both responses of every preference pair under the reference model, once for all methods.
+
+The reference model of an iteration is its initial policy. Responses are tokenised and cut exactly as train_policy.py
+does; a pair whose prompt leaves no room for a response has no row.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import read_manifest, read_table, write_table
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.training import positive_int
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", type=Path, required=True, metavar="MANIFEST", help="the reference model's manifest")
+    parser.add_argument("--preferences", type=Path, required=True, metavar="PARQUET", help="pairs of responses")
+    parser.add_argument(
+        "--max-length", type=positive_int, required=True, metavar="TOKENS", help="longest pair's side; as in training"
+    )
+    parser.add_argument("--batch-size", type=positive_int, required=True, metavar="N", help="responses at once")
+    parser.add_argument(
+        "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    read_manifest(arguments.policy)
+    preferences = read_table(arguments.preferences, PREFERENCES)
+    without_hub()
+    with importing_libraries():
+        import pyarrow as pa
+        import torch
+
+        from dpo_stages.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.checkpoints import load_model
+        from dpo_stages.logps import response_logps
+    quiet_libraries()
+    folder = arguments.policy.parent
+    tokenizer = load_tokenizer(folder)
+    tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
+    if not tokens.table.num_rows:
+        raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
+    model = load_model(folder).eval().to(torch.accelerator.current_accelerator() or "cpu")
+    logps = response_logps(model, tokens.table, arguments.batch_size, tokenizer.pad_token_id, arguments.dtype)
+    columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
+    rows = pa.table(columns, names=REFERENCE_LOGPS.names)
+    write_table(arguments.output, rows, REFERENCE_LOGPS)
+    finish(
+        arguments.output,
+        preferences.num_rows,
+        rows.num_rows,
+        tokens.dropped,
+        truncated=tokens.truncated,
+        mean_chosen_logp=sum(logps["chosen"]) / rows.num_rows,
+        mean_rejected_logp=sum(logps["rejected"]) / rows.num_rows,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

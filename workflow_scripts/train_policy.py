@@ -1,0 +1,146 @@
+"""Train a policy on preference pairs for one iteration: DPO, SLiC-HF and the other losses of TRL's DPOTrainer.
+
+The reference model is the initial policy; its log-probabilities are given, so that it is never in memory. Losses:
+
+    sigmoid        DPO, equation 6: -log sigmoid(beta * D) with D the difference of the two log-ratios
+    hinge          SLiC-HF on log-ratios: max(0, 1 - beta * D)
+    slic-original  SLiC-HF as first published, without a reference model: max(0, delta - log pi(y_w|x) + log pi(y_l|x))
+                   - sft_weight * log pi(y_w|x); needs --delta and --sft-weight, and beta scales only the logged rewards
+    ipo, …         TRL's, by its names
+
+The first step's loss must be what the loss gives for a policy that equals its reference (ln 2 for DPO), or the run
+stops: log-probabilities of another model or of other tokens would go unnoticed otherwise.
+
+Beside the checkpoint lies training_log.jsonl, one row a step: loss, learning rate, mean log-probabilities of chosen and
+rejected responses and their difference (equation 12), rewards and how often the chosen one is higher. Runs on one
+device as it is, on several under `accelerate launch`; a killed run, started again, goes on from its last checkpoint.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import read_manifest, read_table
+from dpo_stages.losses import LOSSES, ORIGINAL_SLIC
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.training import (
+    add_training_flags,
+    check_training_flags,
+    describe,
+    positive_float,
+    save_policy,
+    train,
+    trainer_settings,
+    training_log,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--initial", type=Path, required=True, metavar="MANIFEST", help="policy to start from")
+    parser.add_argument("--preferences", type=Path, required=True, metavar="PARQUET", help="pairs of responses")
+    parser.add_argument(
+        "--reference-logps",
+        type=Path,
+        required=True,
+        metavar="PARQUET",
+        help="of compute_reference_logps.py, for the same policy, pairs, --max-length and --dtype",
+    )
+    parser.add_argument("--loss", choices=LOSSES, required=True, metavar="NAME", help=", ".join(LOSSES))
+    parser.add_argument("--beta", type=positive_float, required=True, help="strength of the tie to the reference model")
+    parser.add_argument("--delta", type=positive_float, help=f"margin of {ORIGINAL_SLIC}, in nats")
+    parser.add_argument("--sft-weight", type=float, help=f"weight of the supervised term of {ORIGINAL_SLIC}")
+    add_training_flags(parser)
+    arguments = parser.parse_args()
+    given = [arguments.delta is not None, arguments.sft_weight is not None]
+    if arguments.loss == ORIGINAL_SLIC and not all(given):
+        raise BadInput(f"--loss {ORIGINAL_SLIC} needs --delta and --sft-weight")
+    if arguments.loss != ORIGINAL_SLIC and any(given):
+        raise BadInput(f"--delta and --sft-weight belong to --loss {ORIGINAL_SLIC} alone; take them out")
+    if not (arguments.sft_weight or 0) >= 0:
+        raise BadInput(f"--sft-weight must not be negative, got {arguments.sft_weight}")
+    check_training_flags(arguments, trained_by="preferences")
+    return arguments
+
+
+def join_reference(tokens, reference, path: Path):
+    """Add the columns of reference log-probabilities to tokenised pairs, matched by `prompt_id`.
+
+    Raises:
+        BadInput: a pair has none.
+    """
+    positions = {identifier: row for row, identifier in enumerate(reference["prompt_id"].to_pylist())}
+    wanted = tokens["prompt_id"].to_pylist()
+    missing = [identifier for identifier in wanted if identifier not in positions]
+    if missing:
+        raise BadInput(
+            f"{path} has no log-probabilities for {len(missing)} of {len(wanted)} pairs, the first of them "
+            f"{missing[0]}; compute them again from the same preferences with the same --max-length"
+        )
+    rows = reference.take([positions[identifier] for identifier in wanted])
+    for name in ("ref_chosen_logps", "ref_rejected_logps"):
+        tokens = tokens.append_column(name, rows[name])
+    return tokens
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    inputs = {
+        "initial": arguments.initial,
+        "preferences": arguments.preferences,
+        "reference_logps": arguments.reference_logps,
+    }
+    initial = read_manifest(arguments.initial)
+    preferences = read_table(arguments.preferences, PREFERENCES)
+    reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
+    about = {**describe(arguments, inputs), "initial_policy": initial.get("policy")}
+    without_hub()
+    with importing_libraries():
+        from datasets import Dataset
+        from trl import DPOConfig
+
+        from dpo_stages.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.checkpoints import load_model
+        from dpo_stages.trainers import PreferenceTrainer
+    quiet_libraries()
+    original = arguments.loss == ORIGINAL_SLIC
+    config = DPOConfig(
+        **trainer_settings(arguments),
+        loss_type=["hinge" if original else arguments.loss],  # replaced by the original form
+        beta=arguments.beta,
+        precompute_ref_log_probs=True,
+    )
+    tokenizer = load_tokenizer(arguments.initial.parent)
+    tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
+    pairs = join_reference(tokens.table, reference, arguments.reference_logps)
+    if not pairs.num_rows:
+        raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
+    trainer = PreferenceTrainer(
+        load_model(arguments.initial.parent),
+        args=config,
+        train_dataset=Dataset(pairs, fingerprint="pairs"),
+        processing_class=tokenizer,
+        checkpoint_minutes=arguments.checkpoint_minutes,
+        loss=arguments.loss,
+        original_slic={"delta": arguments.delta, "sft_weight": arguments.sft_weight} if original else None,
+    )
+    train(trainer, arguments, about)
+    save_policy(trainer, arguments, arguments.initial, about)
+    if trainer.is_world_process_zero():
+        log = training_log(trainer)
+        finish(
+            arguments.output,
+            preferences.num_rows,
+            pairs.num_rows,
+            tokens.dropped,
+            truncated=tokens.truncated,
+            steps=len(log),
+            first_loss=log[0]["loss"],
+            last_loss=log[-1]["loss"],
+            last_accuracy=log[-1]["accuracy"],
+        )
+
+
+if __name__ == "__main__":
+    run(main)

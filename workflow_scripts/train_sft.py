@@ -1,0 +1,82 @@
+"""Train a base model on conversations: supervised fine-tuning, which makes the policy of iteration 0.
+
+The loss is the mean negative log-likelihood of the assistant's tokens, the end of each turn included; what the user
+says is read and not learnt. The paper does not say which tokens it trains on. A policy is asked for responses alone,
+and these are the very tokens that preference optimisation compares afterwards.
+
+Beside the checkpoint lies training_log.jsonl, one row a step. Runs on one device as it is, and on several under
+`accelerate launch`; a killed run, started again, goes on from its last checkpoint.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import read_manifest, read_table
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.schemas import CHAT
+from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.training import (
+    add_training_flags,
+    check_training_flags,
+    describe,
+    save_policy,
+    train,
+    trainer_settings,
+    training_log,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True, metavar="MANIFEST", help="the base model")
+    parser.add_argument("--dataset", type=Path, required=True, metavar="PARQUET", help="conversations")
+    add_training_flags(parser)
+    arguments = parser.parse_args()
+    check_training_flags(arguments, trained_by="sft")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    read_manifest(arguments.base)
+    conversations = read_table(arguments.dataset, CHAT)
+    about = describe(arguments, {"base": arguments.base, "dataset": arguments.dataset})
+    without_hub()
+    with importing_libraries():
+        from datasets import Dataset
+        from trl import SFTConfig
+
+        from dpo_stages.chat_tokens import load_tokenizer, tokenize_conversations
+        from dpo_stages.checkpoints import load_model
+        from dpo_stages.trainers import SupervisedTrainer
+    quiet_libraries()
+    config = SFTConfig(**trainer_settings(arguments), dataset_kwargs={"skip_prepare_dataset": True})
+    tokenizer = load_tokenizer(arguments.base.parent)
+    tokens = tokenize_conversations(tokenizer, conversations, arguments.max_length)
+    if not tokens.table.num_rows:
+        raise BadInput(f"{arguments.dataset} has no conversation with an assistant's turn to learn")
+    trainer = SupervisedTrainer(
+        load_model(arguments.base.parent),
+        args=config,
+        train_dataset=Dataset(tokens.table, fingerprint="conversations"),
+        processing_class=tokenizer,
+        checkpoint_minutes=arguments.checkpoint_minutes,
+    )
+    train(trainer, arguments, about)
+    save_policy(trainer, arguments, arguments.base, about)
+    if trainer.is_world_process_zero():
+        log = training_log(trainer)
+        finish(
+            arguments.output,
+            conversations.num_rows,
+            tokens.table.num_rows,
+            tokens.dropped,
+            truncated=tokens.truncated,
+            steps=len(log),
+            first_loss=log[0]["loss"],
+            last_loss=log[-1]["loss"],
+        )
+
+
+if __name__ == "__main__":
+    run(main)
