@@ -1,6 +1,7 @@
 """Log-probabilities are those that TRL computes itself, whatever the batches."""
 
 import math
+import uuid
 
 import pyarrow as pa
 import pytest
@@ -21,8 +22,8 @@ def tokens(tokenizer):
     return tokenize_preferences(tokenizer, table, 64).table
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
-def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
+def trl_logps(folder, policy, tokens, tokenizer, narrow: bool):
+    """What TRL computes before training by itself."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -31,18 +32,44 @@ def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolera
             return dataset
 
     config = DPOConfig(
-        output_dir=str(tmp_path),
-        report_to="none",
-        use_cpu=True,
-        bf16=dtype == "bfloat16",
-        precompute_ref_log_probs=True,
+        output_dir=str(folder), report_to="none", use_cpu=True, bf16=narrow, precompute_ref_log_probs=True
     )
-    trainer = Tokenized(
-        load_model(model.parent), args=config, train_dataset=Dataset(tokens), processing_class=tokenizer
-    )
+    # A fingerprint of its own: TRL keeps what it computed in a file named after the data and the weights.
+    dataset = Dataset(tokens, fingerprint=uuid.uuid4().hex)
+    dataset = Tokenized(policy, args=config, train_dataset=dataset, processing_class=tokenizer).train_dataset
+    return {"chosen": dataset["ref_chosen_logps"], "rejected": dataset["ref_rejected_logps"]}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
+def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
+    theirs = trl_logps(tmp_path, load_model(model.parent), tokens, tokenizer, dtype == "bfloat16")
     ours = response_logps(load_model(model.parent), tokens, 8, tokenizer.pad_token_id, dtype)
-    assert ours["chosen"] == pytest.approx(trainer.train_dataset["ref_chosen_logps"], abs=tolerance)
-    assert ours["rejected"] == pytest.approx(trainer.train_dataset["ref_rejected_logps"], abs=tolerance)
+    for name in ours:
+        assert ours[name] == pytest.approx(theirs[name], abs=tolerance)
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Mistral", "Phi", "Qwen2", "Qwen3", "GPTNeoX"])
+def test_every_architecture_of_the_study(tmp_path, tokenizer, tokens, architecture):
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        tie_word_embeddings=architecture in ("Llama", "Qwen2"),
+        **({"num_key_value_heads": 1, "head_dim": 32} if architecture in ("Mistral", "Qwen2", "Qwen3") else {}),
+    )
+    policy = transformers.AutoModelForCausalLM.from_config(config).eval()
+    tokens = tokens.slice(0, 10)
+    ours = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    theirs = trl_logps(tmp_path, policy, tokens, tokenizer, narrow=False)
+    for name in ours:
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
 
 
 def test_batches_do_not_matter(model, tokenizer, tokens):
