@@ -74,16 +74,16 @@ def main() -> None:
             if arguments.serve:
                 server.wait_until_ready()
             price = None if arguments.serve else price_per_token(arguments.judge_model)
-            tokens = sum(annotator.estimated_tokens(pairs) for pairs in policies)
-            rows = sum(map(len, policies))
-            report(f"{rows} pairs to judge by {arguments.judge_model}, about {tokens} tokens{cost(tokens, price)}")
+            rows, tokens = sum(map(len, policies)), sum(map(annotator.estimated_tokens, policies))
+            cost = "" if price is None else f", about {tokens * price:.2f} dollars less what {arguments.cache} has"
+            print(f"{rows} pairs for {arguments.judge_model}, about {tokens} tokens{cost}", file=sys.stderr, flush=True)
             for pairs, output in zip(policies, arguments.output, strict=True):
                 before = dict(vars(endpoint.usage))
                 preferences, judge = annotator.judge(pairs)
                 write_annotations(output, pairs, preferences, judge)
                 usage = {name: value - before[name] for name, value in vars(endpoint.usage).items()}
-                finish(output, len(pairs), len(preferences), {}, judge=judge["version"], **usage)
-            report(f"{endpoint.usage.tokens} tokens used{cost(endpoint.usage.tokens, price)}")
+                paid = {} if price is None else {"dollars": usage["tokens"] * price}
+                finish(output, len(pairs), len(preferences), {}, judge=judge["version"], **usage, **paid)
         except JudgeFailed as error:
             sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 
@@ -106,14 +106,6 @@ def price_per_token(model: str) -> float | None:
 
     price = load("decoders.openai")[0]._get_price_per_token(model)
     return price if price == price else None
-
-
-def cost(tokens: int, price: float | None) -> str:
-    return "" if price is None else f", about {tokens * price:.2f} dollars"
-
-
-def report(line: str) -> None:
-    print(f"judge_outputs: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
