@@ -1,4 +1,4 @@
-"""The foundation of every program: whole files or none, readers that refuse in one sentence, manifests, progress, seeds."""
+"""The foundation of every program: whole files or none, readers that refuse in one sentence, manifests, seeds."""
 
 import json
 import os
