@@ -302,6 +302,7 @@ def test_a_cancelled_run_stops_its_server(make_evaluation, tmp_path):
         ({"--serve": None, "--base-url": "host"}, 2, "is not a URL"),
         ({"--api-key-variable": "NO_SUCH_KEY"}, 2, "NO_SUCH_KEY is not set"),
         ({"--output": "a b"}, 2, "give one for each"),
+        ({"--cache": __file__}, 2, "name a folder"),
     ],
 )
 def test_wrong_arguments_are_named(make_evaluation, tmp_path, run_script, change, code, message):

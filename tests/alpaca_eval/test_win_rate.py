@@ -134,6 +134,8 @@ def csv_rows(path) -> list[dict]:
         (lambda lines: [*lines[:-1], "804,1e2,x,1.5"], "line 806"),
         (lambda lines: [*lines[:-1], "804.5,100,100,1.5"], "line 806: '804.5' is not a whole number"),
         (lambda lines: [*lines[:-1], "804,100"], "line 806"),
+        (lambda lines: [*lines[:-1], "804,1e30,100,1.5"], "line 806: '1e30' is not a whole number"),
+        (lambda lines: [*lines[:-1], "804,100,100,1.5,7"], "line 806: more values than columns"),
         (lambda lines: lines[:1], "has no rows"),
         (lambda lines: lines[:2], "has one row; a win rate needs at least two"),
         (

@@ -72,8 +72,11 @@ class AnswerCache:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         path = Path(folder) / "answers.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "a+b")  # noqa: SIM115 - held as long as the cache, closed by `close`
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a+b")  # noqa: SIM115 - held as long as the cache, closed by `close`
+        except OSError as error:
+            raise BadInput(f"--cache: cannot write {path} ({error.strerror}); name a folder") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -137,8 +137,8 @@ def _csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str,
         raise BadInput(f"{path} does not exist")
     opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", restkey="")
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             rows = [] if missing else list(reader)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
@@ -147,13 +147,15 @@ def _csv_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str,
         raise BadInput(f"{path} lacks the column {', '.join(missing)}")
     if not rows:
         raise BadInput(f"{path} has no rows")
+    if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
+        raise BadInput(f"{path}, line {longer[0]}: more values than columns")
     return rows
 
 
 def _whole(text: str) -> int:
     number = float(text or "nan")
-    if not number.is_integer() or number < 0:
-        raise ValueError(f"{text!r} is not a whole number from 0")
+    if not number.is_integer() or not 0 <= number < 1e9:
+        raise ValueError(f"{text!r} is not a whole number from 0 to a billion")
     return int(number)
 
 
@@ -409,8 +411,8 @@ def _package_metrics(
         {
             "index": place,
             "preference": judgements.preference + 1,
-            "output_1": ["x" * length for length in judgements.reference_length.tolist()],  # their lengths alone count
-            "output_2": ["x" * length for length in judgements.length.tolist()],
+            "output_1": [range(length) for length in judgements.reference_length.tolist()],  # their lengths alone count
+            "output_2": [range(length) for length in judgements.length.tolist()],
             "generator_1": "reference",
             "generator_2": "policy",
             "annotator": "judge",
