@@ -116,7 +116,7 @@ class FakeJudge:
                 limit = {"error": {"message": "Rate limit reached, " + error["error"]["message"]}}
                 handler.send(429, limit, {"Retry-After": "0.02"})
             case "timeout":
-                time.sleep(1.0)
+                time.sleep(1.5)
                 handler.close_connection = True
             case "server error":
                 handler.send(500, error)

@@ -32,7 +32,7 @@ HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 def judge(pairs, fake_judge, folder, key=KEY, model="fake"):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
     with open_cache(folder) as cache:
-        endpoint = JudgeEndpoint(fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=0.4)
+        endpoint = JudgeEndpoint(fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
         annotator = WeightedAnnotator(folder, endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
     return preferences, record, endpoint.usage

@@ -170,7 +170,7 @@ class JudgeEndpoint:
         progress = ProgressReport(what, len(conversations))
         answers: list[dict | None] = [None] * len(conversations)
         failures: dict[int, JudgeFailed] = {}
-        stop = threading.Event()
+        stop, self._failed = threading.Event(), 0
         with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
             futures = {
                 pool.submit(self._answer, messages, parameters, stop): position
@@ -183,8 +183,6 @@ class JudgeEndpoint:
                         answers[position] = future.result()
                     except JudgeFailed as error:
                         failures[position] = error
-                        if isinstance(error, _Fatal) or len(failures) >= ROWS_FAILED_BEFORE_STOPPING:
-                            stop.set()
                     if answers[position] is not None:
                         progress.advance()
             except BaseException:
@@ -212,7 +210,14 @@ class JudgeEndpoint:
         request = hashlib.sha256(json.dumps([self._identity, body], sort_keys=True).encode()).hexdigest()
         answer = self._cache.get(request)
         if answer is None:
-            answer = self._ask(json.dumps(body).encode(), stop)
+            try:
+                answer = self._ask(json.dumps(body).encode(), stop)
+            except JudgeFailed as error:
+                with self._lock:
+                    self._failed += 1
+                    if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
+                        stop.set()
+                raise
             if answer is None:
                 return None
             self._cache.put(request, answer)
