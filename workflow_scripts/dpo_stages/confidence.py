@@ -1,5 +1,8 @@
 """Intervals for shares whose votes come in clusters: several comparisons belong to one prompt and are not independent.
 
+Two kinds. `clustered_interval` is for a number of prompts that was fixed beforehand. `betting_sequence` gives intervals
+that hold at every number of prompts at once, so that one may look after each block and stop when one likes.
+
 Imports numpy, and the special functions of scipy where they are needed (`scipy.stats` would cost a second of start-up).
 """
 
@@ -8,6 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 Interval = tuple[float, float]
+
+# Bets of the confidence sequence, as shares of the largest bet that cannot lose everything. Small ones separate shares
+# that are close to each other, large ones stop early where they are far apart; in between, from one to the next, little
+# is lost. Those below 0.05 would pay only beyond some 10,000 prompts.
+BETS = np.geomspace(0.05, 0.95, 10)
 
 
 def binomial_interval(successes: float, trials: float, confidence: float) -> Interval:
@@ -56,3 +64,61 @@ def clustered_interval(votes: Sequence[float], comparisons: Sequence[float], con
         shrinkage = (stdtrit(total - 1, tail) / stdtrit(prompts - 1, tail)) ** 2
         effective = min(share * (1 - share) / variance, total) * shrinkage
     return binomial_interval(share * effective, effective, confidence)
+
+
+def betting_sequence(scores: Sequence[float], confidence: float, at: Sequence[int]) -> list[Interval]:
+    """Anytime-valid intervals for the mean of bounded scores, by betting on them in the order given.
+
+    Waudby-Smith and Ramdas (2024): against each candidate value of the mean a bettor stakes part of his capital, prompt
+    by prompt, on the next score lying above it, another on its lying below. Were the candidate true, neither could
+    expect to gain, and by Ville's inequality his capital would reach 2 / (1 - confidence) at any time with probability
+    (1 - confidence) / 2 at most; so candidates against which one did are left out. The bettors here split their capital
+    evenly over BETS, each a constant share of the largest bet, as in a universal portfolio.
+
+    Args:
+        scores: for each prompt a score in [0, 1], such as the share of its comparisons that the policy wins. Prompts
+            are independent draws; what makes up a prompt's score may depend on each other in any way.
+        confidence: in (0, 1). All intervals together hold the mean with this probability at least, whatever rule stops.
+        at: numbers of prompts, each at least 1, at which the interval is asked for.
+
+    Returns:
+        For each of `at`, the intersection of the intervals at every number of prompts so far. In the improbable case
+        that it leaves out the mean observed so far, the interval at this number of prompts alone, which never does.
+    """
+    scores = np.asarray(scores, float)
+    threshold = float(np.log(2 / (1 - confidence)))
+    above, below = _Bettor(scores), _Bettor(1 - scores)
+    intervals = []
+    for prompts in at:
+        low, high = above.bound(prompts, threshold, True), 1 - below.bound(prompts, threshold, True)
+        if not low <= scores[:prompts].mean() <= high:
+            low, high = above.bound(prompts, threshold, False), 1 - below.bound(prompts, threshold, False)
+        intervals.append((low, high))
+    return intervals
+
+
+class _Bettor:
+    """Bets that the mean of scores lies above a candidate value."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._values, self._value = np.unique(scores, return_inverse=True)  # few values: logarithms are taken once each
+
+    def log_capital(self, candidate: float, prompts: int) -> np.ndarray:
+        """Logarithm of the capital after each of the first `prompts` prompts, starting from 1; falls with `candidate`.
+
+        A bet stakes c / candidate times (score - candidate) on each prompt for a c of BETS, and so loses c at most.
+        """
+        steps = np.log1p(BETS * (self._values / candidate - 1)[:, None])
+        return np.logaddexp.reduce(np.cumsum(steps[self._value[:prompts]], axis=0), axis=1) - np.log(len(BETS))
+
+    def bound(self, prompts: int, threshold: float, ever: bool) -> float:
+        """Largest candidate against which the capital reaches the threshold, at any time so far or now; else 0."""
+        low, high = 0.0, 1.0
+        for _ in range(24):
+            middle = (low + high) / 2
+            capital = self.log_capital(middle, prompts)
+            if (capital.max() if ever else capital[-1]) >= threshold:
+                low = middle
+            else:
+                high = middle
+        return low

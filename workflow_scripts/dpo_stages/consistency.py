@@ -1,0 +1,110 @@
+"""Preference consistency proper: Definition 5.5 with the policy's own log-probabilities.
+
+Algorithm 1 takes for granted that the policy always gives its own samples the higher probability, which makes the
+preference consistency of equation 10 equal to the boundary score. Here that is looked up instead of assumed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dpo_stages.boundary import Table, as_comparisons, recommended_source
+from dpo_stages.confidence import Interval, clustered_interval
+from dpo_stages.program import BadInput
+
+
+@dataclass(frozen=True)
+class PreferenceConsistency:
+    """How far the policy, and the source of the off-policy candidates, rank responses as the preference model does.
+
+    Attributes:
+        policy: preference consistency of the preference model and the policy (equation 10).
+        policy_interval: its interval; prompts are the independent unit.
+        off_policy: preference consistency of the preference model and the off-policy distribution (equation 11).
+        shortcut: what Algorithm 1 takes for `policy`: the boundary score.
+        on_policy_likelier: share of comparisons whose on-policy response has the higher probability under the policy,
+            the mean over prompts (Table 8). Algorithm 1 assumes 1.
+        recommended_source: `off` or `on`, whichever distribution is the more consistent one.
+        shortcut_source: what Algorithm 1 recommends.
+    """
+
+    policy: float
+    policy_interval: Interval
+    off_policy: float
+    shortcut: float
+    on_policy_likelier: float
+    recommended_source: str
+    shortcut_source: str
+
+    @property
+    def shortcut_is_safe(self) -> bool:
+        """Whether Algorithm 1 recommends what the log-probabilities do."""
+        return self.recommended_source == self.shortcut_source
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as plain JSON values, to six decimals."""
+        plain = {key: round(value, 6) if isinstance(value, float) else value for key, value in vars(self).items()}
+        interval = [round(end, 6) for end in self.policy_interval]
+        return plain | {"policy_interval": interval, "shortcut_is_safe": self.shortcut_is_safe}
+
+
+def preference_consistency(
+    comparisons: Table,
+    on_logps: Sequence[float],
+    off_logps: Sequence[float],
+    *,
+    off_policy_logps: tuple[Sequence[float], Sequence[float]] | None = None,
+    confidence: float = 0.95,
+) -> PreferenceConsistency:
+    """Preference consistency of a policy and of the off-policy source with the preference model (equations 9 to 11).
+
+    The policy prefers the response that it gives the higher log-probability (equation 8); a tie is no preference for
+    the on-policy response, as the indicator of equation 9 has it. Where the preference model sees a tie, either ranking
+    is half consistent, so that the shortcut's assumption gives exactly the boundary score.
+
+    Args:
+        comparisons: as `measure_boundary` takes them.
+        on_logps: for each comparison, log π_θ of the on-policy response, summed over its tokens.
+        off_logps: for each comparison, log π_θ of the off-policy response.
+        off_policy_logps: the same two under the policy that wrote the off-policy candidates, where there is one.
+            Without them it is taken to prefer its own responses always (Appendix F.1), for π_off is intractable.
+        confidence: level of the interval.
+
+    Raises:
+        BadInput: there is not one finite log-probability for each response of each comparison.
+    """
+    table = as_comparisons(comparisons)
+    preferred, prompts = table.preferred, len(table.prompt_ids)
+    likelier = _prefers_on_policy(on_logps, off_logps, len(table))
+    off_likelier = np.zeros(len(table))
+    if off_policy_logps is not None:
+        off_likelier = _prefers_on_policy(*off_policy_logps, len(table))
+    agreement = _agreement(preferred, likelier)
+    _, counts = table.by_prompt()
+    policy = float(agreement.mean())
+    off_policy = float(_agreement(preferred, off_likelier).mean())
+    shortcut = float(preferred.mean())
+    return PreferenceConsistency(
+        policy=policy,
+        policy_interval=clustered_interval(np.bincount(table.prompt, agreement, prompts), counts, confidence),
+        off_policy=off_policy,
+        shortcut=shortcut,
+        on_policy_likelier=float((np.bincount(table.prompt, likelier, prompts) / counts).mean()),
+        recommended_source="on" if policy >= off_policy else "off",
+        shortcut_source=recommended_source(shortcut),
+    )
+
+
+def _prefers_on_policy(on_logps: Sequence[float], off_logps: Sequence[float], comparisons: int) -> np.ndarray:
+    """I[P(on-policy ≻ off-policy)] of equation 9, 1 or 0 for each comparison."""
+    on, off = (np.asarray(logps, float) for logps in (on_logps, off_logps))
+    if on.shape != (comparisons,) or off.shape != (comparisons,) or not np.isfinite([on, off]).all():
+        raise BadInput(f"{comparisons} comparisons need as many finite log-probabilities of either response")
+    return (on > off).astype(float)
+
+
+def _agreement(preferred: np.ndarray, likelier: np.ndarray) -> np.ndarray:
+    """XNOR of equation 9, with one half where the preference model sees a tie."""
+    return preferred * likelier + (1 - preferred) * (1 - likelier)
