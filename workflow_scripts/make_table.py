@@ -86,7 +86,7 @@ def main() -> None:
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:
         write_text(arguments.decisions, tables.decisions_as_csv(found))
-    write_text(arguments.markdown, tables.as_markdown(arguments.table, rows, counted))
+    write_text(arguments.markdown, tables.as_markdown(arguments.table, rows))
     write_text(arguments.csv, tables.rows_as_csv(rows))
     used = {name for row in rows for name in (row.policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}

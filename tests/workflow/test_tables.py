@@ -105,7 +105,7 @@ def test_the_tidy_csv_reads_back():
 
 def test_markdown_has_the_papers_cells():
     rows = rows_of_paper(3)
-    text = tables.as_markdown("table3", rows, tally(tables.decisions(rows)))
+    text = tables.as_markdown("table3", rows)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert cells[0] == ["Iter-1", "Iter-2", "LC Win Rate", "Win Rate", "BS (initial)", "Δ(×)"]
     assert ["–", "–", "24.59", "24.47", "–", "–"] in cells
@@ -117,18 +117,18 @@ def test_markdown_has_the_papers_cells():
 
 
 def test_layouts_of_tables_1_and_2():
-    lines = tables.as_markdown("table1", rows_of_paper(1), None)
+    lines = tables.as_markdown("table1", rows_of_paper(1))
     assert "Avg. Len" in lines and "BS (initial)" not in lines and "| 1605" in lines
     histories = [("off",), ("llama",), ("on",), ("off", "off"), ("off", "llama"), ("off", "on")]
     rows = rows_of_paper(2, {"zephyr-7b": "Zephyr-7B"}, histories)
-    two = tables.as_markdown("table2", rows, None)
+    two = tables.as_markdown("table2", rows)
     assert "| Iter-1   | Iter-2   | LC Win Rate    | Win Rate |" in two
     assert "| PC_off   | PC_llama | 29.32 (+8.55)  | 37.03    |" in two
 
 
 def test_models_stand_side_by_side_where_that_is_narrow_enough():
     models = {"zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
-    narrow = tables.as_markdown("table3", rows_of_paper(3, models), None)
+    narrow = tables.as_markdown("table3", rows_of_paper(3, models))
     assert sum(line.startswith("|--") for line in narrow.splitlines()) == 1
     first, _, second, *_ = [line for line in narrow.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in first.split("|")][3::4][:2] == ["Zephyr-7B", "Phi-2-2.7B"]
@@ -142,7 +142,7 @@ def test_several_methods_make_several_parts():
         MODELS, METHODS, [0], tables.combinations(["off", "on"], 2), index(unique.values()), None
     )
     assert len(rows) == 42 and len({row.policy for row in rows}) == 3 + 36
-    text = tables.as_markdown("table9", rows, None)
+    text = tables.as_markdown("table9", rows)
     assert text.index("## DPO") < text.index("27.73 (+3.14)") < text.index("## SLiC-HF") < text.index("28.88 (+4.29)")
 
 
@@ -166,10 +166,11 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     counted = tally(tables.decisions(rows))
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
-    text = tables.as_markdown("table3", rows, counted)
+    text = tables.as_markdown("table3", rows)
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
     assert "12.00 ± 2.48 (+2.00 ± 2.48)" in text and "Means of 3 seeds" in text
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
+    assert "| all              | 0 of 2            | 0%    | 0% to 84%     |" in text
 
 
 def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured():
@@ -187,7 +188,7 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
     counted = tally(tables.decisions(rows))
     assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
-    text = tables.as_markdown("table3", rows, counted)
+    text = tables.as_markdown("table3", rows)
     assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
 
 

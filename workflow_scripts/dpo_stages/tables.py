@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from dpo_stages.arms import OFF, ON, Decision, Tally, delta, format_delta, gain
+from dpo_stages.arms import OFF, ON, Decision, delta, format_delta, gain, tally
 from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
 
@@ -361,15 +361,16 @@ class _Block:
     cells: list[list[str]]
 
 
-def as_markdown(name: str, rows: Sequence[Row], counted: Tally | None) -> str:
+def as_markdown(name: str, rows: Sequence[Row]) -> str:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
-    Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t).
+    Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t). Where there
+    are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
+    several seeds or methods.
 
     Args:
         name: of the table; it decides about the columns, see LAYOUTS.
         rows: as `build_rows` gives them.
-        counted: how often the boundary score was right; None leaves the sentence out.
     """
     shown = {
         "average_length": True,
@@ -387,8 +388,34 @@ def as_markdown(name: str, rows: Sequence[Row], counted: Tally | None) -> str:
         parts += [f"## {label}"] if len(methods) > 1 else []
         parts += _side_by_side([_block(group, columns) for group in models.values()])
     parts.append(_caption(rows, columns))
-    parts += [counted.sentence()] if counted else []
+    if shown["boundary_score"]:
+        parts.append(tally(decisions(rows)).sentence())
+        parts += [_tallies(rows)] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
     return "\n\n".join(parts) + "\n"
+
+
+def _tallies(rows: Sequence[Row]) -> str:
+    """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
+    found = decisions(rows)
+    initial = {decision: Policy.parse(decision.initial_policy) for decision in found}
+    model_labels = {row.model: row.model_label for row in rows}
+    method_labels = {row.method: row.method_label for row in rows}
+    groups = {"all": found}
+    for decision in found:
+        for group in (
+            method_labels[decision.method],
+            model_labels[initial[decision].model],
+            f"iteration {initial[decision].iteration + 1}",
+        ):
+            groups.setdefault(group, []).append(decision)
+    lines = [["Initial policies", "Better arm picked", "Share", "95 % interval"]]
+    for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
+        counted = tally(members)
+        if counted.judged:
+            low, high = counted.interval
+            share = f"{counted.right / counted.judged:.0%}"
+            lines.append([group, f"{counted.right} of {counted.judged}", share, f"{low:.0%} to {high:.0%}"])
+    return _markdown_table(lines)
 
 
 def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
