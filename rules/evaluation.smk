@@ -174,25 +174,27 @@ rule compute_win_rate:
         "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
         " --annotations {input.annotations:q}"
         " --gamed-baselines {input.difficulty:q}"
-        " --output {output:q}"
+        " --output {output.win_rate:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule compare_policies:
     input:
-        policy="results/evaluations/{model}/{method}/{history}/win_rate.json",
-        initial=lambda w: f"results/evaluations/{policy_of(w).initial}/win_rate.json",
-        program=program("compare_policies", "alpaca-eval"),
+        policy=multiext("results/evaluations/{model}/{method}/{history}/win_rate", ".json", "_resamples.parquet"),
+        initial=lambda w: multiext(
+            f"results/evaluations/{policy_of(w).initial}/win_rate", ".json", "_resamples.parquet"
+        ),
+        program=program("compare_policies", "workflow"),
     output:
         "results/evaluations/{model}/{method}/{history}/gain.json",
     log:
         "results/logs/compare_policies/{model}/{method}/{history}.log",
     localrule: True
     conda:
-        "../envs/alpaca-eval.yaml"
+        "../envs/workflow.yaml"
     shell:
-        "envs/run alpaca-eval workflow_scripts/compare_policies.py"
-        " --policy {input.policy:q}"
-        " --initial {input.initial:q}"
+        "envs/run workflow workflow_scripts/compare_policies.py"
+        " --policy {input.policy[0]:q}"
+        " --initial {input.initial[0]:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -28,6 +28,17 @@ def majority(row: dict) -> int:
     return vote if count >= 2 else 0
 
 
+def verbose(row: dict) -> str:
+    """The answer with the task said again before it."""
+    return f"You asked me the following.\n\n{row['instruction']}\n\nHere is my answer.\n\n{row['output']}"
+
+
+def concise(row: dict) -> str:
+    """The first half of the answer's words."""
+    words = row["output"].split()
+    return " ".join(words[: (len(words) + 1) // 2])
+
+
 def write(path: Path, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
@@ -38,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path, help="PandaLM's testset-v1.json")
     parser.add_argument("instructions", type=Path, help="user_oriented_instructions.jsonl of self-instruct")
-    parser.add_argument("output", type=Path, help="folder for the five JSONL files")
+    parser.add_argument("output", type=Path, help="folder for the JSONL files")
     arguments = parser.parse_args()
 
     by_prompt = defaultdict(list)
@@ -78,6 +89,9 @@ def main() -> None:
         if prompt not in by_prompt:
             evaluation.append({"instruction": prompt, "output": first["output"], "subset": task["motivation_app"]})
     write(arguments.output / "evaluation.jsonl", evaluation)
+    # Length-controlled win rates are calibrated with the reference's own answers made longer and shorter.
+    write(arguments.output / "evaluation_verbose.jsonl", [{**row, "output": verbose(row)} for row in evaluation])
+    write(arguments.output / "evaluation_concise.jsonl", [{**row, "output": concise(row)} for row in evaluation])
 
 
 if __name__ == "__main__":

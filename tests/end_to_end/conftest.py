@@ -1,0 +1,47 @@
+"""A finished run of the demo at a reduced size, in a copy of the repository; every test of this folder looks at it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
+SMALL = Path(__file__).parent / "small.yaml"
+TABLE = "results/tables/table3.csv"
+
+
+class Clone:
+    """A copy of the workflow in a folder of its own, with the environments of this checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        (folder / ".venvs").symlink_to(ROOT / ".venvs")
+
+    def snakemake(self, *targets: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+        """Run the small demo; standard error follows standard output in `stdout`."""
+        configuration = ["--configfile", "demo/config.yaml", str(SMALL)]
+        command = ["envs/run", "workflow", "-m", "snakemake", "--profile", "demo", *configuration, *options, "--", *targets]
+        return subprocess.run(
+            command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder, check=False
+        )
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+
+@pytest.fixture(scope="session")
+def make_clone(tmp_path_factory):
+    return lambda name: Clone(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def demo(make_clone):
+    clone = make_clone("demo")
+    done = clone.snakemake(TABLE, "results/figures/table3.png")
+    assert done.returncode == 0, done.stdout[-8000:]
+    return clone

@@ -1,0 +1,81 @@
+"""The demo end to end: real training, sampling, labelling, judging and tables, only smaller."""
+
+import csv
+import json
+import math
+
+import pyarrow.parquet as pq
+import pytest
+
+TABLE = "results/tables/table3.csv"
+POLICIES = ["sft", "dpo/off", "dpo/on"]
+MODEL = "tiny-mistral"
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_a_row_a_policy_and_no_empty_win_rate(demo):
+    rows = rows_of(demo / TABLE)
+    assert [f"{row['iter_1']}-{row['iter_2']}".strip("-") for row in rows] == ["", "off", "on"]
+    for row in rows:
+        assert 0 <= float(row["lc_win_rate"]) <= 100
+        assert 0 <= float(row["win_rate"]) <= 100
+
+
+def test_the_first_step_of_dpo_is_ln_2(demo):
+    log = (demo / f"results/policies/{MODEL}/dpo/on/training_log.jsonl").read_text().splitlines()
+    assert json.loads(log[0])["loss"] == pytest.approx(math.log(2), abs=1e-5)
+
+
+def test_training_moved_the_policy(demo):
+    manifests = [json.loads((demo / f"results/policies/{MODEL}/{name}/manifest.json").read_text()) for name in POLICIES]
+    assert len({manifest["files"]["model.safetensors"] for manifest in manifests}) == len(POLICIES)
+
+
+def test_labels_are_consistent_with_logits(demo):
+    candidates = pq.read_table(demo / f"results/candidates/{MODEL}/sft/train.parquet").to_pylist()
+    labels = pq.read_table(demo / f"results/preferences/{MODEL}/sft/train.parquet").to_pylist()
+    by_prompt = {row["prompt_id"]: row for row in candidates}
+    assert 0 < len(labels) <= len(candidates)
+    for row in labels:
+        first, second = by_prompt[row["prompt_id"]]["response_1"], by_prompt[row["prompt_id"]]["response_2"]
+        assert (row["chosen"], row["rejected"]) == ((first, second) if row["chosen_first"] else (second, first))
+        assert row["logit"] == 0 or (row["logit"] > 0) == row["chosen_first"]
+
+
+def test_the_boundary_score_is_the_share_of_votes_for_the_policys_own_samples(demo):
+    boundary = json.loads((demo / f"results/boundary/{MODEL}/sft.json").read_text())
+    votes = pq.read_table(demo / f"results/comparisons/{MODEL}/sft/test.parquet").column("on_policy_preferred")
+    assert boundary["boundary_score"] == pytest.approx(sum(votes.to_pylist()) / len(votes))
+    assert boundary["recommended_source"] == ("off" if boundary["boundary_score"] < 0.5 else "on")
+
+
+def test_the_figure_is_a_picture(demo):
+    assert (demo / "results/figures/table3.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_afterwards_there_is_nothing_to_be_done(demo):
+    done = demo.snakemake(TABLE, options=["-n"])
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_a_table_made_again_has_the_same_bytes(demo):
+    before = (demo / TABLE).read_bytes()
+    (demo / TABLE).unlink()
+    done = demo.snakemake(TABLE)
+    assert done.returncode == 0, done.stdout
+    assert (demo / TABLE).read_bytes() == before
+
+
+def test_a_touched_input_reruns_nothing_and_a_changed_parameter_reruns_what_it_touches(demo):
+    (demo / "config.yaml").touch()
+    (demo / "results/policies/tiny-mistral/sft/manifest.json").touch()
+    assert "Nothing to be done" in demo.snakemake(TABLE, options=["-n"]).stdout
+    done = demo.snakemake(TABLE, options=["-n", "--config", "methods={dpo: {beta: 0.2}}"])
+    assert "train_policy" in done.stdout
+    for untouched in ("sample_candidates", "label_preferences", "compute_reference_logps", "compare_candidates"):
+        assert f"rule {untouched}:" not in done.stdout
