@@ -155,8 +155,10 @@ def main() -> None:
     votes = simulate(draw, 0.6, 0.3, (BUDGET,))
     started = time.perf_counter()
     betting_sequence(votes / COMPARISONS, CONFIDENCE, block_ends(BUDGET))
-    print(f"\nConfidence sequence after each of {len(block_ends(BUDGET))} blocks of {BUDGET:,} prompts: "
-          f"{time.perf_counter() - started:.2f} s")
+    print(
+        f"\nConfidence sequence after each of {len(block_ends(BUDGET))} blocks of {BUDGET:,} prompts: "
+        f"{time.perf_counter() - started:.2f} s"
+    )
 
 
 if __name__ == "__main__":

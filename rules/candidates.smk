@@ -69,6 +69,61 @@ rule fetch_preference_model:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
+RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
+
+
+def ranker_setting(key):
+    return lambda wildcards: RANKERS[wildcards.name][key]
+
+
+def pretraining_flags(wildcards):
+    """Flags of the pre-training, if there is one."""
+    pretraining = RANKERS[wildcards.name]["pretraining"]
+    if pretraining is None:
+        return ""
+    return (
+        f"--pretraining {pretraining['texts']} --pretraining-epochs {pretraining['epochs']}"
+        f" --pretraining-learning-rate {pretraining['learning_rate']}"
+    )
+
+
+rule train_ranker:
+    input:
+        pairs=ranker_setting("pairs"),
+        heldout=ranker_setting("heldout"),
+        texts=lambda w: (RANKERS[w.name]["pretraining"] or {"texts": []})["texts"],
+        program=program("train_ranker", "pairrm"),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    log:
+        "results/logs/train_ranker/{name}.log",
+    benchmark:
+        "results/benchmarks/train_ranker/{name}.jsonl"
+    wildcard_constraints:
+        name=one_of(RANKERS),
+    priority: 1  # nothing can be labelled before
+    conda:
+        "../envs/pairrm.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=lambda w: " ".join(
+            f"--{key.replace('_', '-')} {value}"
+            for key, value in RANKERS[w.name].items()
+            if key not in ("pairs", "heldout", "pretraining")
+        ),
+        pretraining=pretraining_flags,
+    shell:
+        "envs/run pairrm workflow_scripts/train_ranker.py"
+        " --pairs {input.pairs:q}"
+        " --heldout {input.heldout:q}"
+        " {params.settings}"
+        " {params.pretraining}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
 rule label_preferences:
     input:
         pairs=lambda w: candidates(w.origin, w.split),

@@ -25,7 +25,18 @@ class Clone:
     def snakemake(self, *targets: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         """Run the small demo; standard error follows standard output in `stdout`."""
         configuration = ["--configfile", "demo/config.yaml", str(SMALL)]
-        command = ["envs/run", "workflow", "-m", "snakemake", "--profile", "demo", *configuration, *options, "--", *targets]
+        command = [
+            "envs/run",
+            "workflow",
+            "-m",
+            "snakemake",
+            "--profile",
+            "demo",
+            *configuration,
+            *options,
+            "--",
+            *targets,
+        ]
         return subprocess.run(
             command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder, check=False
         )

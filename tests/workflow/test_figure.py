@@ -76,9 +76,12 @@ def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
     low, high = axes.get_ylim()
     drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
     assert {(point.decision.boundary_score, point.decision.difference) for point in points} <= drawn
-    assert len(drawn) == (3 if not with_paper else 3 + len({
-        (point.decision.boundary_score, point.decision.difference) for point in paper_points((3, 4, 5), {})
-    }))
+    assert len(drawn) == (
+        3
+        if not with_paper
+        else 3
+        + len({(point.decision.boundary_score, point.decision.difference) for point in paper_points((3, 4, 5), {})})
+    )
     assert all(left <= x <= right and low <= y <= high for x, y in drawn)
     assert left < 0.5 < right and low == -high
     assert axes.get_title(loc="left") == "Better arm picked for 2 of 3 initial policies"

@@ -1,10 +1,11 @@
 """The path grammar: names round-trip, the recursion ends at the SFT policy, anything else is refused."""
 
 import pytest
-from dpo_stages.policies import Policy
-from dpo_stages.program import BadInput
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dpo_stages.policies import Policy
+from dpo_stages.program import BadInput
 
 names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(lambda name: name != "sft")
 sources = st.from_regex(r"[a-z0-9][a-z0-9._]{0,6}", fullmatch=True)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import yaml
 from conftest import ROOT
+
 from dpo_stages.program import BadInput
 from dpo_stages.settings import check_settings
 

@@ -138,9 +138,7 @@ def test_models_stand_side_by_side_where_that_is_narrow_enough():
 def test_several_methods_make_several_parts():
     win_rates = [record for number in (3, 5) for record in records_of_paper(number)[0]]
     unique = {record["policy"]: record for record in win_rates}
-    rows = tables.build_rows(
-        MODELS, METHODS, [0], tables.combinations(["off", "on"], 2), index(unique.values()), None
-    )
+    rows = tables.build_rows(MODELS, METHODS, [0], tables.combinations(["off", "on"], 2), index(unique.values()), None)
     assert len(rows) == 42 and len({row.policy for row in rows}) == 3 + 36
     text = tables.as_markdown("table9", rows)
     assert text.index("## DPO") < text.index("27.73 (+3.14)") < text.index("## SLiC-HF") < text.index("28.88 (+4.29)")

@@ -84,9 +84,7 @@ class Comparisons:
         """The comparisons for which the boolean array `chosen` holds; prompts without one are left out."""
         kept, prompt = np.unique(self.prompt[chosen], return_inverse=True)
         columns = {name: None if getattr(self, name) is None else getattr(self, name)[chosen] for name in _OPTIONAL}
-        return Comparisons(
-            tuple(self.prompt_ids[number] for number in kept), prompt, self.preferred[chosen], **columns
-        )
+        return Comparisons(tuple(self.prompt_ids[number] for number in kept), prompt, self.preferred[chosen], **columns)
 
     def by_prompt(self) -> tuple[np.ndarray, np.ndarray]:
         """On-policy votes and number of comparisons of each prompt, in the order of `prompt_ids`."""
@@ -162,8 +160,10 @@ class BoundaryMeasurement:
         """The measurement in one paragraph of Markdown."""
         low, high = self.interval
         model = f"the preference model {self.preference_model}" if self.preference_model else "the preference model"
-        data = f"the off-policy candidates of {self.preference_data}" if self.preference_data else (
-            "the off-policy candidates"
+        data = (
+            f"the off-policy candidates of {self.preference_data}"
+            if self.preference_data
+            else ("the off-policy candidates")
         )
         sources = {OFF: "off-policy", ON: "on-policy"}
         sentences = [

@@ -284,9 +284,7 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
     depth = max(len(row.history) for row in rows)
     iterations = [f"iter_{number}" for number in range(1, depth + 1)]
     names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
-    lines = [
-        {**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows
-    ]
+    lines = [{**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows]
     return _as_csv(names, lines)
 
 
@@ -345,9 +343,7 @@ def paper_decisions(number: int) -> list[Decision]:
             before = float(policies[initial]["lc_win_rate"])
             arms = [policies[initial.then(row["method"], source)] for source in (OFF, ON)]
             off_gain, on_gain = (round(gain(float(arm["lc_win_rate"]), before), 2) for arm in arms)
-            found.append(
-                Decision(str(initial), row["method"], score, recommended_source(score), off_gain, on_gain)
-            )
+            found.append(Decision(str(initial), row["method"], score, recommended_source(score), off_gain, on_gain))
     return found
 
 
@@ -423,14 +419,16 @@ def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
     iterations = blocks[0].iterations
     names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
     labels = [cell for block in blocks for cell in (block.label, *[""] * (len(block.header) - 1))]
-    joined = _markdown_table([
-        [*[""] * len(names), *labels],
-        [*names, *(cell for block in blocks for cell in block.header)],
-        *(
-            [*line, *itertools.chain(*cells)]
-            for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
-        ),
-    ])
+    joined = _markdown_table(
+        [
+            [*[""] * len(names), *labels],
+            [*names, *(cell for block in blocks for cell in block.header)],
+            *(
+                [*line, *itertools.chain(*cells)]
+                for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
+            ),
+        ]
+    )
     if len(blocks) > 1 and len(joined.partition("\n")[0]) <= WIDEST:
         return [joined]
     return [
@@ -438,10 +436,12 @@ def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
         for block in blocks
         for part in (
             f"**{block.label}**",
-            _markdown_table([
-                [*names, *block.header],
-                *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
-            ]),
+            _markdown_table(
+                [
+                    [*names, *block.header],
+                    *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
+                ]
+            ),
         )
     ]
 

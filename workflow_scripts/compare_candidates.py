@@ -1,0 +1,83 @@
+"""Compare a policy's own candidates with off-policy candidates of the same prompts: Algorithm 1's comparisons.
+
+Two on-policy and two off-policy candidates a prompt make four comparisons a prompt. Prompts that only one of the two
+files has are counted and left out. measure_boundary.py turns the comparisons into the boundary score.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on-policy", type=Path, required=True, metavar="FILE", help="the policy's samples (Parquet)")
+    parser.add_argument("--off-policy", type=Path, required=True, metavar="FILE", help="other candidates (Parquet)")
+    parser.add_argument(
+        "--preference-model",
+        required=True,
+        metavar="MODEL",
+        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages.comparisons import Pair, report
+    from dpo_stages.files import read_table, write_table
+    from dpo_stages.preference_models import open_preference_model
+    from dpo_stages.schemas import CANDIDATES, COMPARISONS
+
+    on_policy = read_table(arguments.on_policy, CANDIDATES).to_pylist()
+    off_policy = {row["prompt_id"]: row for row in read_table(arguments.off_policy, CANDIDATES).to_pylist()}
+    shared = [row for row in on_policy if row["prompt_id"] in off_policy]
+    if not shared:
+        raise BadInput(
+            f"{arguments.on_policy} and {arguments.off_policy} share no prompt; give candidates of one split"
+        )
+
+    model = open_preference_model(arguments.preference_model)
+    keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
+    pairs = [
+        Pair(row["prompt"], row[f"response_{on}"], off_policy[row["prompt_id"]][f"response_{off}"])
+        for row, on, off in keys
+    ]
+    started = time.monotonic()
+    comparisons = model.compare(pairs)
+    figures = report(pairs, comparisons, time.monotonic() - started)
+    rows = [
+        {
+            "prompt_id": row["prompt_id"],
+            "on_index": on,
+            "off_index": off,
+            "logit": logit,
+            "on_policy_preferred": 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5,
+            "order_flip": flip,
+            "on_length": len(pair.response_1),
+            "off_length": len(pair.response_2),
+        }
+        for (row, on, off), pair, logit, flip in zip(
+            keys, pairs, comparisons.logits.tolist(), comparisons.order_flips.tolist(), strict=True
+        )
+    ]
+    write_table(arguments.output, rows, COMPARISONS)
+    only_off = len(off_policy) - len(shared)
+    dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
+    dropped["prompts without on-policy candidates"] = only_off
+    finish(
+        arguments.output,
+        len(on_policy) + only_off,
+        len(shared),
+        dropped,
+        comparisons=len(rows),
+        preference_model=model.name,
+        **figures,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

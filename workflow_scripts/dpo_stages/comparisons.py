@@ -1,0 +1,66 @@
+"""Pairs of responses, what a preference model says of them, and how that becomes labels.
+
+The rule of labels, which depends on the pair alone and not on what it was scored with: the first response is chosen if
+its logit is positive, the second if it is negative. A logit of exactly 0 is a tie, as two equal responses are: the model
+has no preference, so a tie trains nothing and counts half for either side of a comparison.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Turn = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt (a conversation that ends with the user's turn) and the two responses to compare."""
+
+    prompt: Sequence[Turn]
+    response_1: str
+    response_2: str
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What a preference model says of n pairs.
+
+    Attributes:
+        orders: float32 [n, 2]: how much better response_1 is, read with it first and with it second. A model that reads
+            each response for itself has the same number in both.
+        figures: counts of the pass by name, such as `truncated_pairs`, for the ledger.
+    """
+
+    orders: np.ndarray
+    figures: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> np.ndarray:
+        """float32 [n]: mean of both orders; positive: response_1 is better, exactly 0: a tie."""
+        return (self.orders[:, 0] + self.orders[:, 1]) / np.float32(2)
+
+    @property
+    def order_flips(self) -> np.ndarray:
+        """bool [n]: read in the other order, the model prefers the other response."""
+        return np.sign(self.orders[:, 0]) * np.sign(self.orders[:, 1]) < 0
+
+
+def report(pairs: Sequence[Pair], comparisons: Comparisons, seconds: float) -> dict[str, object]:
+    """Figures of a pass over pairs, for its ledger.
+
+    Returns:
+        Pairs per second, shares of order flips and ties, the share of decided pairs in which the longer response is
+        preferred, and the model's own counts.
+    """
+    logits = comparisons.logits
+    longer = np.array([np.sign(len(pair.response_1) - len(pair.response_2)) for pair in pairs], dtype=int)
+    decided = (logits != 0) & (longer != 0)
+    count = max(len(pairs), 1)
+    return {
+        "pairs_per_second": round(len(pairs) / max(seconds, 1e-9), 1),
+        "order_flip_rate": float(comparisons.order_flips.sum() / count),
+        "ties": int((logits == 0).sum()),
+        "longer_preferred": float((np.sign(logits) == longer)[decided].mean()) if decided.any() else 0.5,
+        **comparisons.figures,
+    }

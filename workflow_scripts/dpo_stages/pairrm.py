@@ -1,0 +1,328 @@
+"""PairRM as llm-blender defines it, with a batching of our own: every pair is scored as the library scores it alone.
+
+PairRM reads a prompt and two candidates in one sequence,
+
+    [CLS] <|source|> prompt [SEP] [CLS] <|candidate1|> left [SEP] [CLS] <|candidate2|> right [SEP]
+
+and scores each candidate from the last hidden states of the markers: score = head([h_source; h_candidate]). The logit of
+one order is score(left) - score(right); the logit of a pair is the mean over both orders, positive if response_1 is the
+better one (llm-blender's `compare_conversations` returns the sum of the two, twice as much).
+
+What the library does with a batch changes what it reads: each candidate may be as long as 412 tokens plus half of what
+the longest source *of the batch* leaves of 1224. Its only meaning that depends on nothing but the pair is that of batch
+size 1, which is the one here. Lengths are cut that way first; then any batching gives the same logits but for rounding,
+so batches are made for speed: every distinct text tokenised once, every distinct pair scored once, both orders in one
+forward, pairs sorted by length, and as many rows in a batch as a budget of tokens allows.
+
+Rounding could still change a label where a logit is nearly zero. Pairs for which either order or their mean is nearer to
+zero than `CLOSE_CALL` are therefore scored again by the library's own forward, alone: their label is that of batch size 1
+to the bit. What else is in the input, how it is sorted or cut into shards, cannot change a label.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dpo_stages.comparisons import Comparisons, Pair, Turn
+from dpo_stages.program import ProgressReport
+
+Tokens = tuple[int, ...]
+
+MARKERS = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
+"""Tokens that llm-blender adds to the tokenizer, in its order."""
+
+TASK = "Finish the following coversation in each i-th turn by filling in <Response i> with your response."
+"""What llm-blender puts before every conversation, to the letter: the weights were trained on this spelling."""
+
+CLOSE_CALL = 1e-4
+"""Logits nearer to zero than this are computed again at batch size 1; rounding stays ten times below it."""
+
+TOKENS_PER_BATCH = 4096
+"""Padding included. Larger batches are no faster on a CPU, and slower once they leave its caches."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text
+
+
+def source_text(prompt: Sequence[Turn]) -> str:
+    """The prompt as `compare_conversations` writes it, with a numbered gap for each response."""
+    gaps = [f"USER: {user}\nAssistant: <Response {number}>" for number, (user, _) in _exchanges(prompt)]
+    return TASK + "\n".join(gaps)
+
+
+def candidate_text(prompt: Sequence[Turn], response: str) -> str:
+    """A response as `compare_conversations` writes it, after the responses that the prompt already holds."""
+    said = [response if answer is None else answer for _, (_, answer) in _exchanges(prompt)]
+    return "\n".join(f"<Response {number}>: {text}" for number, text in enumerate(said, start=1))
+
+
+def conversation(prompt: Sequence[Turn], response: str) -> list[Turn]:
+    """The conversation that llm-blender's `compare_conversations` takes: turns of USER and ASSISTANT, alternating."""
+    turns = []
+    for _, (user, answer) in _exchanges(prompt):
+        turns.append({"role": "USER", "content": user})
+        turns.append({"role": "ASSISTANT", "content": response if answer is None else answer})
+    return turns
+
+
+def _exchanges(prompt: Sequence[Turn]) -> list[tuple[int, tuple[str, str | None]]]:
+    """Number the exchanges (user's text, assistant's text), the last of which is still without an answer.
+
+    llm-blender knows only users and assistants who take turns. A system turn is read as the beginning of the user's turn
+    that follows, turns of the same side in a row as one, and an assistant who begins answers an empty turn.
+    """
+    exchanges: list[tuple[str, str | None]] = []
+    asked: list[str] = []
+    for turn in prompt:
+        if turn["role"] == "assistant":
+            if not asked and exchanges:
+                user, answer = exchanges[-1]
+                exchanges[-1] = (user, f"{answer}\n\n{turn['content']}")
+            else:
+                exchanges.append(("\n\n".join(asked), turn["content"]))
+                asked = []
+        else:
+            asked.append(turn["content"])
+    exchanges.append(("\n\n".join(asked), None))
+    return list(enumerate(exchanges, start=1))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tokens
+
+
+class PairEncoder:
+    """Turns pairs into the token sequences that llm-blender's collator makes of each pair alone.
+
+    Args:
+        tokenizer: a fast tokenizer to which llm-blender has added its markers.
+        source_maxlength: longest source in tokens.
+        candidate_maxlength: longest candidate in tokens, to which half of what the source leaves is added.
+    """
+
+    def __init__(self, tokenizer: object, source_maxlength: int, candidate_maxlength: int) -> None:
+        self.tokenizer = tokenizer
+        self.source_maxlength, self.candidate_maxlength = source_maxlength, candidate_maxlength
+        self.separator = tokenizer.sep_token
+        self.separator_id = tokenizer.sep_token_id
+        self.source_id, self.left_id, self.right_id, self.candidate_id = tokenizer.convert_tokens_to_ids(list(MARKERS))
+        self.marker_ids = (self.source_id, self.left_id, self.right_id)
+        self.neutralised = self.truncated_sources = self.truncated_candidates = 0
+
+    def encode(self, pairs: Sequence[Pair]) -> list[tuple[Tokens, Tokens, Tokens]]:
+        """Tokens of (source, response_1, response_2) of each pair, cut to the lengths of batch size 1.
+
+        Both candidates bear the marker `<|candidate|>`. Counts, in pairs, what was neutralised or truncated.
+        """
+        texts: dict[str, Tokens] = {}
+        rows = []
+        for pair in pairs:
+            row = (
+                MARKERS[0] + source_text(pair.prompt),
+                MARKERS[3] + candidate_text(pair.prompt, pair.response_1),
+                MARKERS[3] + candidate_text(pair.prompt, pair.response_2),
+            )
+            rows.append(row)
+            texts.update(dict.fromkeys(row, ()))
+        neutralised = self._tokenise(texts)
+        self.neutralised += sum(any(text in neutralised for text in row) for row in rows)
+        return [self._cut(*(texts[text] for text in row)) for row in rows]
+
+    def neutral(self, text: str) -> str:
+        """`text` without anything that the tokenizer would read as one of llm-blender's markers.
+
+        A marker is set apart with spaces, `< | source | >`. Where the tokenizer's normalisation makes a marker of
+        look-alikes (full-width letters, say), the text is normalised first.
+        """
+        for _ in range(2):
+            for marker in MARKERS:
+                text = text.replace(marker, f"< | {marker[2:-2]} | >")
+            if not self._has_marker(self._ids([text])[0]):
+                return text
+            text = self.tokenizer.backend_tokenizer.normalizer.normalize_str(text)
+        return re.sub("[<|>]", " ", text)
+
+    def _tokenise(self, texts: dict[str, Tokens]) -> set[str]:
+        """Fill in the tokens of every text; returns those that had to be neutralised."""
+        neutralised = set()
+        # The library reads a separator in a text as a space.
+        plain = [text.replace(self.separator, " ") for text in texts]
+        for text, clean, ids in zip(list(texts), plain, self._ids(plain), strict=True):
+            if self._has_marker(ids[2:]):
+                neutralised.add(text)
+                marker = next(marker for marker in (MARKERS[0], MARKERS[3]) if clean.startswith(marker))
+                ids = self._ids([marker + self.neutral(clean.removeprefix(marker))])[0]
+            texts[text] = tuple(ids)
+        return neutralised
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, verbose=False, return_attention_mask=False, return_token_type_ids=False).input_ids
+
+    def _has_marker(self, ids: Sequence[int]) -> bool:
+        return not {self.source_id, self.left_id, self.right_id, self.candidate_id}.isdisjoint(ids)
+
+    def _cut(self, source: Tokens, first: Tokens, second: Tokens) -> tuple:
+        self.truncated_sources += len(source) > self.source_maxlength
+        source = self._truncate(source, self.source_maxlength)
+        room = self.candidate_maxlength + (self.source_maxlength - len(source)) // 2
+        self.truncated_candidates += max(len(first), len(second)) > room
+        return source, self._truncate(first, room), self._truncate(second, room)
+
+    def _truncate(self, ids: Tokens, length: int) -> Tokens:
+        return ids if len(ids) <= length else (*ids[: length - 1], self.separator_id)
+
+    def sequence(self, source: Tokens, left: Tokens, right: Tokens) -> list[int]:
+        """One order's input: the source, `left` as candidate 1 and `right` as candidate 2."""
+        return [*source, left[0], self.left_id, *left[2:], right[0], self.right_id, *right[2:]]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Scores
+
+
+class PairRM:
+    """A pairwise ranker in llm-blender's layout.
+
+    Args:
+        blender: an `llm_blender.Blender` whose ranker is loaded.
+        name: what ledgers and annotations call it.
+        version: what tells two versions of it apart.
+    """
+
+    def __init__(self, blender: object, name: str, version: str) -> None:
+        self.name, self.version = name, version
+        self.ranker, self.tokenizer = blender.ranker, blender.ranker_tokenizer
+        self.encoder = PairEncoder(
+            self.tokenizer, blender.ranker_config.source_maxlength, blender.ranker_config.candidate_maxlength
+        )
+        self.close_calls = 0
+
+    @classmethod
+    def load(cls, ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str) -> "PairRM":
+        """Load with llm-blender's own loader.
+
+        Args:
+            ranker: folder in llm-blender's layout, or an id on the hub.
+            base: folder of the base model; None: the one that the ranker's configuration names, or the ranker's own.
+            name: see the class.
+            version: see the class.
+        """
+        return cls(load_blender(ranker, base), name, version)
+
+    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+        """Score pairs in both orders; see the module for what a score depends on.
+
+        Returns:
+            Comparisons in input order. Responses that the model reads as the same tokens have logit 0 in both orders.
+        """
+        encoded = self.encoder.encode(pairs)
+        # Every distinct pair once, whichever of its responses comes first: the mirrored pair has mirrored orders.
+        distinct = {_unordered(*row): None for row in encoded if row[1] != row[2]}
+        scores = dict(zip(distinct, self._score(list(distinct)), strict=True))
+        orders = np.zeros((len(encoded), 2), dtype=np.float32)
+        for row, (source, first, second) in enumerate(encoded):
+            if first != second:
+                as_given, swapped = scores[_unordered(source, first, second)]
+                orders[row] = (as_given, -swapped) if first < second else (swapped, -as_given)
+        figures = {
+            "truncated_sources": self.encoder.truncated_sources,
+            "truncated_candidates": self.encoder.truncated_candidates,
+            "neutralised": self.encoder.neutralised,
+            "close_calls": self.close_calls,
+        }
+        return Comparisons(orders, figures)
+
+    def _score(self, pairs: list[tuple[Tokens, Tokens, Tokens]]) -> np.ndarray:
+        """float32 [n, 2]: logit of the left candidate with the first on the left, and with the second on the left."""
+        import torch
+
+        scores = np.zeros((len(pairs), 2), dtype=np.float32)
+        if not pairs:
+            return scores
+        report = ProgressReport("pairs scored", len(pairs))
+        with torch.inference_mode():
+            for batch in batches([sum(map(len, pair)) for pair in pairs], TOKENS_PER_BATCH // 2):
+                rows = [self.encoder.sequence(*order) for row in batch for order in _both_orders(*pairs[row])]
+                scores[batch] = self._logits(rows).reshape(-1, 2)
+                report.advance(len(batch))
+            means = (scores[:, 0] - scores[:, 1]) / 2
+            for row in np.flatnonzero(np.abs(np.column_stack([scores, means])).min(axis=1) < CLOSE_CALL):
+                scores[row] = [self._library_logit(*order) for order in _both_orders(*pairs[row])]
+                self.close_calls += 1
+        report.close()
+        return scores
+
+    def _logits(self, rows: list[list[int]]) -> np.ndarray:
+        """float32 [rows]: score of the left candidate less that of the right one."""
+        import torch
+
+        length = max(map(len, rows))
+        padding = self.tokenizer.pad_token_id
+        ids = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+        hidden = self.ranker.pretrained_model(input_ids=ids, attention_mask=mask).last_hidden_state
+        source, left, right = (hidden[ids == marker] for marker in self.encoder.marker_ids)
+        left, right, _ = self.ranker.reduce(source, left, right)
+        return (left - right).mean(dim=-1).float().numpy()
+
+    def _library_logit(self, source: Tokens, left: Tokens, right: Tokens) -> float:
+        """The logit of one order as llm-blender computes it at batch size 1."""
+        import torch
+
+        inputs = []
+        for ids in (source, left, right):
+            inputs += [torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long)]
+        return self.ranker._forward(*inputs)["logits"].item()
+
+
+def _unordered(source: Tokens, first: Tokens, second: Tokens) -> tuple[Tokens, Tokens, Tokens]:
+    return (source, first, second) if first < second else (source, second, first)
+
+
+def _both_orders(source: Tokens, first: Tokens, second: Tokens) -> tuple[tuple[Tokens, Tokens, Tokens], ...]:
+    return (source, first, second), (source, second, first)
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Cut items into batches of like lengths, longest first, so that too long an input fails at once.
+
+    Args:
+        lengths: length of each item in tokens.
+        budget: items times the longest item of a batch may not exceed this; a longer item is a batch of its own.
+
+    Yields:
+        Positions of the items of a batch.
+    """
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None) -> object:
+    """`llm_blender.Blender` with a ranker on the CPU, loaded without its chatter."""
+    from dpo_stages.startup import importing_libraries, quiet_libraries
+
+    with importing_libraries():
+        from llm_blender import Blender
+    quiet_libraries()
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)  # on the root logger the library warns that it has no fuser, and of weights to come
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of settings that a ranker's configuration may well leave out
+            blender = Blender()
+            blender.loadranker(str(ranker), device="cpu", **({} if base is None else {"model_name": str(base)}))
+    finally:
+        root.setLevel(level)
+    return blender

@@ -1,0 +1,54 @@
+"""Judge a policy's outputs against the references of their instruction set with a preference model.
+
+Writes the same annotations.json as judge_outputs.py: alpaca-eval's own format, preference = 1 + the probability that the
+policy's output is the better one, which is the sigmoid of the preference model's logit.
+"""
+
+import argparse
+import time
+
+from dpo_stages.program import finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--outputs", required=True, metavar="FILE", help="model_outputs.json of the policy")
+    parser.add_argument(
+        "--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references"
+    )
+    parser.add_argument(
+        "--preference-model",
+        required=True,
+        metavar="MODEL",
+        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
+    )
+    parser.add_argument("--output", required=True, metavar="FILE", help="annotations.json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    import numpy as np
+
+    from dpo_stages.annotations import judge_record, read_pairs, write_annotations
+    from dpo_stages.comparisons import Pair, report
+    from dpo_stages.files import read_table
+    from dpo_stages.preference_models import open_preference_model
+    from dpo_stages.schemas import INSTRUCTIONS
+
+    rows = read_pairs(arguments.outputs, arguments.instructions)
+    instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
+    prompts = {row["index"]: row["prompt"] for row in instructions}
+    model = open_preference_model(arguments.preference_model)
+    pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
+    started = time.monotonic()
+    comparisons = model.compare(pairs)
+    figures = report(pairs, comparisons, time.monotonic() - started)
+    preferences = 1 + 1 / (1 + np.exp(-comparisons.logits.astype(np.float64)))
+    judge = judge_record(model.name, model.version, "pairwise comparison in both orders", "preference-model")
+    write_annotations(arguments.output, rows, preferences.tolist(), judge)
+    finish(arguments.output, len(rows), len(rows), {}, judge=model.name, **figures)
+
+
+if __name__ == "__main__":
+    run(main)

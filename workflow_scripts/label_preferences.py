@@ -1,0 +1,55 @@
+"""Label pairs of responses with the preference model: which of the two is the better one?
+
+Two kinds of input:
+
+  candidates of the workflow (Parquet with prompt_id, prompt as a conversation, response_1, response_2 and perhaps the data
+  set's own original_preference): the output is preference data to train on. A pair in which the model sees no difference
+  (a tie, or the same response twice) teaches nothing; it is dropped and counted.
+
+  pairs of one's own (Parquet or JSON Lines with the texts prompt, response_1, response_2): the output has one row a pair,
+  in the order of the input, with logit (mean of both orders, positive: response_1 is better), chosen_first (empty: a tie)
+  and order_flip (read in the other order, the model prefers the other one). A row in which a text is missing is kept
+  with nothing in these columns, and counted.
+
+A label depends on its pair alone: not on the order, the number or the company of the pairs.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from dpo_stages.program import finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="Parquet or .jsonl, see above")
+    parser.add_argument(
+        "--preference-model",
+        required=True,
+        metavar="MODEL",
+        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages.candidate_pairs import read_pairs
+    from dpo_stages.comparisons import report
+    from dpo_stages.files import write_table
+    from dpo_stages.preference_models import open_preference_model
+
+    table = read_pairs(arguments.pairs)
+    model = open_preference_model(arguments.preference_model)
+    started = time.monotonic()
+    comparisons = model.compare(table.pairs)
+    figures = report(table.pairs, comparisons, time.monotonic() - started)
+    rows, dropped, agreement = table.label(comparisons)
+    write_table(arguments.output, rows, table.labelled_schema)
+    finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **figures, **agreement)
+
+
+if __name__ == "__main__":
+    run(main)

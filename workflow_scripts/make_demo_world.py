@@ -1,0 +1,140 @@
+"""Make the data of the demo's tiny world: instructions, responses of several qualities, and the hidden truth.
+
+Everything follows from the seed, byte for byte. Written into the output folder, one JSON object a line:
+
+    chat_{expert,fair,poor}.jsonl        {"messages": [...]}, the same instructions answered by three teachers
+    preferences_{train,test}.jsonl       {"prompt", "responses": [{"text", "score", "source"}] x 4}
+    ranker_{train,heldout}.jsonl         {"prompt", "response_1", "response_2", "preferred": 1 | 2}, noisy labels
+    evaluation.jsonl                     {"instruction", "output", "subset"}, the baseline's outputs
+    evaluation_{verbose,concise}.jsonl   the same instructions, the baseline told to be long or brief
+    facts.json                           the hidden truth, for the judge alone
+
+The instructions of the training, test and evaluation splits are disjoint from one another and from those of the
+conversations and of the ranker's pairs; which is which is random over (animal, phrasing).
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+from dpo_stages import demo_world as world
+from dpo_stages.files import write_json, write_text
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, required=True, help="seed of the facts, the instructions and the responses")
+    parser.add_argument("--train-prompts", type=int, required=True, metavar="N", help="prompts to train policies on")
+    parser.add_argument("--test-prompts", type=int, required=True, metavar="N", help="prompts to measure boundaries on")
+    parser.add_argument(
+        "--evaluation-prompts", type=int, required=True, metavar="N", help="instructions to evaluate on"
+    )
+    parser.add_argument("--chat-conversations", type=int, required=True, metavar="N", help="conversations of a teacher")
+    parser.add_argument(
+        "--ranker-train-pairs", type=int, required=True, metavar="N", help="pairs to train the ranker on"
+    )
+    parser.add_argument(
+        "--ranker-heldout-pairs", type=int, required=True, metavar="N", help="pairs to test the ranker on"
+    )
+    parser.add_argument("--output-folder", type=Path, required=True, help="where the files named above are written")
+    arguments = parser.parse_args()
+    for name, value in vars(arguments).items():
+        if name.endswith(("prompts", "conversations", "pairs")) and value < 1:
+            raise BadInput(f"--{name.replace('_', '-')} is {value}; give at least 1")
+    return arguments
+
+
+def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
+    """Rows of every JSON Lines file by its name, and under `facts.json` the facts as the only row."""
+
+    def random(what: str) -> Random:
+        """A generator of its own for each file, so that the size of one changes no other."""
+        return Random(f"{arguments.seed}/{what}")
+
+    facts = world.draw_facts(random("facts"))
+    sizes = {
+        "train": arguments.train_prompts,
+        "test": arguments.test_prompts,
+        "evaluation": arguments.evaluation_prompts,
+        "chat": arguments.chat_conversations,
+        "heldout": arguments.ranker_heldout_pairs,
+    }
+    try:
+        drawn = iter(world.draw_instructions(facts, sum(sizes.values()), random("instructions")))
+    except ValueError as error:
+        raise BadInput(f"the sizes asked for are too large for the demo's world: {error}; ask for less") from error
+    splits = {name: [next(drawn) for _ in range(size)] for name, size in sizes.items()}
+    # Pairs for the ranker need no prompt of their own: the conversations' serve again, as often as it takes.
+    draw = random("ranker prompts")
+    splits["ranker"] = [draw.choice(splits["chat"]) for _ in range(arguments.ranker_train_pairs)]
+
+    files = {"facts.json": [facts]}
+    for name, teacher in world.TEACHERS.items():
+        files[f"chat_{name}.jsonl"] = list(conversations(facts, splits["chat"], teacher, random(f"chat {name}")))
+    for split in ("train", "test"):
+        files[f"preferences_{split}.jsonl"] = list(candidates(facts, splits[split], random(f"preferences {split}")))
+    for split, name in (("ranker", "train"), ("heldout", "heldout")):
+        files[f"ranker_{name}.jsonl"] = list(labelled_pairs(facts, splits[split], random(f"ranker {name}")))
+    for suffix, responder in (
+        ("", world.REFERENCE),
+        ("_verbose", world.VERBOSE_REFERENCE),
+        ("_concise", world.CONCISE_REFERENCE),
+    ):
+        name = f"evaluation{suffix}"
+        files[f"{name}.jsonl"] = list(references(facts, splits["evaluation"], responder, random(name)))
+    return files
+
+
+def conversations(
+    facts: world.Facts, instructions: list[str], teacher: world.Responder, random: Random
+) -> Iterator[dict]:
+    """One turn of each side."""
+    for instruction in instructions:
+        answer = teacher.write(facts, instruction, random)
+        yield {
+            "messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": answer}],
+        }
+
+
+def candidates(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
+    """Every responder's answer to every instruction, with noisy scores."""
+    for instruction in instructions:
+        responses = list(world.rate(facts, instruction, world.RESPONDERS, world.SCORE_NOISE, random))
+        yield {"prompt": instruction, "responses": responses}
+
+
+def labelled_pairs(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
+    """One pair an instruction, with a noisy label."""
+    for instruction in instructions:
+        pair = world.draw_pair(facts, instruction, random)
+        preferred = world.draw_label(facts, instruction, pair, world.LABEL_TEMPERATURE, random)
+        yield {"prompt": instruction, "response_1": pair[0], "response_2": pair[1], "preferred": preferred}
+
+
+def references(
+    facts: world.Facts, instructions: list[str], responder: world.Responder, random: Random
+) -> Iterator[dict]:
+    """The baseline's output for each instruction; the subset is the instruction's kind."""
+    for instruction in instructions:
+        kind = world.read_instruction(instruction).kind
+        yield {"instruction": instruction, "output": responder.write(facts, instruction, random), "subset": kind}
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    files = make_world(arguments)
+    [facts] = files.pop("facts.json")
+    for name, rows in files.items():
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+        write_text(arguments.output_folder / name, "".join(f"{line}\n" for line in lines))
+    output = arguments.output_folder / "facts.json"
+    write_json(output, facts)
+    rows = sum(map(len, files.values()))
+    finish(output, rows, rows, {}, **{name.removesuffix(".jsonl"): len(rows) for name, rows in files.items()})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,96 @@
+"""Train a small pairwise ranker of PairRM's kind, from nothing, on pairs of responses with a preference.
+
+Input is JSON Lines: {"prompt": text, "response_1": text, "response_2": text, "preferred": 1 or 2}. The ranker is a DeBERTa
+of the given size with a tokenizer of its own, trained on the texts; --pretraining names conversations to pre-train it on
+first (see dpo_stages/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published
+one, and its accuracy on the held-out pairs (mean of both orders) is printed.
+
+On one thread the same input and seed give the same bytes.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import MANIFEST
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--pairs", type=Path, required=True, metavar="JSONL", help="pairs to train on")
+    add("--heldout", type=Path, required=True, metavar="JSONL", help="pairs of other prompts, for the accuracy")
+    add("--layers", type=int, required=True, help="layers of the DeBERTa")
+    add("--hidden", type=int, required=True, help="its width")
+    add("--heads", type=int, required=True, help="its attention heads")
+    add("--vocabulary", type=int, required=True, help="pieces of the tokenizer, at most")
+    add("--source-length", type=int, required=True, help="tokens of the prompt that are read")
+    add("--candidate-length", type=int, required=True, help="tokens of each response that are read")
+    add("--learning-rate", type=float, required=True, help="peak, of AdamW")
+    add("--epochs", type=int, required=True, help="passes over the pairs")
+    add("--batch-size", type=int, required=True, help="pairs a step")
+    add("--seed", type=int, required=True, help="of the weights and of the order of the pairs")
+    add("--pretraining", type=Path, metavar="JSONL", help="good conversations to pre-train on; needs the next two")
+    add("--pretraining-epochs", type=int, help="passes over the conversations")
+    add("--pretraining-learning-rate", type=float, help="peak, of AdamW")
+    add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced")
+    arguments = parser.parse_args()
+    for name, value in vars(arguments).items():
+        if isinstance(value, int | float) and name != "seed" and value <= 0:
+            raise BadInput(f"--{name.replace('_', '-')} is {value}; give a number above zero")
+    if (
+        len(
+            {
+                arguments.pretraining is None,
+                arguments.pretraining_epochs is None,
+                arguments.pretraining_learning_rate is None,
+            }
+        )
+        > 1
+    ):
+        raise BadInput(
+            "--pretraining, --pretraining-epochs and --pretraining-learning-rate go together; give all or none"
+        )
+    if arguments.hidden % arguments.heads:
+        raise BadInput(f"--hidden {arguments.hidden} is not a multiple of --heads {arguments.heads}; make it one")
+    if arguments.output.name != MANIFEST:
+        raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages.ranker_data import read_conversations, read_labelled_pairs
+
+    pairs, heldout = (read_labelled_pairs(file) for file in (arguments.pairs, arguments.heldout))
+    conversations = read_conversations(arguments.pretraining) if arguments.pretraining else []
+    from dpo_stages.files import replacing_folder, write_manifest
+    from dpo_stages.preference_models import RANKER
+    from dpo_stages.ranker_training import RankerSettings, accuracy, save_ranker, train
+
+    settings = RankerSettings(
+        layers=arguments.layers,
+        hidden=arguments.hidden,
+        heads=arguments.heads,
+        vocabulary=arguments.vocabulary,
+        source_length=arguments.source_length,
+        candidate_length=arguments.candidate_length,
+        learning_rate=arguments.learning_rate,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        pretraining_epochs=arguments.pretraining_epochs or 0,
+        pretraining_learning_rate=arguments.pretraining_learning_rate or 0.0,
+    )
+    ranker = train(pairs, conversations, settings)
+    heldout_accuracy = accuracy(ranker, heldout)
+    with replacing_folder(arguments.output.parent) as folder:
+        save_ranker(ranker, settings, folder / RANKER)
+        write_manifest(
+            folder, {"kind": "preference model", "source": "trained here", "heldout_accuracy": heldout_accuracy}
+        )
+    finish(arguments.output, len(pairs), len(pairs), {}, heldout_pairs=len(heldout), heldout_accuracy=heldout_accuracy)
+
+
+if __name__ == "__main__":
+    run(main)
