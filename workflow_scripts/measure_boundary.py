@@ -33,6 +33,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    if arguments.output.suffix != ".json" or arguments.output.is_dir():
+        raise BadInput(f"--output {arguments.output} is no name of a JSON file; end it in .json")
     from dpo_stages.boundary import measure_boundary, read_comparisons
     from dpo_stages.files import write_json, write_text
 

@@ -243,6 +243,14 @@ def test_bad_files_end_the_program_with_one_sentence_and_no_output(tmp_path, run
     assert not (tmp_path / "out.json").exists() and not (tmp_path / "out.md").exists()
 
 
+def test_an_output_that_is_no_json_file_is_refused(tmp_path, run_script):
+    write_table(tmp_path / "c.parquet", make_rows(), COMPARISONS)
+    for output in (tmp_path, tmp_path / "m.md"):
+        done = run_script("measure_boundary", "--comparisons", tmp_path / "c.parquet", "--output", output)
+        assert done.returncode == 2 and "end it in .json" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["c.parquet"]
+
+
 def test_a_broken_parquet_file_is_named(tmp_path):
     path = tmp_path / "c.parquet"
     write_table(path, make_rows(), COMPARISONS)
