@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
 SMALL = Path(__file__).parent / "small.yaml"
 TABLE = "results/tables/table3.csv"
