@@ -27,7 +27,8 @@ except BadInput as error:
 
 
 def one_of(names):
-    return "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    """A pattern that matches any of the names, and nothing if there is none."""
+    return "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or r"(?!)"
 
 
 MODEL = rf"(?:{one_of(config['models'])})(?:@[0-9]+)?"

@@ -164,7 +164,8 @@ rule compute_win_rate:
         ),
         program=program("compute_win_rate", "alpaca-eval"),
     output:
-        "results/evaluations/{policy}/win_rate.json",
+        win_rate="results/evaluations/{policy}/win_rate.json",
+        resamples="results/evaluations/{policy}/win_rate_resamples.parquet",
     log:
         "results/logs/compute_win_rate/{policy}.log",
     localrule: True
