@@ -34,7 +34,6 @@ class Dag:
         graph = json.loads(done.stdout)
         self.rule_of = {node["id"]: node["value"]["rule"] for node in graph["nodes"]}
         self.label_of = {node["id"]: node["value"]["label"] for node in graph["nodes"]}
-        self.links = [(link["u"], link["v"]) for link in graph["links"]]
         self.jobs = Counter(self.rule_of.values())
 
 
