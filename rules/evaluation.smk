@@ -111,7 +111,7 @@ else:
             model=JUDGE["model"],
             base_url=JUDGE["base_url"] or "none",
             api_key_variable=JUDGE["api_key_variable"] or "none",
-            serve=["--serve", JUDGE["command"]] if JUDGE["command"] else [],
+            serve=lambda wildcards: ["--serve", JUDGE["command"]] if JUDGE["command"] else [],  # a function: its {port} is no wildcard
         shell:
             "envs/run alpaca-eval workflow_scripts/judge_outputs.py"
             " --outputs {input.outputs:q}"

@@ -107,9 +107,11 @@ def test_methods_share_samples_and_reference_log_probabilities(clone):
     }  # fmt: skip
 
 
-def test_a_second_seed_doubles_the_study_but_not_the_data(clone):
+def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 1]\n")
     one = Dag("--cores", "1", TABLE_3, folder=clone)
-    two = Dag("--cores", "1", "--config", "seeds=[0, 1]", "--", TABLE_3, folder=clone)
+    two = Dag("--cores", "1", "--configfile", overlay, "--", TABLE_3, folder=clone)
     same = {rule for rule in two.jobs if two.jobs[rule] == one.jobs[rule]}
     assert same == {"make_table", "fetch_model", "prepare_dataset", "fetch_preference_model"}
     assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
