@@ -4,7 +4,7 @@
 
 Three programs that sample the same prompts of the same 2.4M-parameter Llama, each a process of its own: what starting
 costs (2 responses of 1 token), what 600 responses of 64 tokens cost, and the tokens a second that follow. Then the
-throughput of sample_candidates.py against the number of sequences at a time. Prints Markdown. Takes about four minutes.
+throughput of sample_candidates.py against the number of sequences at a time. Prints Markdown. Takes about seven minutes.
 """
 
 import argparse
@@ -133,9 +133,8 @@ def measure(program: str, folder: Path, prompts: int, tokens: int) -> tuple[floa
 
 
 def compare(folder: Path) -> None:
-    print(
-        "| program | 2 responses of 1 token: s | CPU s | 600 of 64: s | CPU s | tokens/CPU s |\n|---|---|---|---|---|---|"
-    )
+    print("| program | 2 responses of 1 token: s | CPU s | 600 of 64: s | CPU s | tokens/CPU s |")
+    print("|---|---|---|---|---|---|")
     for program in PROGRAMS:
         measure(program, folder, 1, 1)  # fills the file cache
         short, long = (

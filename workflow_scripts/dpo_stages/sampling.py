@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16")
 REQUESTS_IN_ENGINE = 4096  # several batches; the others wait outside, where they cost nothing
-CPU_BATCH = 256  # requests at a time on CPU cores: throughput is flat from 128 to 600
+CPU_BATCH = 256  # requests at a time on CPU cores: throughput is flat from 128 to 512
 CPU_BLOCK = 128  # tokens in a block of the CPU's key-value cache
 CPU_BATCHED_TOKENS = 4096  # prompt tokens in one forward pass on CPU cores
 CPU_CACHE_LIMIT = 4 * 2**30  # bytes; requests that do not fit wait for others to end
