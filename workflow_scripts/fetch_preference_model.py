@@ -1,8 +1,8 @@
 """Fetch a preference model in llm-blender's layout, PairRM above all, from the hub or from a local folder.
 
 Into the folder of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base
-model, which gives the tokenizer and the architecture). The model is loaded with llm-blender and scores a pair before
-anything appears under the output's name. A local folder's files become hard links where the file system allows it.
+model, which gives the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs
+before anything appears under the output's name. A local folder's files become hard links where the file system allows it.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dpo_stages.checkpoints import link_files
 from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
-from dpo_stages.preference_models import BASE, RANKER, check_ranker
+from dpo_stages.preference_models import BASE, RANKER, base_beside, check_ranker
 from dpo_stages.program import BadInput, finish, run
 
 RANKER_FILES = ("*.json", "*.bin", "*.safetensors", "*.model", "*.txt")
@@ -88,17 +88,13 @@ def main() -> None:
 
 
 def try_out(folder: Path) -> None:
-    """Load the model and score a pair with it."""
-    from dpo_stages.comparisons import Pair
-    from dpo_stages.preference_models import open_preference_model
+    """Load the model with llm-blender; if it may be read without it from now on, see that this gives the same."""
+    from dpo_stages.ranker_files import allow_direct_reading
 
     try:
-        model = open_preference_model(folder)
-        comparisons = model.compare([Pair([{"role": "user", "content": "Say yes."}], "Yes.", "No, I will not.")])
+        allow_direct_reading(folder, folder / RANKER, base_beside(folder / RANKER))
     except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-        raise BadInput(f"llm-blender cannot load this preference model: {error}") from error
-    if comparisons.logits[0] != comparisons.logits[0]:
-        raise BadInput("this preference model gives no number for a plain pair; its weights are broken")
+        raise BadInput(f"llm-blender cannot use this preference model: {error}") from error
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def main() -> None:
     conversations = read_conversations(arguments.pretraining) if arguments.pretraining else []
     from dpo_stages.files import replacing_folder, write_manifest
     from dpo_stages.preference_models import RANKER
+    from dpo_stages.ranker_files import allow_direct_reading
     from dpo_stages.ranker_training import RankerSettings, accuracy, save_ranker, train
 
     settings = RankerSettings(
@@ -86,6 +87,7 @@ def main() -> None:
     heldout_accuracy = accuracy(ranker, heldout)
     with replacing_folder(arguments.output.parent) as folder:
         save_ranker(ranker, settings, folder / RANKER)
+        allow_direct_reading(folder, folder / RANKER, None)
         write_manifest(
             folder, {"kind": "preference model", "source": "trained here", "heldout_accuracy": heldout_accuracy}
         )

@@ -4,33 +4,35 @@ PairRM reads a prompt and two candidates in one sequence,
 
     [CLS] <|source|> prompt [SEP] [CLS] <|candidate1|> left [SEP] [CLS] <|candidate2|> right [SEP]
 
-and scores each candidate from the last hidden states of the markers: score = head([h_source; h_candidate]). The logit of
-one order is score(left) - score(right); the logit of a pair is the mean over both orders, positive if response_1 is the
-better one (llm-blender's `compare_conversations` returns the sum of the two, twice as much).
+and scores each candidate from the last hidden states of the markers: score = head([h_source; h_candidate]). The logit
+of one order is score(left) - score(right); the logit of a pair is the mean over both orders, positive if response_1 is
+the better one (llm-blender's `compare_conversations` returns the sum of the two, twice as much).
 
 What the library does with a batch changes what it reads: each candidate may be as long as 412 tokens plus half of what
 the longest source *of the batch* leaves of 1224. Its only meaning that depends on nothing but the pair is that of batch
-size 1, which is the one here. Lengths are cut that way first; then any batching gives the same logits but for rounding,
-so batches are made for speed: every distinct text tokenised once, every distinct pair scored once, both orders in one
-forward, pairs sorted by length, and as many rows in a batch as a budget of tokens allows.
+size 1, which is the one here: a source keeps its first 1224 tokens, and each candidate its first 412 plus half of what
+its own source leaves, so of two long responses both lose their ends. Lengths are cut that way first; then any batching
+gives the same logits but for rounding, so batches are made for speed: every distinct text tokenised once, every distinct
+pair scored once, both orders in one forward, pairs sorted by length, and as many rows in a batch as a budget of tokens
+allows.
 
-Rounding could still change a label where a logit is nearly zero. Pairs for which either order or their mean is nearer to
-zero than `CLOSE_CALL` are therefore scored again by the library's own forward, alone: their label is that of batch size 1
-to the bit. What else is in the input, how it is sorted or cut into shards, cannot change a label.
+Rounding could still change a label where a logit is nearly zero. Pairs for which either order or their mean is nearer
+to zero than `CLOSE_CALL` are therefore scored again by the library's own forward, alone: their label is that of batch
+size 1 to the bit. What else is in the input, how it is sorted or cut into shards, cannot change a label.
 """
 
-import contextlib
-import io
-import logging
-import os
 import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from dpo_stages.comparisons import Comparisons, Pair, Turn
 from dpo_stages.program import ProgressReport
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
 
 Tokens = tuple[int, ...]
 
@@ -43,8 +45,10 @@ TASK = "Finish the following coversation in each i-th turn by filling in <Respon
 CLOSE_CALL = 1e-4
 """Logits nearer to zero than this are computed again at batch size 1; rounding stays ten times below it."""
 
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 """Padding included. Larger batches are no faster on a CPU, and slower once they leave its caches."""
+
+TEXTS_AT_A_TIME = 4096
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Text
@@ -74,8 +78,8 @@ def conversation(prompt: Sequence[Turn], response: str) -> list[Turn]:
 def _exchanges(prompt: Sequence[Turn]) -> list[tuple[int, tuple[str, str | None]]]:
     """Number the exchanges (user's text, assistant's text), the last of which is still without an answer.
 
-    llm-blender knows only users and assistants who take turns. A system turn is read as the beginning of the user's turn
-    that follows, turns of the same side in a row as one, and an assistant who begins answers an empty turn.
+    llm-blender knows only users and assistants who take turns. A system turn is read as the beginning of the user's
+    turn that follows, turns of the same side in a row as one, and an assistant who begins answers an empty turn.
     """
     exchanges: list[tuple[str, str | None]] = []
     asked: list[str] = []
@@ -101,18 +105,17 @@ class PairEncoder:
     """Turns pairs into the token sequences that llm-blender's collator makes of each pair alone.
 
     Args:
-        tokenizer: a fast tokenizer to which llm-blender has added its markers.
+        tokenizer: llm-blender's tokenizer, to which it has added its markers.
+        separator: its separating token; the library reads one in a text as a space.
         source_maxlength: longest source in tokens.
         candidate_maxlength: longest candidate in tokens, to which half of what the source leaves is added.
     """
 
-    def __init__(self, tokenizer: object, source_maxlength: int, candidate_maxlength: int) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: "Tokenizer", separator: str, source_maxlength: int, candidate_maxlength: int) -> None:
+        self.tokenizer, self.separator = tokenizer, separator
         self.source_maxlength, self.candidate_maxlength = source_maxlength, candidate_maxlength
-        self.separator = tokenizer.sep_token
-        self.separator_id = tokenizer.sep_token_id
-        self.source_id, self.left_id, self.right_id, self.candidate_id = tokenizer.convert_tokens_to_ids(list(MARKERS))
-        self.marker_ids = (self.source_id, self.left_id, self.right_id)
+        self.separator_id = tokenizer.token_to_id(separator)
+        self.source_id, self.left_id, self.right_id, self.candidate_id = map(tokenizer.token_to_id, MARKERS)
         self.neutralised = self.truncated_sources = self.truncated_candidates = 0
 
     def encode(self, pairs: Sequence[Pair]) -> list[tuple[Tokens, Tokens, Tokens]]:
@@ -143,9 +146,9 @@ class PairEncoder:
         for _ in range(2):
             for marker in MARKERS:
                 text = text.replace(marker, f"< | {marker[2:-2]} | >")
-            if not self._has_marker(self._ids([text])[0]):
+            if not self._has_marker(next(self._ids([text]))):
                 return text
-            text = self.tokenizer.backend_tokenizer.normalizer.normalize_str(text)
+            text = self.tokenizer.normalizer.normalize_str(text)
         return re.sub("[<|>]", " ", text)
 
     def _tokenise(self, texts: dict[str, Tokens]) -> set[str]:
@@ -157,12 +160,16 @@ class PairEncoder:
             if self._has_marker(ids[2:]):
                 neutralised.add(text)
                 marker = next(marker for marker in (MARKERS[0], MARKERS[3]) if clean.startswith(marker))
-                ids = self._ids([marker + self.neutral(clean.removeprefix(marker))])[0]
+                ids = next(self._ids([marker + self.neutral(clean.removeprefix(marker))]))
             texts[text] = tuple(ids)
         return neutralised
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, verbose=False, return_attention_mask=False, return_token_type_ids=False).input_ids
+    def _ids(self, texts: list[str]) -> Iterator[list[int]]:
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        for start in range(0, len(texts), TEXTS_AT_A_TIME):
+            for encoding in self.tokenizer.encode_batch_fast(texts[start : start + TEXTS_AT_A_TIME]):
+                yield encoding.ids
 
     def _has_marker(self, ids: Sequence[int]) -> bool:
         return not {self.source_id, self.left_id, self.right_id, self.candidate_id}.isdisjoint(ids)
@@ -186,34 +193,43 @@ class PairEncoder:
 # Scores
 
 
-class PairRM:
-    """A pairwise ranker in llm-blender's layout.
+class Network(Protocol):
+    """A ranker's network, which takes the rows of a batch."""
 
-    Args:
-        blender: an `llm_blender.Blender` whose ranker is loaded.
-        name: what ledgers and annotations call it.
-        version: what tells two versions of it apart.
-    """
-
-    def __init__(self, blender: object, name: str, version: str) -> None:
-        self.name, self.version = name, version
-        self.ranker, self.tokenizer = blender.ranker, blender.ranker_tokenizer
-        self.encoder = PairEncoder(
-            self.tokenizer, blender.ranker_config.source_maxlength, blender.ranker_config.candidate_maxlength
-        )
-        self.close_calls = 0
-
-    @classmethod
-    def load(cls, ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str) -> "PairRM":
-        """Load with llm-blender's own loader.
+    def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+        """Logits [rows]: score of the left candidate less that of the right one.
 
         Args:
-            ranker: folder in llm-blender's layout, or an id on the hub.
-            base: folder of the base model; None: the one that the ranker's configuration names, or the ranker's own.
-            name: see the class.
-            version: see the class.
+            ids: tokens [rows, length], padded on the right.
+            lengths: number of tokens of each row, [rows].
+            positions: where the markers of source, left and right candidate are, [rows, 3].
         """
-        return cls(load_blender(ranker, base), name, version)
+
+
+class PairRM:
+    """A pairwise ranker.
+
+    Args:
+        network: scores batches.
+        encoder: makes token sequences of pairs.
+        library_logit: llm-blender's own logit of one order (source, left, right), computed alone.
+        name: what ledgers and annotations call the model.
+        version: what tells two versions of it apart.
+        device: where the network is.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        encoder: PairEncoder,
+        library_logit: Callable[[Tokens, Tokens, Tokens], float],
+        name: str,
+        version: str,
+        device: str,
+    ) -> None:
+        self.network, self.encoder, self.library_logit = network, encoder, library_logit
+        self.name, self.version, self.device = name, version, device
+        self.close_calls = 0
 
     def compare(self, pairs: Sequence[Pair]) -> Comparisons:
         """Score pairs in both orders; see the module for what a score depends on.
@@ -247,38 +263,29 @@ class PairRM:
             return scores
         report = ProgressReport("pairs scored", len(pairs))
         with torch.inference_mode():
-            for batch in batches([sum(map(len, pair)) for pair in pairs], TOKENS_PER_BATCH // 2):
-                rows = [self.encoder.sequence(*order) for row in batch for order in _both_orders(*pairs[row])]
-                scores[batch] = self._logits(rows).reshape(-1, 2)
+            for batch in batches([sum(map(len, pair)) for pair in pairs], TOKENS_PER_BATCH[self.device] // 2):
+                orders = [order for row in batch for order in _both_orders(*pairs[row])]
+                scores[batch] = self._logits(orders).reshape(-1, 2)
                 report.advance(len(batch))
             means = (scores[:, 0] - scores[:, 1]) / 2
             for row in np.flatnonzero(np.abs(np.column_stack([scores, means])).min(axis=1) < CLOSE_CALL):
-                scores[row] = [self._library_logit(*order) for order in _both_orders(*pairs[row])]
+                scores[row] = [self.library_logit(*order) for order in _both_orders(*pairs[row])]
                 self.close_calls += 1
         report.close()
         return scores
 
-    def _logits(self, rows: list[list[int]]) -> np.ndarray:
-        """float32 [rows]: score of the left candidate less that of the right one."""
+    def _logits(self, orders: list[tuple[Tokens, Tokens, Tokens]]) -> np.ndarray:
+        """float32 [rows]: logit of each (source, left, right)."""
         import torch
 
-        length = max(map(len, rows))
-        padding = self.tokenizer.pad_token_id
-        ids = torch.tensor([row + [padding] * (length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
-        hidden = self.ranker.pretrained_model(input_ids=ids, attention_mask=mask).last_hidden_state
-        source, left, right = (hidden[ids == marker] for marker in self.encoder.marker_ids)
-        left, right, _ = self.ranker.reduce(source, left, right)
-        return (left - right).mean(dim=-1).float().numpy()
-
-    def _library_logit(self, source: Tokens, left: Tokens, right: Tokens) -> float:
-        """The logit of one order as llm-blender computes it at batch size 1."""
-        import torch
-
-        inputs = []
-        for ids in (source, left, right):
-            inputs += [torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long)]
-        return self.ranker._forward(*inputs)["logits"].item()
+        lengths = [sum(map(len, order)) for order in orders]
+        ids = np.zeros((len(orders), max(lengths)), dtype=np.int64)
+        for row, order in enumerate(orders):
+            ids[row, : lengths[row]] = self.encoder.sequence(*order)
+        # Each part begins with [CLS] and its marker.
+        positions = [[1, len(source) + 1, len(source) + len(left) + 1] for source, left, _ in orders]
+        inputs = (torch.tensor(x, device=self.device) for x in (ids, lengths, positions))
+        return self.network(*inputs).float().cpu().numpy()
 
 
 def _unordered(source: Tokens, first: Tokens, second: Tokens) -> tuple[Tokens, Tokens, Tokens]:
@@ -307,22 +314,3 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(row)
     if batch:
         yield batch
-
-
-def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None) -> object:
-    """`llm_blender.Blender` with a ranker on the CPU, loaded without its chatter."""
-    from dpo_stages.startup import importing_libraries, quiet_libraries
-
-    with importing_libraries():
-        from llm_blender import Blender
-    quiet_libraries()
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.setLevel(logging.ERROR)  # on the root logger the library warns that it has no fuser, and of weights to come
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of settings that a ranker's configuration may well leave out
-            blender = Blender()
-            blender.loadranker(str(ranker), device="cpu", **({} if base is None else {"model_name": str(base)}))
-    finally:
-        root.setLevel(level)
-    return blender

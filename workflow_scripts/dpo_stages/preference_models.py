@@ -5,6 +5,7 @@ A preference model lies in a folder, `results/preference_models/{name}/`:
     manifest.json    where it comes from, and the SHA-256 of every file
     ranker/          llm-blender's own layout: config.json and weights; one trained here has its tokenizer there too
     base/            the base model that ranker/config.json names, if it names one
+    tokenizer.json   the tokenizer as llm-blender loads it, for models that may be read without it (see ranker_files)
 
 Nothing in it is an absolute path: the base model is found beside the ranker, so the folder may be moved.
 """
@@ -20,6 +21,7 @@ from dpo_stages.program import BadInput
 
 RANKER = "ranker"
 BASE = "base"
+TOKENIZER = "tokenizer.json"
 
 
 class PreferenceModel(Protocol):
@@ -46,23 +48,39 @@ def open_preference_model(where: str | os.PathLike) -> PreferenceModel:
     Raises:
         BadInput: there is no such folder, its files are not those of its manifest, or it is no preference model.
     """
-    from dpo_stages.pairrm import PairRM
-
     path = Path(where)
     if path.name == MANIFEST:
         manifest = read_manifest(path)
-        version = manifest.get("revision") or _weights_hash(manifest)
-        check_ranker(path.parent / RANKER)
-        return PairRM.load(path.parent / RANKER, _base_beside(path.parent / RANKER), path.parent.name, version)
+        return _open_ranker(path.parent, path.parent / RANKER, manifest.get("revision") or _weights_hash(manifest))
     if (path / MANIFEST).is_file():
         return open_preference_model(path / MANIFEST)
     if path.is_dir():
-        ranker = path / RANKER if (path / RANKER).is_dir() else path
-        check_ranker(ranker)
-        return PairRM.load(ranker, _base_beside(ranker), path.name, "local")
+        return _open_ranker(path, path / RANKER if (path / RANKER).is_dir() else path, "local")
     if path.exists() or path.is_absolute() or len(path.parts) != 2:
         raise BadInput(f"{where} is no manifest.json, no folder and no id on the hub; name a preference model")
-    return PairRM.load(str(where), None, str(where), "main")
+
+    from dpo_stages.llm_blender_library import load_with_library
+
+    return load_with_library(str(where), None, str(where), "main", _device())
+
+
+def _open_ranker(folder: Path, ranker: Path, version: str) -> PreferenceModel:
+    check_ranker(ranker)
+    base = base_beside(ranker)
+    if (folder / TOKENIZER).is_file() and folder != ranker:
+        from dpo_stages.ranker_files import load_directly
+
+        return load_directly(ranker, base, folder / TOKENIZER, folder.name, version, _device())
+
+    from dpo_stages.llm_blender_library import load_with_library
+
+    return load_with_library(ranker, base, folder.name, version, _device())
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def check_ranker(folder: str | os.PathLike) -> dict:
@@ -76,7 +94,8 @@ def check_ranker(folder: str | os.PathLike) -> dict:
     return config
 
 
-def _base_beside(ranker: Path) -> Path | None:
+def base_beside(ranker: Path) -> Path | None:
+    """The base model's folder of a ranker, None if the ranker is its own."""
     base = ranker.parent / BASE
     return base if base.is_dir() else None
 

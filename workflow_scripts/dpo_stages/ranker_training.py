@@ -77,8 +77,8 @@ class Ranker(nn.Module):
             nn.Dropout(0.0), nn.Linear(2 * width, width), nn.Tanh(), nn.Dropout(0.0), nn.Linear(width, 1)
         )
         self.encoder, self.tokenizer = encoder, tokenizer
-        self.markers = torch.tensor(encoder.marker_ids)
-        self.hidden_states = MarkerEncoder(backbone, keep=False)
+        self.markers = torch.tensor([encoder.source_id, encoder.left_id, encoder.right_id])
+        self.hidden_states = MarkerEncoder(dict(backbone.named_parameters()), backbone.config.to_dict(), keep=False)
 
     def forward(self, rows: Sequence[list[int]]) -> torch.Tensor:
         """Logits [rows]: score of the left candidate less that of the right one."""
@@ -139,7 +139,9 @@ def new_ranker(
     tokenizer = train_tokenizer(list(texts), settings.vocabulary)
     pieces = len(tokenizer)
     tokenizer.add_tokens(list(MARKERS))
-    encoder = PairEncoder(tokenizer, settings.source_length, settings.candidate_length)
+    encoder = PairEncoder(
+        tokenizer.backend_tokenizer, tokenizer.sep_token, settings.source_length, settings.candidate_length
+    )
     torch.manual_seed(settings.seed)
     config = DebertaV2Config(
         vocab_size=pieces,
@@ -178,7 +180,7 @@ def train(pairs: Sequence[LabelledPair], conversations: Sequence[tuple[str, str]
             preferred_first = [rows[number][0] for number in batch]
             preferred_second = [rows[number][1] for number in batch]
             logits = ranker(preferred_first + preferred_second).view(2, -1)
-            step(-nn.functional.logsigmoid((logits[0] - logits[1]) / 2).mean())
+            step(-nn.functional.logsigmoid(torch.stack([logits[0], -logits[1]])).mean())
     return ranker.eval()
 
 
@@ -224,8 +226,9 @@ def pretrain(ranker: Ranker, conversations: Sequence[tuple[str, str]], settings:
                 )
                 for part, pad in ((0, 0), (1, NOT_REPLACEABLE))
             )
-            states = ranker.pretrained_model(ids, attention_mask=(ids != 0).long(), output_hidden_states=True)
-            logits = detector(states.hidden_states[-2]).squeeze(-1)
+            lengths = torch.tensor([len(row[0]) for row in corrupted])
+            states = ranker.hidden_states.states(ids, lengths, settings.layers - 1)
+            logits = detector(states).squeeze(-1)
             seen = labels != NOT_REPLACEABLE
             step(nn.functional.binary_cross_entropy_with_logits(logits[seen], labels[seen].float()))
 
@@ -238,7 +241,7 @@ def encode_conversation(ranker: Ranker, prompt: str, response: str) -> tuple[lis
     """Tokens of a prompt and a response as PairRM reads them, without its instructions, and where the response starts."""
     source = ranker.tokenizer(f"USER: {prompt}").input_ids
     candidate = ranker.tokenizer(response).input_ids
-    source_marker, left_marker = ranker.encoder.marker_ids[:2]
+    source_marker, left_marker = ranker.encoder.source_id, ranker.encoder.left_id
     ids = [source[0], source_marker, *source[1:], candidate[0], left_marker, *candidate[1:]]
     return ids[: ranker.pretrained_model.config.max_position_embeddings], len(source) + 3
 

@@ -1,0 +1,93 @@
+"""llm-blender itself: loading a ranker with it, and what is computed by its own code.
+
+Its import takes seconds and it speaks on several channels, so it is imported where it is used and kept quiet.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from dpo_stages.pairrm import PairEncoder, PairRM, Tokens
+from dpo_stages.startup import importing_libraries, quiet_libraries
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, device: str) -> object:
+    """`llm_blender.Blender` with a ranker in float32.
+
+    Args:
+        ranker: folder in llm-blender's layout, or an id on the hub.
+        base: folder of the base model; None: the one that the ranker's configuration names, or the ranker's own.
+        device: "cpu" or "cuda".
+    """
+    with importing_libraries():
+        from llm_blender import Blender
+        from llm_blender.blender.config import BlenderConfig
+    quiet_libraries()
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.ERROR)  # on the root logger the library warns that it has no fuser, and of weights to come
+    settings = {"fp16": False} | ({} if base is None else {"model_name": str(base)})
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of settings that a ranker's configuration may well leave out
+            blender = Blender(BlenderConfig(device=device, use_tqdm=False))
+            blender.loadranker(str(ranker), device=device, **settings)
+    finally:
+        root.setLevel(level)
+    return blender
+
+
+def library_encoder(blender: object) -> PairEncoder:
+    """Encoder of pairs with the library's tokenizer and lengths."""
+    config, tokenizer = blender.ranker_config, blender.ranker_tokenizer
+    return PairEncoder(
+        tokenizer.backend_tokenizer, tokenizer.sep_token, config.source_maxlength, config.candidate_maxlength
+    )
+
+
+def library_logit(blender: object, source: Tokens, left: Tokens, right: Tokens) -> float:
+    """The logit of one order as the library computes it at batch size 1."""
+    import torch
+
+    device = blender.ranker_config.device
+    inputs = []
+    for ids in (source, left, right):
+        inputs += [torch.tensor([ids], device=device), torch.ones(1, len(ids), dtype=torch.long, device=device)]
+    with torch.inference_mode():
+        return blender.ranker._forward(*inputs)["logits"].item()
+
+
+class LibraryNetwork:
+    """The library's network on batches of ours, for backbones whose attention is not rewritten here."""
+
+    def __init__(self, ranker: object) -> None:
+        self.ranker = ranker
+
+    def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+        """Logits [rows], see `pairrm.Network`."""
+        import torch
+
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        hidden = self.ranker.pretrained_model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        states = hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
+        left, right, _ = self.ranker.reduce(*states.unbind(dim=1))
+        return (left - right).mean(dim=-1)
+
+
+def load_with_library(
+    ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str, device: str
+) -> PairRM:
+    """Load a ranker with llm-blender's loader; the arguments are those of `load_blender` and `PairRM`."""
+    from dpo_stages.disentangled_attention import is_supported
+    from dpo_stages.ranker_files import RankerNetwork
+
+    blender = load_blender(ranker, base, device)
+    module, config = blender.ranker, blender.ranker.config.to_dict()
+    network = RankerNetwork(module.state_dict(), config) if is_supported(config) else LibraryNetwork(module)
+    encoder = library_encoder(blender)
+    return PairRM(network, encoder, lambda *order: library_logit(blender, *order), name, version, device)
