@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dpo_stages.pairrm import PairEncoder, PairRM, Tokens
@@ -68,12 +69,14 @@ class LibraryNetwork:
     def __init__(self, ranker: object) -> None:
         self.ranker = ranker
 
-    def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+    def __call__(self, ids: "torch.Tensor", lengths: Sequence[int], positions: "torch.Tensor") -> "torch.Tensor":
         """Logits [rows], see `pairrm.Network`."""
         import torch
 
-        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        hidden = self.ranker.pretrained_model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        pad = torch.nn.utils.rnn.pad_sequence
+        mask = pad([torch.ones_like(row) for row in ids.split(lengths)], batch_first=True)
+        padded = pad(ids.split(lengths), batch_first=True)
+        hidden = self.ranker.pretrained_model(input_ids=padded, attention_mask=mask).last_hidden_state
         states = hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
         left, right, _ = self.ranker.reduce(*states.unbind(dim=1))
         return (left - right).mean(dim=-1)

@@ -196,12 +196,12 @@ class PairEncoder:
 class Network(Protocol):
     """A ranker's network, which takes the rows of a batch."""
 
-    def __call__(self, ids: "torch.Tensor", lengths: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+    def __call__(self, ids: "torch.Tensor", lengths: Sequence[int], positions: "torch.Tensor") -> "torch.Tensor":
         """Logits [rows]: score of the left candidate less that of the right one.
 
         Args:
-            ids: tokens [rows, length], padded on the right.
-            lengths: number of tokens of each row, [rows].
+            ids: tokens of all rows, one row after the other, [tokens].
+            lengths: number of tokens of each row.
             positions: where the markers of source, left and right candidate are, [rows, 3].
         """
 
@@ -278,14 +278,12 @@ class PairRM:
         """float32 [rows]: logit of each (source, left, right)."""
         import torch
 
+        ids = [token for order in orders for token in self.encoder.sequence(*order)]
         lengths = [sum(map(len, order)) for order in orders]
-        ids = np.zeros((len(orders), max(lengths)), dtype=np.int64)
-        for row, order in enumerate(orders):
-            ids[row, : lengths[row]] = self.encoder.sequence(*order)
         # Each part begins with [CLS] and its marker.
         positions = [[1, len(source) + 1, len(source) + len(left) + 1] for source, left, _ in orders]
-        inputs = (torch.tensor(x, device=self.device) for x in (ids, lengths, positions))
-        return self.network(*inputs).float().cpu().numpy()
+        ids, positions = (torch.tensor(x, device=self.device) for x in (ids, positions))
+        return self.network(ids, lengths, positions).float().cpu().numpy()
 
 
 def _unordered(source: Tokens, first: Tokens, second: Tokens) -> tuple[Tokens, Tokens, Tokens]:

@@ -6,7 +6,7 @@ neither llm-blender nor Transformers has to be imported to label, except for clo
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -38,7 +38,7 @@ class RankerNetwork:
             (weights[f"head_layer.{number}.weight"], weights[f"head_layer.{number}.bias"]) for number in (1, 4)
         )
 
-    def __call__(self, ids: torch.Tensor, lengths: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, lengths: Sequence[int], positions: torch.Tensor) -> torch.Tensor:
         """Logits [rows], see `pairrm.Network`."""
         source, left, right = self.hidden_states(ids, lengths, positions).unbind(dim=1)
         inner = functional.linear(

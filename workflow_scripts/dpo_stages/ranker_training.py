@@ -82,12 +82,10 @@ class Ranker(nn.Module):
 
     def forward(self, rows: Sequence[list[int]]) -> torch.Tensor:
         """Logits [rows]: score of the left candidate less that of the right one."""
-        lengths = torch.tensor([len(row) for row in rows])
-        ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-        for number, row in enumerate(rows):
-            ids[number, : len(row)] = torch.tensor(row)
-        positions = (ids[:, :, None] == self.markers).int().argmax(dim=1)
-        source, left, right = self.hidden_states(ids, lengths, positions).unbind(dim=1)
+        ids = [torch.tensor(row) for row in rows]
+        positions = torch.stack([(row[:, None] == self.markers).int().argmax(dim=0) for row in ids])
+        lengths = [len(row) for row in rows]
+        source, left, right = self.hidden_states(torch.cat(ids), lengths, positions).unbind(dim=1)
         scores = self.head_layer(torch.stack([torch.cat([source, x], dim=-1) for x in (left, right)]))
         return (scores[0] - scores[1]).squeeze(-1)
 
@@ -226,7 +224,7 @@ def pretrain(ranker: Ranker, conversations: Sequence[tuple[str, str]], settings:
                 )
                 for part, pad in ((0, 0), (1, NOT_REPLACEABLE))
             )
-            lengths = torch.tensor([len(row[0]) for row in corrupted])
+            lengths = [len(row[0]) for row in corrupted]
             states = ranker.hidden_states.states(ids, lengths, settings.layers - 1)
             logits = detector(states).squeeze(-1)
             seen = labels != NOT_REPLACEABLE
