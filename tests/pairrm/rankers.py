@@ -41,7 +41,29 @@ NASTY = (
 )
 """Texts that are read; none holds one of llm-blender's markers."""
 
-WORDS = "the a murrow tarsel eats moss honey is red blue lives in caves rivers can dig swim and but it not".split()
+WORDS = [
+    "the",
+    "a",
+    "murrow",
+    "tarsel",
+    "eats",
+    "moss",
+    "honey",
+    "is",
+    "red",
+    "blue",
+    "lives",
+    "in",
+    "caves",
+    "rivers",
+    "can",
+    "dig",
+    "swim",
+    "and",
+    "but",
+    "it",
+    "not",
+]
 
 
 def plain(random: random.Random, words: int) -> str:
@@ -76,6 +98,7 @@ def adversarial_pairs(number: int, seed: int) -> list[Pair]:
 def write_ranker(folder: Path, seed: int = 0, layers: int = 2, spread: float = 1.0) -> None:
     """Write a ranker as `train_ranker.py` writes one, with random weights and logits of about one."""
     import torch
+
     from dpo_stages.comparisons import Pair
     from dpo_stages.files import write_manifest
     from dpo_stages.ranker_data import LabelledPair
