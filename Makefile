@@ -28,6 +28,7 @@ lint: environments ## check the style of Python and Snakemake files
 	check ruff check .; \
 	check ruff format --check .; \
 	check snakefmt --check Snakefile rules; \
+	check snakemake --lint; \
 	exit $$failed
 
 environments: ## make the environments under .venvs that the demo and the tests need

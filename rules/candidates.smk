@@ -5,11 +5,6 @@ Output:   results/candidates/{policy}/{split}.parquet, results/preferences/{data
 """
 
 
-def sampling_flags():
-    """Flags of the decoder, in the configuration's own words."""
-    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["sampling"].items())
-
-
 rule sample_candidates:
     input:
         policy=lambda w: manifest(w.policy),
@@ -67,24 +62,6 @@ rule fetch_preference_model:
         " --revision {params.revision:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
-
-
-def ranker_setting(key):
-    return lambda wildcards: RANKERS[wildcards.name][key]
-
-
-def pretraining_flags(wildcards):
-    """Flags of the pre-training, if there is one."""
-    pretraining = RANKERS[wildcards.name]["pretraining"]
-    if pretraining is None:
-        return ""
-    return (
-        f"--pretraining {pretraining['texts']} --pretraining-epochs {pretraining['epochs']}"
-        f" --pretraining-learning-rate {pretraining['learning_rate']}"
-    )
 
 
 rule train_ranker:

@@ -97,17 +97,24 @@ def policy_of(wildcards):
     return Policy.parse(f"{wildcards.model}/{wildcards.method}/{wildcards.history}")
 
 
+def named_by(wildcards):
+    """The policy that wildcards name; the SFT policy where they give no more than the model."""
+    return Policy.parse(wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft")
+
+
 def seed_of(wildcards):
     """The seed that rides on the model's name, else the study's first."""
-    name = wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft"
-    seed = Policy.parse(name).seed
+    seed = named_by(wildcards).seed
     return config["seeds"][0] if seed is None else seed
 
 
 def model_of(wildcards):
     """Settings of the base model of a policy."""
-    name = wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft"
-    return config["models"][Policy.parse(name).model]
+    return config["models"][named_by(wildcards).model]
+
+
+def base_model(wildcards):
+    return f"results/models/{named_by(wildcards).model}/manifest.json"
 
 
 def sampled_from(initial, source):
@@ -157,16 +164,62 @@ def trained_policies(table):
 
 def policies_of_table(table):
     """The trained policies of a table and the SFT policies that they come from."""
-    trained = trained_policies(table)
-    return sorted({str(policy) for policy in trained} | {str(initial_policy_sft(policy)) for policy in trained})
-
-
-def initial_policy_sft(policy):
-    return policy if policy.iteration == 0 else initial_policy_sft(policy.initial)
+    return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table)})
 
 
 def initial_policies_of_table(table):
     return sorted({str(policy.initial) for policy in trained_policies(table)})
+
+
+# Settings as flags and parameters of rules
+
+
+def local_split(wildcards):
+    """The file of a local data set, which may itself be made by a rule; nothing for a data set of the hub."""
+    dataset = config["datasets"][wildcards.dataset]
+    return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
+
+
+def dataset_setting(key):
+    return lambda wildcards: config["datasets"][wildcards.dataset][key]
+
+
+def optimisation(section):
+    """Flags of the optimiser, in the configuration's own words."""
+    keys = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
+    return " ".join(f"--{key.replace('_', '-')} {section[key]}" for key in keys)
+
+
+def sampling_flags():
+    """Flags of the decoder, in the configuration's own words."""
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["sampling"].items())
+
+
+RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
+
+
+def ranker_setting(key):
+    return lambda wildcards: RANKERS[wildcards.name][key]
+
+
+def pretraining_flags(wildcards):
+    """Flags of the pre-training, if there is one."""
+    pretraining = RANKERS[wildcards.name]["pretraining"]
+    if pretraining is None:
+        return ""
+    return (
+        f"--pretraining {pretraining['texts']} --pretraining-epochs {pretraining['epochs']}"
+        f" --pretraining-learning-rate {pretraining['learning_rate']}"
+    )
+
+
+def labelled(section, names):
+    """`name=label` arguments."""
+    return [f"{name}={config[section][name]['label']}" for name in names]
+
+
+def table_setting(key):
+    return lambda wildcards: config["tables"][wildcards.table][key]
 
 
 # Resources of cluster jobs: host memory in MB and time in minutes, from the number of parameters; a job that comes back

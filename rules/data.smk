@@ -5,16 +5,6 @@ Output:   results/datasets/{dataset}/{split}.parquet
 """
 
 
-def local_split(wildcards):
-    """The file of a local data set, which may itself be made by a rule; nothing for a data set of the hub."""
-    dataset = config["datasets"][wildcards.dataset]
-    return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
-
-
-def dataset_setting(key):
-    return lambda wildcards: config["datasets"][wildcards.dataset][key]
-
-
 rule prepare_dataset:
     input:
         rows=local_split,

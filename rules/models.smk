@@ -5,20 +5,6 @@ Output:   results/policies/{policy}/manifest.json beside the checkpoint whose fi
 """
 
 
-def optimisation(section):
-    """Flags of the optimiser, in the configuration's own words."""
-    keys = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
-    return " ".join(f"--{key.replace('_', '-')} {section[key]}" for key in keys)
-
-
-def needs_sft(wildcards):
-    return model_of(wildcards)["sft"] is not None
-
-
-def base_model(wildcards):
-    return f"results/models/{Policy.parse(f'{wildcards.model}/sft').model}/manifest.json"
-
-
 rule fetch_model:
     input:
         template=lambda w: config["models"][w.base]["chat_template"] or [],

@@ -5,15 +5,6 @@ Output:   results/tables/{table}.{csv,md}, results/figures/{table}.{svg,png}
 """
 
 
-def labelled(section, names):
-    """`name=label` arguments."""
-    return [f"{name}={config[section][name]['label']}" for name in names]
-
-
-def table_setting(key):
-    return lambda wildcards: config["tables"][wildcards.table][key]
-
-
 rule make_table:
     input:
         win_rates=lambda w: [f"results/evaluations/{policy}/win_rate.json" for policy in policies_of_table(w.table)],

@@ -1,5 +1,6 @@
 """Fixtures for every test, whichever environment runs it."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -25,5 +26,20 @@ def run_script():
         command = [ROOT / "envs" / "run", env, SCRIPTS / f"{name}.py", *arguments]
         defaults = {"text": True, "capture_output": True, "timeout": 600, "cwd": ROOT}
         return subprocess.run([str(part) for part in command], **{**defaults, **options})
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_here():
+    """Run a program's `main` in this process, which has its imports already; a `BadInput` comes out as it is."""
+
+    def run(name: str, *arguments: object) -> None:
+        program, before = importlib.import_module(name), sys.argv
+        sys.argv = [f"{name}.py", *map(str, arguments)]
+        try:
+            program.main()
+        finally:
+            sys.argv = before
 
     return run

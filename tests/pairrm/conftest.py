@@ -1,8 +1,6 @@
 """Fixtures of the preference model: tiny rankers in both layouts, the library itself, programs in this process."""
 
-import importlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,18 +46,3 @@ def model(model_folder):
     from dpo_stages.preference_models import open_preference_model
 
     return open_preference_model(model_folder / "manifest.json")
-
-
-@pytest.fixture(scope="session")
-def run_here():
-    """Run a program's `main` in this process, which has its imports already; a `BadInput` comes out as it is."""
-
-    def run(name: str, *arguments: object) -> None:
-        program, before = importlib.import_module(name), sys.argv
-        sys.argv = [f"{name}.py", *map(str, arguments)]
-        try:
-            program.main()
-        finally:
-            sys.argv = before
-
-    return run

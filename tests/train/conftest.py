@@ -1,8 +1,6 @@
 """Fixtures of training: a tiny policy, preference pairs, and the programs in this very process."""
 
-import importlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,21 +31,6 @@ def preferences(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("preferences") / "train.parquet"
     write_table(path, preference_rows(48), PREFERENCES)
     return path
-
-
-@pytest.fixture(scope="session")
-def run_here():
-    """Run a program's `main` in this process, which has its imports already; a `BadInput` comes out as it is."""
-
-    def run(name: str, *arguments: object) -> None:
-        program, before = importlib.import_module(name), sys.argv
-        sys.argv = [f"{name}.py", *map(str, arguments)]
-        try:
-            program.main()
-        finally:
-            sys.argv = before
-
-    return run
 
 
 @pytest.fixture(scope="session")
