@@ -5,7 +5,7 @@ SHELL := bash
 TARGET ?= results/tables/table3.csv
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first.
-suites := train workflow vllm pairrm alpaca-eval
+suites := end-to-end train workflow vllm pairrm alpaca-eval
 environment_of = $(or $(if $(filter end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
 
 .PHONY: help demo test lint lock environments clean

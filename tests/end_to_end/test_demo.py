@@ -19,7 +19,8 @@ def rows_of(path):
 
 def test_the_table_has_a_row_a_policy_and_no_empty_win_rate(demo):
     rows = rows_of(demo / TABLE)
-    assert [f"{row['iter_1']}-{row['iter_2']}".strip("-") for row in rows] == ["", "off", "on"]
+    assert [row["policy"] for row in rows] == [f"{MODEL}/{policy}" for policy in POLICIES]
+    assert [row["iter_1"] for row in rows] == ["", "off", "on"]
     for row in rows:
         assert 0 <= float(row["lc_win_rate"]) <= 100
         assert 0 <= float(row["win_rate"]) <= 100
@@ -75,7 +76,12 @@ def test_a_touched_input_reruns_nothing_and_a_changed_parameter_reruns_what_it_t
     (demo / "config.yaml").touch()
     (demo / "results/policies/tiny-mistral/sft/manifest.json").touch()
     assert "Nothing to be done" in demo.snakemake(TABLE, options=["-n"]).stdout
-    done = demo.snakemake(TABLE, options=["-n", "--config", "methods={dpo: {beta: 0.2}}"])
+    settings = demo / "demo/config.yaml"
+    before = settings.read_text()
+    assert "beta: 0.1\n" in before
+    settings.write_text(before.replace("beta: 0.1\n", "beta: 0.2\n"))
+    done = demo.snakemake(TABLE, options=["-n"])
+    settings.write_text(before)
     assert "train_policy" in done.stdout
     for untouched in ("sample_candidates", "label_preferences", "compute_reference_logps", "compare_candidates"):
         assert f"rule {untouched}:" not in done.stdout
