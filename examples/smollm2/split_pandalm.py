@@ -22,6 +22,11 @@ def prompt_of(row: dict) -> str:
     return f"{row['instruction']}\n\n{row['input']}".strip() if isinstance(row["input"], str) else row["instruction"]
 
 
+def response(row: dict, number: int) -> str:
+    """A model's response; six of them are the word True, which the file holds as a truth value."""
+    return str(row[f"response{number}"])
+
+
 def majority(row: dict) -> int:
     """1 or 2, the response that at least two of three people prefer; 0 without such a majority."""
     vote, count = Counter([row["annotator1"], row["annotator2"], row["annotator3"]]).most_common(1)[0]
@@ -62,7 +67,7 @@ def main() -> None:
 
     def ranker_rows(chosen_prompts: list[str]) -> list[dict]:
         return [
-            {"prompt": p, "response_1": row["response1"], "response_2": row["response2"], "preferred": majority(row)}
+            {"prompt": p, "response_1": response(row, 1), "response_2": response(row, 2), "preferred": majority(row)}
             for p in chosen_prompts
             for row in by_prompt[p]
             if majority(row)
@@ -76,7 +81,7 @@ def main() -> None:
         judged = [row for row in by_prompt[prompt] if majority(row)]
         if judged:
             row = shuffle.choice(judged)
-            first, second = row["response1"], row["response2"]
+            first, second = response(row, 1), response(row, 2)
             chosen, rejected = (first, second) if majority(row) == 1 else (second, first)
             candidates.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
     write(arguments.output / "preferences.jsonl", candidates)
