@@ -126,42 +126,22 @@ else:
 
 
 # AlpacaEval publishes the difficulties of its own instructions. Those of any other set are fitted over one table's policies.
-rule fit_instruction_difficulty:
-    input:
-        annotations=lambda w: [
-            f"results/evaluations/{policy}/annotations.json"
-            for policy in policies_of_table(config["evaluation"]["fit_difficulty_over"])
-        ],
-        baselines=[
-            f"results/evaluations/{INSTRUCTION_SET}/{variant}/annotations.json"
-            for variant in ("verbose", "concise")
-            if variant in config["datasets"][INSTRUCTION_SET]["splits"]
-        ],
-        program=program("fit_instruction_difficulty", "alpaca-eval"),
-    output:
-        f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv",
-    log:
-        f"results/logs/fit_instruction_difficulty/{INSTRUCTION_SET}.log",
-    localrule: True
-    conda:
-        "../envs/alpaca-eval.yaml"
-    shell:
-        "envs/run alpaca-eval workflow_scripts/fit_instruction_difficulty.py"
-        " --annotations {input.annotations:q}"
-        " --verbose {input.baselines[0]:q}"
-        " --concise {input.baselines[1]:q}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+FITTED_OVER = (
+    policies_of_table(config["evaluation"]["fit_difficulty_over"])
+    if config["evaluation"]["fit_difficulty_over"]
+    else []
+)
+DIFFICULTY = (
+    f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv"
+    if FITTED_OVER
+    else "workflow_scripts/alpaca_eval_data/df_gamed.csv"
+)
 
 
 rule compute_win_rate:
     input:
         annotations="results/evaluations/{policy}/annotations.json",
-        difficulty=(
-            f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv"
-            if config["evaluation"]["fit_difficulty_over"]
-            else "workflow_scripts/alpaca_eval_data/df_gamed.csv"
-        ),
+        difficulty=DIFFICULTY,
         program=program("compute_win_rate", "alpaca-eval"),
     output:
         win_rate="results/evaluations/{policy}/win_rate.json",
@@ -179,23 +159,50 @@ rule compute_win_rate:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule compare_policies:
-    input:
-        policy=multiext("results/evaluations/{model}/{method}/{history}/win_rate", ".json", "_resamples.parquet"),
-        initial=lambda w: multiext(
-            f"results/evaluations/{policy_of(w).initial}/win_rate", ".json", "_resamples.parquet"
-        ),
-        program=program("compare_policies", "workflow"),
-    output:
-        "results/evaluations/{model}/{method}/{history}/gain.json",
-    log:
-        "results/logs/compare_policies/{model}/{method}/{history}.log",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    shell:
-        "envs/run workflow workflow_scripts/compare_policies.py"
-        " --policy {input.policy[0]:q}"
-        " --initial {input.initial[0]:q}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+if FITTED_OVER:
+
+    rule fit_instruction_difficulty:
+        input:
+            annotations=expand("results/evaluations/{policy}/annotations.json", policy=FITTED_OVER),
+            baselines=[
+                f"results/evaluations/{INSTRUCTION_SET}/{variant}/annotations.json"
+                for variant in ("verbose", "concise")
+            ],
+            program=program("fit_instruction_difficulty", "alpaca-eval"),
+        output:
+            f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv",
+        log:
+            f"results/logs/fit_instruction_difficulty/{INSTRUCTION_SET}.log",
+        localrule: True
+        conda:
+            "../envs/alpaca-eval.yaml"
+        shell:
+            "envs/run alpaca-eval workflow_scripts/fit_instruction_difficulty.py"
+            " --annotations {input.annotations:q}"
+            " --verbose {input.baselines[0]:q}"
+            " --concise {input.baselines[1]:q}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+    # Difficulties that were fitted over policies change with any of them, and all their win rates with those: one job.
+    rule compute_fitted_win_rates:
+        input:
+            annotations=expand("results/evaluations/{policy}/annotations.json", policy=FITTED_OVER),
+            difficulty=DIFFICULTY,
+            program=program("compute_win_rate", "alpaca-eval"),
+        output:
+            win_rates=expand("results/evaluations/{policy}/win_rate.json", policy=FITTED_OVER),
+            resamples=expand("results/evaluations/{policy}/win_rate_resamples.parquet", policy=FITTED_OVER),
+        log:
+            f"results/logs/compute_win_rate/{INSTRUCTION_SET}.log",
+        localrule: True
+        conda:
+            "../envs/alpaca-eval.yaml"
+        shell:
+            "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
+            " --annotations {input.annotations:q}"
+            " --gamed-baselines {input.difficulty:q}"
+            " --output {output.win_rates:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+    ruleorder: compute_fitted_win_rates > compute_win_rate

@@ -9,7 +9,9 @@ rule make_table:
     input:
         win_rates=lambda w: [f"results/evaluations/{policy}/win_rate.json" for policy in policies_of_table(w.table)],
         boundaries=lambda w: [f"results/boundary/{policy}.json" for policy in initial_policies_of_table(w.table)],
-        gains=lambda w: [f"results/evaluations/{policy}/gain.json" for policy in map(str, trained_policies(w.table))],
+        resamples=lambda w: [
+            f"results/evaluations/{policy}/win_rate_resamples.parquet" for policy in policies_of_table(w.table)
+        ],
         program=program("make_table", "workflow"),
     output:
         csv="results/tables/{table}.csv",
@@ -38,7 +40,6 @@ rule make_table:
         " --seeds {params.seeds}"
         " --win-rates {input.win_rates:q}"
         " --boundaries {input.boundaries:q}"
-        " --gains {input.gains:q}"
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " --decisions {output.decisions:q}"

@@ -27,7 +27,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--iterations", type=int, metavar="K", help="iterations of --sources")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
-    add("--gains", nargs="+", type=Path, default=[], metavar="FILE", help="gain.json files of compare_policies.py")
     add("--csv", required=True, type=Path, metavar="OUT.csv")
     add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
@@ -44,19 +43,18 @@ def labels(pairs: list[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
-def paired_interval(win_rates: dict[str, dict], gains: list[dict]) -> Callable[[str, str], list[float]] | None:
-    """Intervals of differences: those of `gains`, others from resamples beside the win rates; None without either."""
+def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[float]] | None:
+    """Intervals of differences between two policies, from the resamples beside their win rates; None without them."""
+    from functools import cache
+
     from dpo_stages.gains import gain, resamples_path
 
-    known = {(record["policy"], record["initial"]): record["lc_gain_interval"] for record in gains}
-    if not known and not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
+    if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
         return None
 
+    @cache
     def interval(policy: str, other: str) -> list[float]:
-        if (policy, other) not in known:
-            files = (win_rates[name]["file"] for name in (policy, other))
-            known[policy, other] = gain(*files)["lc_gain_interval"]
-        return known[policy, other]
+        return gain(*(win_rates[name]["file"] for name in (policy, other)))["lc_gain_interval"]
 
     return interval
 
@@ -79,8 +77,7 @@ def main() -> None:
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
-    gains = read(arguments.gains, "gain")
-    interval = paired_interval(win_rates, list(gains.values()))
+    interval = paired_interval(win_rates)
     rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval)
     found = tables.decisions(rows)
     counted = tally(found) if arguments.boundaries else None

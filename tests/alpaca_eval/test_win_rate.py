@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import json
 import random
 import shutil
 from pathlib import Path
@@ -380,13 +379,7 @@ def test_the_programs_go_from_annotations_to_a_gain(make_evaluation, fake_judge,
     first = [path.read_bytes() for path in win_rates]
     assert run_script("compute_win_rate", *arguments, env="alpaca-eval").returncode == 0
     assert [path.read_bytes() for path in win_rates] == first
-    compared = run_script(
-        "compare_policies",
-        *("--policy", win_rates[1], "--initial", win_rates[0], "--output", tmp_path / "gain.json"),
-        env="alpaca-eval",
-    )
-    assert compared.returncode == 0, compared.stderr
-    found = json.loads((tmp_path / "gain.json").read_text())
+    found = gain(win_rates[1], win_rates[0])
     assert (found["policy"], found["initial"]) == ("tiny/dpo/on", "tiny/sft")
     default = run_script(
         "compute_win_rate", "--annotations", annotations[0], "--output", tmp_path / "x.json", env="alpaca-eval"

@@ -47,6 +47,13 @@ def test_the_demo_overlay_is_valid():
     assert len(config["tables"]["table3"]["models"]) == 3
 
 
+def test_numbers_may_come_as_text_as_snakemake_hands_on_nested_settings():
+    config = checked(merged(PAPER, {"iterations": "1", "methods": {"dpo": {"learning_rate": "5e-7"}}}))
+    assert (config["iterations"], config["methods"]["dpo"]["learning_rate"]) == (1, 5e-7)
+    with pytest.raises(BadInput, match="iterations is 'two'; expected is integer"):
+        checked({**PAPER, "iterations": "two"})
+
+
 def edit(path, value):
     """A configuration with one key set; `...` deletes it."""
     config = copy.deepcopy(PAPER)
@@ -100,6 +107,7 @@ MISTAKES = [
     (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
     (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
     (("boundary", "confidence"), 1, ["boundary.confidence"]),
+    (("evaluation", "fit_difficulty_over"), "table3", ["evaluation.instructions", "has no split verbose"]),
     (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
     (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
     (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),

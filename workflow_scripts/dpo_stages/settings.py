@@ -4,6 +4,7 @@ Needs jsonschema, which Snakemake brings along; the Snakefile imports this modul
 """
 
 import difflib
+import json
 import re
 
 from dpo_stages.policies import SOURCE, Policy
@@ -28,19 +29,35 @@ def _check_against_schema(config: dict, schema: dict) -> None:
 
     check_properties = Draft202012Validator.VALIDATORS["properties"]
 
-    def fill_in_defaults(validator, properties, instance, subschema):
+    def complete(validator, properties, instance, subschema):
         if isinstance(instance, dict):
             for key, value in properties.items():
                 if "default" in value:
                     instance.setdefault(key, value["default"])
+                if isinstance(instance.get(key), str):
+                    instance[key] = _number(instance[key], validator.evolve(schema=value))
         yield from check_properties(validator, properties, instance, subschema)
 
-    validator = validators.extend(Draft202012Validator, {"properties": fill_in_defaults})
+    validator = validators.extend(Draft202012Validator, {"properties": complete})
     errors = sorted(
         validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
     )
     if errors:
         raise BadInput("configuration: " + _sentence(errors[0]))
+
+
+def _number(text: str, validator) -> object:
+    """The number, truth value or null that `text` spells if `validator` wants that, else `text`.
+
+    Snakemake hands on what `--config 'section={key: 1}'` holds as text, and YAML reads 5e-7 as text.
+    """
+    if validator.is_valid(text):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if validator.is_valid(value) else text
 
 
 def _sentence(error) -> str:
@@ -97,6 +114,8 @@ def _check_references(config: dict) -> None:
     _expect(config["judges"], "evaluation.judge", evaluation["judge"])
     if evaluation["fit_difficulty_over"] is not None:
         _expect(config["tables"], "evaluation.fit_difficulty_over", evaluation["fit_difficulty_over"])
+        for split in ("verbose", "concise"):
+            _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", split)
     elif config["datasets"][evaluation["instructions"]]["adapter"] != "alpaca_eval":
         raise BadInput(
             "configuration: evaluation.fit_difficulty_over names no table, but only AlpacaEval publishes the difficulties "
