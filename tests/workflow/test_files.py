@@ -275,7 +275,7 @@ run(main)
         ("sys.exit(3)", 3, ""),
         ("list(progress(range(3), 'counting'))", 0, "counting: 3/3 in 0.0 s\n"),
         ("finish('x.parquet', 3, 1, {'empty': 2, 'odd': 0}, rate=1/3, n=7)", 0,
-         "task: 3 rows in, 1 rows out, dropped: 2 empty, rate 0.3333, n 7\n"),
+         "task: 3 rows in, 1 rows out, dropped: 2 empty, rate 0.3333, n 7 -> x.parquet\n"),
     ],
 )  # fmt: skip
 def test_exit_codes_and_the_last_line(tmp_path, root, body, code, error):

@@ -63,7 +63,8 @@ def test_a_local_file_of_each_format_gives_the_same_table(prepare, tmp_path):
     for source in sources:
         done = prepare(source)
         assert done.returncode == 0, done.stderr
-        assert done.stderr.splitlines() == ["prepare_dataset: 20 rows in, 20 rows out, dropped: none"]
+        [line] = done.stderr.splitlines()
+        assert line == f"prepare_dataset: 20 rows in, 20 rows out, dropped: none -> {prepare.output}"
         tables.append(prepare.output.read_bytes())
     assert tables[0] == tables[1] == tables[2]
     table = read_table(prepare.output, schemas.OFF_POLICY_CANDIDATES)

@@ -81,7 +81,8 @@ def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count) or "none"
     extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in figures.items())
     name = Path(sys.argv[0]).stem
-    print(f"{name}: {rows_in} rows in, {rows_out} rows out, dropped: {reasons}{extra}", file=sys.stderr, flush=True)
+    line = f"{name}: {rows_in} rows in, {rows_out} rows out, dropped: {reasons}{extra} -> {output}"
+    print(line, file=sys.stderr, flush=True)
 
 
 def _short(value: object) -> str:
