@@ -1,4 +1,4 @@
-"""Print a finished table and say where everything else is."""
+"""Print finished tables and say where everything else is."""
 
 import argparse
 from pathlib import Path
@@ -19,9 +19,10 @@ PLACES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path, metavar="TABLE.md", help="the table to print")
+    parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE.md", help="the tables to print")
     arguments = parser.parse_args()
-    print(read_text(arguments.table))
+    for table in arguments.tables:
+        print(read_text(table))
     for place, content in PLACES.items():
         if Path(place).exists():
             print(f"{place + '/':22}{content}")
