@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages.policies import Policy
+from dpo_stages.policies import Policy, combinations
 from dpo_stages.program import BadInput
 from dpo_stages.settings import OFF, ON, check_settings
 
@@ -150,25 +150,33 @@ def seeded(model):
     return [model, *(f"{model}@{seed}" for seed in config["seeds"][1:])]
 
 
+def histories(table):
+    """The candidate sources of a table's policies: those it lists, or all combinations over the iterations."""
+    table = config["tables"][table]
+    listed = [tuple(history.split("-")) for history in table["histories"]]
+    return listed or combinations(table["sources"], config["iterations"])
+
+
 def trained_policies(table):
-    """All combinations of the table's sources over the iterations, for each model, seed and method."""
-    policies, table = [], config["tables"][table]
-    for model in (name for plain in table["models"] for name in seeded(plain)):
-        for method in table["methods"]:
-            level = [Policy.parse(f"{model}/sft")]
-            for _ in range(config["iterations"]):
-                level = [policy.then(method, source) for policy in level for source in table["sources"]]
-                policies += level
-    return policies
-
-
-def policies_of_table(table):
-    """The trained policies of a table and the SFT policies that they come from."""
-    return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table)})
+    """The policies of a table, for each model, seed and method."""
+    settings = config["tables"][table]
+    return [
+        Policy.parse(f"{model}/{method}/{'-'.join(history)}")
+        for plain in settings["models"]
+        for model in seeded(plain)
+        for method in settings["methods"]
+        for history in histories(table)
+    ]
 
 
 def initial_policies_of_table(table):
     return sorted({str(policy.initial) for policy in trained_policies(table)})
+
+
+def policies_of_table(table):
+    """The trained policies of a table, the policies that they come from and the SFT policies."""
+    sft = (f"{policy.seeded_model}/sft" for policy in trained_policies(table))
+    return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table), *sft})
 
 
 # Settings as flags and parameters of rules

@@ -27,16 +27,16 @@ rule make_table:
     params:
         models=lambda w: labelled("models", config["tables"][w.table]["models"]),
         methods=lambda w: labelled("methods", config["tables"][w.table]["methods"]),
-        sources=table_setting("sources"),
-        iterations=config["iterations"],
+        histories=lambda w: ["-".join(history) for history in histories(w.table)],
+        columns=table_setting("columns"),
         seeds=config["seeds"],
     shell:
         "envs/run workflow workflow_scripts/make_table.py"
         " --table {wildcards.table}"
         " --models {params.models:q}"
         " --methods {params.methods:q}"
-        " --sources {params.sources}"
-        " --iterations {params.iterations}"
+        " --histories {params.histories}"
+        " --columns {params.columns}"
         " --seeds {params.seeds}"
         " --win-rates {input.win_rates:q}"
         " --boundaries {input.boundaries:q}"

@@ -1,16 +1,15 @@
 """Make a table of policies, as the paper's Tables 1 to 5: tidy CSV and Markdown in the paper's layout.
 
-The rows are, for each model, method and seed, the SFT policy and every policy of --sources over --iterations (or
-exactly the policies of --histories). Table 1 shows average lengths and Table 2 neither these nor boundary scores; any
-other table is laid out like Table 3. The CSV has every column whatever the layout. Gains and Δ are computed here, with
-intervals where compute_win_rate.py left its resamples beside the win rates. Win rates of two judges, or boundary scores
-under two preference models, never meet in one table.
+The rows are, for each model, method and seed, the SFT policy and the policies of --histories. The CSV has every column,
+whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its resamples beside
+the win rates. Win rates of two judges, or boundary scores under two preference models, never meet in one table.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from dpo_stages import tables
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -21,18 +20,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="models in the table's order")
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
     add("--seeds", nargs="+", type=int, default=[0], help="seeds; the first has the plain names (default: 0)")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--sources", nargs="+", metavar="SOURCE", help="all combinations over --iterations")
-    which.add_argument("--histories", nargs="+", metavar="SOURCE-SOURCE", help="exactly these, as in off off-on")
-    add("--iterations", type=int, metavar="K", help="iterations of --sources")
+    add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
+    add("--columns", nargs="*", choices=tables.COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
     add("--csv", required=True, type=Path, metavar="OUT.csv")
     add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
     arguments = parser.parse_args()
-    if (arguments.sources is None) != (arguments.iterations is None):
-        parser.error("--sources and --iterations go together")
     if arguments.decisions and not arguments.boundaries:
         parser.error("--decisions needs --boundaries")
     return arguments
@@ -61,17 +56,13 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages import tables
     from dpo_stages.arms import tally
     from dpo_stages.files import read_json, write_text
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         return None if paths is None else tables.by_policy(((path, read_json(path)) for path in paths), what)
 
-    if arguments.histories:
-        histories = [tuple(history.split("-")) for history in arguments.histories]
-    else:
-        histories = tables.combinations(arguments.sources, arguments.iterations)
+    histories = [tuple(history.split("-")) for history in arguments.histories]
     win_rates = read(arguments.win_rates, "win rate")
     models, methods = labels(arguments.models), labels(arguments.methods)
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
@@ -83,7 +74,7 @@ def main() -> None:
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:
         write_text(arguments.decisions, tables.decisions_as_csv(found))
-    write_text(arguments.markdown, tables.as_markdown(arguments.table, rows))
+    write_text(arguments.markdown, tables.as_markdown(arguments.table, rows, arguments.columns))
     write_text(arguments.csv, tables.rows_as_csv(rows))
     used = {name for row in rows for name in (row.policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}

@@ -115,6 +115,11 @@ MISTAKES = [
     (("tables", "table3", "sources"), [False, True], ["YAML reads a bare off so", "quotes"]),
     (("tables", "table3", "sources"), ["off", "mistral"], ["'mistral' is unknown", "off, on, llama"]),
     (("tables", "table3", "sources"), ["off-on"], ["'off-on' is not allowed", "no dash"]),
+    (("tables", "table3", "sources"), [], ["tables.table3 needs exactly one of sources and histories"]),
+    (("tables", "table3", "histories"), ["off"], ["tables.table3 needs exactly one of sources and histories"]),
+    (("tables", "table2", "histories"), ["off-mistral"], ["tables.table2.histories", "'mistral' is unknown"]),
+    (("tables", "table2", "histories"), ["off--on"], ["'off--on' is not allowed"]),
+    (("tables", "table1", "columns"), ["length"], ["tables.table1.columns.0 is 'length'", "average_length"]),
     (("preference_models", "pairrm", "path"), None, ["exactly one of path and training"]),
 ]
 

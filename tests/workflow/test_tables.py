@@ -14,7 +14,7 @@ from dpo_stages.arms import tally
 from dpo_stages.boundary import recommended_source, stage_of
 from dpo_stages.files import write_table
 from dpo_stages.gains import RESAMPLES_SCHEMA, resamples_path
-from dpo_stages.policies import Policy
+from dpo_stages.policies import Policy, combinations
 from dpo_stages.program import BadInput
 
 JUDGE = {"model": "gpt-4-1106-preview", "version": "v", "prompt": "p", "endpoint": "openai"}
@@ -67,7 +67,7 @@ def rows_of_paper(number, models=None, histories=None):
     names = {record["policy"].split("/")[0] for record in win_rates}
     models = models or {name: label for name, label in MODELS.items() if name in names}
     method = next(name for name in METHODS if any(f"/{name}/" in record["policy"] for record in win_rates))
-    histories = histories or tables.combinations(["off", "on"], 2)
+    histories = histories or combinations(["off", "on"], 2)
     return tables.build_rows(
         models, {method: METHODS[method]}, [0], histories, index(win_rates), index(boundaries) if boundaries else None
     )
@@ -75,8 +75,8 @@ def rows_of_paper(number, models=None, histories=None):
 
 def test_combinations_are_ordered_as_in_the_paper():
     expected = ["off", "on", "off-off", "off-on", "on-off", "on-on"]
-    assert ["-".join(history) for history in tables.combinations(["off", "on"], 2)] == expected
-    assert len(tables.combinations(["off", "on", "llama"], 3)) == 3 + 9 + 27
+    assert ["-".join(history) for history in combinations(["off", "on"], 2)] == expected
+    assert len(combinations(["off", "on", "llama"], 3)) == 3 + 9 + 27
 
 
 def test_rows_hold_gains_deltas_and_the_initial_policys_boundary():
@@ -105,7 +105,7 @@ def test_the_tidy_csv_reads_back():
 
 def test_markdown_has_the_papers_cells():
     rows = rows_of_paper(3)
-    text = tables.as_markdown("table3", rows)
+    text = tables.as_markdown("table3", rows, tables.COLUMNS[1:])
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert cells[0] == ["Iter-1", "Iter-2", "LC Win Rate", "Win Rate", "BS (initial)", "Δ(×)"]
     assert ["–", "–", "24.59", "24.47", "–", "–"] in cells
@@ -116,19 +116,19 @@ def test_markdown_has_the_papers_cells():
     assert text.index("Llama-3-8B-Instruct") < text.index("Zephyr-7B") < text.index("Phi-2-2.7B")
 
 
-def test_layouts_of_tables_1_and_2():
-    lines = tables.as_markdown("table1", rows_of_paper(1))
+def test_the_columns_of_tables_1_and_2():
+    lines = tables.as_markdown("table1", rows_of_paper(1), ["delta", "average_length"])
     assert "Avg. Len" in lines and "BS (initial)" not in lines and "| 1605" in lines
     histories = [("off",), ("llama",), ("on",), ("off", "off"), ("off", "llama"), ("off", "on")]
     rows = rows_of_paper(2, {"zephyr-7b": "Zephyr-7B"}, histories)
-    two = tables.as_markdown("table2", rows)
+    two = tables.as_markdown("table2", rows, [])
     assert "| Iter-1   | Iter-2   | LC Win Rate    | Win Rate |" in two
     assert "| PC_off   | PC_llama | 29.32 (+8.55)  | 37.03    |" in two
 
 
 def test_models_stand_side_by_side_where_that_is_narrow_enough():
     models = {"zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
-    narrow = tables.as_markdown("table3", rows_of_paper(3, models))
+    narrow = tables.as_markdown("table3", rows_of_paper(3, models), tables.COLUMNS[1:])
     assert sum(line.startswith("|--") for line in narrow.splitlines()) == 1
     first, _, second, *_ = [line for line in narrow.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in first.split("|")][3::4][:2] == ["Zephyr-7B", "Phi-2-2.7B"]
@@ -138,9 +138,9 @@ def test_models_stand_side_by_side_where_that_is_narrow_enough():
 def test_several_methods_make_several_parts():
     win_rates = [record for number in (3, 5) for record in records_of_paper(number)[0]]
     unique = {record["policy"]: record for record in win_rates}
-    rows = tables.build_rows(MODELS, METHODS, [0], tables.combinations(["off", "on"], 2), index(unique.values()), None)
+    rows = tables.build_rows(MODELS, METHODS, [0], combinations(["off", "on"], 2), index(unique.values()), None)
     assert len(rows) == 42 and len({row.policy for row in rows}) == 3 + 36
-    text = tables.as_markdown("table9", rows)
+    text = tables.as_markdown("table9", rows, tables.COLUMNS[1:])
     assert text.index("## DPO") < text.index("27.73 (+3.14)") < text.index("## SLiC-HF") < text.index("28.88 (+4.29)")
 
 
@@ -164,7 +164,7 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     counted = tally(tables.decisions(rows))
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
-    text = tables.as_markdown("table3", rows)
+    text = tables.as_markdown("table3", rows, tables.COLUMNS[1:])
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
     assert "12.00 ± 2.48 (+2.00 ± 2.48)" in text and "Means of 3 seeds" in text
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
@@ -186,7 +186,7 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
     counted = tally(tables.decisions(rows))
     assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
-    text = tables.as_markdown("table3", rows)
+    text = tables.as_markdown("table3", rows, tables.COLUMNS[1:])
     assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
 
 
@@ -202,7 +202,7 @@ def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp
         values = record["lc_win_rate"] + draw.normal(0, 0.3, 400)
         write_table(resamples_path(paths[-1]), pa.table({"lc_win_rate": values, "win_rate": values}), RESAMPLES_SCHEMA)
     arguments = [
-        "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--sources", "off", "on", "--iterations", "1",
+        "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--histories", "off", "on",
         "--win-rates", *paths, "--csv", tmp_path / "t.csv", "--markdown", tmp_path / "t.md",
     ]  # fmt: skip
     done = run_script("make_table", *arguments)
@@ -218,7 +218,7 @@ def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp
 
 def test_missing_results_are_named():
     win_rates, boundaries = records_of_paper(3)
-    histories = tables.combinations(["off", "on"], 2)
+    histories = combinations(["off", "on"], 2)
     for left_out, message in (
         ("zephyr-7b/dpo/off", "the win rate of zephyr-7b/dpo/off is missing"),
         ("phi-2/sft", "the win rate of phi-2/sft is missing"),
@@ -263,7 +263,7 @@ def test_boundary_scores_under_two_preference_models_never_meet():
 
 
 def test_gains_never_take_a_policys_name_apart_differently_than_the_grammar():
-    for history in tables.combinations(["off", "on", "mix50"], 3):
+    for history in combinations(["off", "on", "mix50"], 3):
         policy = tables.named("zephyr-7b", 3, [0, 3], "dpo", history)
         assert policy == Policy.parse(f"zephyr-7b@3/dpo/{'-'.join(history)}")
     assert str(tables.named("m", 5, [5, 6], "dpo", ())) == "m/sft"
@@ -275,7 +275,7 @@ def test_program(tmp_path, run_script):
     outputs = {name: tmp_path / "out" / name for name in ("t.csv", "t.md", "d.csv")}
     arguments = [
         "--table", "table3", "--models", *(f"{name}={label}" for name, label in MODELS.items()), "--methods", "dpo=DPO",
-        "--sources", "off", "on", "--iterations", "2",
+        "--histories", "off", "on", "off-off", "off-on", "on-off", "on-on",
         "--win-rates", *write(tmp_path, [*win_rates, win_rate("other/sft", 5.0)]),
         "--boundaries", *write(tmp_path / "b", boundaries),
         "--csv", outputs["t.csv"], "--markdown", outputs["t.md"], "--decisions", outputs["d.csv"],
@@ -298,8 +298,8 @@ def test_program_refuses_with_one_sentence_and_writes_nothing(tmp_path, run_scri
     out = [tmp_path / "t.csv", tmp_path / "t.md"]
     for paths in (write(tmp_path, win_rates), [tmp_path / "gone.json"]):
         done = run_script(
-            "make_table", "--table", "table1", "--models", "phi-2=Phi-2", "--methods", "dpo", "--sources", "off", "on",
-            "--iterations", "2", "--win-rates", *paths, "--csv", out[0], "--markdown", out[1],
+            "make_table", "--table", "table1", "--models", "phi-2=Phi-2", "--methods", "dpo", "--histories", "off", "on",
+            "--win-rates", *paths, "--csv", out[0], "--markdown", out[1],
         )  # fmt: skip
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
         assert not any(path.exists() for path in out)
@@ -307,7 +307,7 @@ def test_program_refuses_with_one_sentence_and_writes_nothing(tmp_path, run_scri
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--sources", "off"], ["--histories", "off", "--iterations", "2"], [], ["--histories", "off", "--decisions", "d"]],
+    [[], ["--histories"], ["--histories", "off", "--columns", "seed"], ["--histories", "off", "--decisions", "d"]],
 )
 def test_arguments_that_do_not_go_together(tmp_path, run_script, wrong):
     rest = ["--table", "t", "--models", "m", "--methods", "dpo", "--win-rates", "w", "--csv", "c", "--markdown", "m"]

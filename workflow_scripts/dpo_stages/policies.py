@@ -11,7 +11,9 @@ first rides on the model's name, so that the recursion carries it along: `zephyr
 This module is the only place that takes a policy's name apart. Standard library only: the Snakefile imports it.
 """
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dpo_stages.program import BadInput
@@ -59,8 +61,13 @@ class Policy:
         return cls(match["model"], seed, match["method"], history)
 
     def __str__(self) -> str:
-        model = self.model if self.seed is None else f"{self.model}@{self.seed}"
-        return f"{model}/{self.method}/{'-'.join(self.history)}" if self.history else f"{model}/{SFT}"
+        history = "-".join(self.history)
+        return f"{self.seeded_model}/{self.method}/{history}" if self.history else f"{self.seeded_model}/{SFT}"
+
+    @property
+    def seeded_model(self) -> str:
+        """The model's name with the seed that rides on it."""
+        return self.model if self.seed is None else f"{self.model}@{self.seed}"
 
     @property
     def iteration(self) -> int:
@@ -93,3 +100,9 @@ class Policy:
     def then(self, method: str, source: str) -> "Policy":
         """The policy that comes of one more iteration with `source`."""
         return replace(self, method=method, history=(*self.history, source))
+
+
+def combinations(sources: Sequence[str], iterations: int) -> list[tuple[str, ...]]:
+    """All histories of 1 to `iterations` sources, shorter ones first, as the paper's full-combination experiments."""
+    lengths = range(1, iterations + 1)
+    return [history for length in lengths for history in itertools.product(sources, repeat=length)]

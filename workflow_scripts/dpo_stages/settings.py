@@ -159,8 +159,13 @@ def _check_tables(config: dict) -> None:
         for key, section in (("models", "models"), ("methods", "methods")):
             for value in table[key]:
                 _expect(config[section], f"tables.{name}.{key}", value)
+        if bool(table["sources"]) == bool(table["histories"]):
+            raise BadInput(f"configuration: tables.{name} needs exactly one of sources and histories")
         for source in table["sources"]:
             check_source(config, source, f"tables.{name}.sources")
+        for history in table["histories"]:
+            for source in history.split("-"):
+                check_source(config, source, f"tables.{name}.histories")
 
 
 def check_source(config: dict, source: str, where: str) -> None:

@@ -24,9 +24,8 @@ Interval = tuple[float, float]
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
 PAPER = Path(__file__).resolve().parent.parent / "paper_reference"
 
-# What the paper's tables show besides LC win rate and win rate; every other table is laid out like Table 3.
-LAYOUTS = {"table1": ("average_length", "delta"), "table2": ()}
-LAYOUT = ("boundary_score", "delta")
+COLUMNS = ("average_length", "boundary_score", "delta")
+"""What Markdown may show besides the LC win rate and the win rate."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,6 @@ class Row:
     judge: str
     lc_kind: str
     instructions: int
-
-
-def combinations(sources: Sequence[str], iterations: int) -> list[History]:
-    """All histories of 1 to `iterations` sources, shorter ones first, as the paper's full-combination experiments."""
-    lengths = range(1, iterations + 1)
-    return [history for length in lengths for history in itertools.product(sources, repeat=length)]
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -357,7 +350,7 @@ class _Block:
     cells: list[list[str]]
 
 
-def as_markdown(name: str, rows: Sequence[Row]) -> str:
+def as_markdown(name: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
     Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t). Where there
@@ -365,15 +358,16 @@ def as_markdown(name: str, rows: Sequence[Row]) -> str:
     several seeds or methods.
 
     Args:
-        name: of the table; it decides about the columns, see LAYOUTS.
+        name: of the table.
         rows: as `build_rows` gives them.
+        columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
     """
     shown = {
         "average_length": True,
         "boundary_score": any(row.boundary_score is not None for row in rows),
         "delta": {OFF, ON} <= {row.history[-1] for row in rows if row.history},
     }
-    columns = [column for column in LAYOUTS.get(name, LAYOUT) if shown[column]]
+    columns = [column for column in COLUMNS if column in columns and shown[column]]
     parts = [f"# {re.sub('^table', 'Table ', name)}"]
     methods = {row.method: row.method_label for row in rows}
     for method, label in methods.items():
