@@ -198,6 +198,13 @@ def optimisation(section):
     return " ".join(f"--{key.replace('_', '-')} {section[key]}" for key in keys)
 
 
+def loss_flags(wildcards):
+    """Flags of a method's loss, in the configuration's own words."""
+    method = config["methods"][wildcards.method]
+    keys = [key for key in ("loss", "beta", "delta", "sft_weight") if method[key] is not None]
+    return " ".join(f"--{key.replace('_', '-')} {method[key]}" for key in keys)
+
+
 def sampling_flags():
     """Flags of the decoder, in the configuration's own words."""
     return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["sampling"].items())

@@ -151,8 +151,7 @@ rule train_policy:
         mem_mb=training_memory,
         runtime=training_time,
     params:
-        loss=lambda w: config["methods"][w.method]["loss"],
-        beta=lambda w: config["methods"][w.method]["beta"],
+        loss=loss_flags,
         optimisation=lambda w: optimisation(config["methods"][w.method]),
         max_length=config["max_length"],
         dtype=DTYPE,
@@ -162,8 +161,7 @@ rule train_policy:
         " --initial {input.initial:q}"
         " --preferences {input.preferences:q}"
         " --reference-logps {input.reference_logps:q}"
-        " --loss {params.loss}"
-        " --beta {params.beta}"
+        " {params.loss}"
         " {params.optimisation}"
         " --max-length {params.max_length}"
         " --dtype {params.dtype}"

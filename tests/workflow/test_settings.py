@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from dpo_stages.losses import LOSSES
 from dpo_stages.program import BadInput
 from dpo_stages.settings import check_settings
 
@@ -45,6 +46,10 @@ def test_the_demo_overlay_is_valid():
     config = checked(merged(PAPER, overlay))
     assert config["accelerator"] == "cpu"
     assert len(config["tables"]["table3"]["models"]) == 3
+
+
+def test_the_schema_names_every_loss_that_training_knows():
+    assert SCHEMA["properties"]["methods"]["additionalProperties"]["properties"]["loss"]["enum"] == list(LOSSES)
 
 
 def test_numbers_may_come_as_text_as_snakemake_hands_on_nested_settings():
@@ -105,6 +110,9 @@ MISTAKES = [
     (("sampling", "temperature"), -0.1, ["sampling.temperature"]),
     (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),
     (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
+    (("methods", "dpo", "loss"), "sigmoidal", ["methods.dpo.loss is 'sigmoidal'", "sigmoid, hinge"]),
+    (("methods", "dpo", "delta"), 1.0, ["methods.dpo has the loss sigmoid", "belong to slic-original"]),
+    (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original", "needs both"]),
     (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
     (("boundary", "confidence"), 1, ["boundary.confidence"]),
     (("evaluation", "fit_difficulty_over"), "table3", ["evaluation.instructions", "has no split verbose"]),

@@ -131,6 +131,13 @@ def _check_references(config: dict) -> None:
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
+    for name, method in config["methods"].items():
+        original = method["loss"] == "slic-original"
+        if any((method[key] is None) == original for key in ("delta", "sft_weight")):
+            raise BadInput(
+                f"configuration: methods.{name} has the loss {method['loss']}; delta and sft_weight belong to "
+                "slic-original, which needs both"
+            )
     for name, value in config["sources"].items():
         if name in (OFF, ON):
             raise BadInput(f"configuration: sources.{name} is built in; choose another name")
