@@ -40,6 +40,13 @@ POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
 
 GPU = config["accelerator"] == "gpu"
 DTYPE = "bfloat16" if GPU else "float32"
+TRAINING_GPUS = config["resources"]["training_gpus"] if GPU else 0
+# Several GPUs train one policy together, their number taken from the job: it changes no result, so no rerun hangs on it.
+TRAIN = "envs/run train" + (
+    " -m accelerate.commands.launch --config_file workflow_scripts/accelerate/fsdp.yaml --num_processes {resources.gpu}"
+    if TRAINING_GPUS > 1
+    else ""
+)
 SAMPLER = "vllm" if GPU else "vllm-cpu"
 PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/manifest.json"
 INSTRUCTION_SET = config["evaluation"]["instructions"]

@@ -66,7 +66,7 @@ rule train_sft:
         dtype=DTYPE,
         seed=seed_of,
     shell:
-        "envs/run train workflow_scripts/train_sft.py"
+        f"{TRAIN} workflow_scripts/train_sft.py"
         " --base {input.base:q}"
         " --dataset {input.dataset:q}"
         " {params.optimisation}"
@@ -157,7 +157,7 @@ rule train_policy:
         dtype=DTYPE,
         seed=seed_of,
     shell:
-        "envs/run train workflow_scripts/train_policy.py"
+        f"{TRAIN} workflow_scripts/train_policy.py"
         " --initial {input.initial:q}"
         " --preferences {input.preferences:q}"
         " --reference-logps {input.reference_logps:q}"

@@ -159,3 +159,12 @@ def test_the_slurm_profile_plans_the_papers_study(clone):
     done = snakemake("-n", "--profile", "slurm", TABLE_3, folder=clone)
     assert done.returncode == 0, done.stderr
     assert "train_policy" in done.stdout
+
+
+def test_several_gpus_train_one_policy_under_accelerate(clone):
+    target = "results/policies/zephyr-7b/dpo/off/manifest.json"
+    four = snakemake("-n", "-p", "--cores", "8", target, folder=clone).stdout
+    assert "accelerate.commands.launch --config_file workflow_scripts/accelerate/fsdp.yaml --num_processes 4" in four
+    assert (clone / "workflow_scripts/accelerate/fsdp.yaml").is_file()
+    one = snakemake("-n", "-p", "--cores", "8", "--config", "resources={training_gpus: 1}", "--", target, folder=clone)
+    assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
