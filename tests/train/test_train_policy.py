@@ -165,11 +165,15 @@ def test_another_training_does_not_go_on_from_these_checkpoints(tmp_path, run_he
     assert read_manifest(tmp_path / "policy/manifest.json")["arguments"]["beta"] == 0.2
 
 
-def test_two_processes_give_the_one_process_result(tmp_path, root, flags, trained):
+@pytest.mark.parametrize("sharded", [False, True], ids=["replicated", "sharded"])
+def test_two_processes_give_the_one_process_result(tmp_path, root, flags, trained, sharded):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    arguments = [root / "workflow_scripts/train_policy.py", *flags(tmp_path)]
-    result = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    if sharded:
+        command += [Path(__file__).with_name("sharded_on_cpu.py"), root / "workflow_scripts/accelerate/fsdp.yaml"]
+    command += [root / "workflow_scripts/train_policy.py", *flags(tmp_path)]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count("parameters: {'DTensor'}") == (2 if sharded else 0)
     assert largest_difference(tmp_path / "policy", trained) < 1e-5
     assert len((tmp_path / "policy/training_log.jsonl").read_text().splitlines()) == 6
     assert result.stderr.count("train_policy: 48 rows in") == 1

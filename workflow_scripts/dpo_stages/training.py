@@ -248,6 +248,7 @@ def save_policy(trainer: "Trainer", arguments: argparse.Namespace, initial: Path
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         delete_checkpoints(arguments.checkpoints)
+    trainer.accelerator.end_training()  # threads of a process group that is still open may abort the process at its end
 
 
 def _keep_weights(folder: Path, dtype: str) -> None:
