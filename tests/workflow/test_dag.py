@@ -9,6 +9,7 @@ from conftest import ROOT
 
 PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
 TABLE_3 = "results/tables/table3.csv"
+SMALL_POLICY = "results/policies/smollm2-135m/dpo/off/manifest.json"
 
 
 def snakemake(*arguments, folder=ROOT):
@@ -20,7 +21,7 @@ def snakemake(*arguments, folder=ROOT):
 def clone(tmp_path_factory):
     """A copy of the workflow without results, so that what was run here before does not matter."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm"):
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 
@@ -159,6 +160,26 @@ def test_the_slurm_profile_plans_the_papers_study(clone):
     done = snakemake("-n", "--profile", "slurm", TABLE_3, folder=clone)
     assert done.returncode == 0, done.stderr
     assert "train_policy" in done.stdout
+
+
+def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
+    small = Dag("--profile", "small", TABLE_3, folder=clone)
+    shared = ["train_policy", "sample_candidates", "measure_boundary", "fetch_model"]
+    assert {rule: small.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    assert small.jobs["judge_with_preference_model"] == 21  # no API
+    policy = snakemake("-n", "-p", "--profile", "small", "--quiet", "host", "--", SMALL_POLICY, folder=clone)
+    assert "envs/run train workflow_scripts/train_policy.py" in policy.stdout  # without a launcher
+
+
+@pytest.mark.parametrize("options", [["--cores", "1"], ["--profile", "demo"], ["--profile", "small"]], ids=" ".join)
+def test_the_whole_study_computes_nothing_twice(clone, options):
+    """Every table: policies that several tables show are one job."""
+    dag = Dag(*options, "all", folder=clone)
+    jobs = Counter((dag.rule_of[node], dag.label_of[node]) for node in dag.rule_of)
+    assert {job: count for job, count in jobs.items() if count > 1 and job[0] != job[1]} == {}
+    assert dag.jobs["make_table"] == 5
+    models, methods = 3, 2  # of Tables 3 and 5; Table 4 has two models more, unless they are among the three
+    assert dag.jobs["train_policy"] >= models * methods * 6
 
 
 def test_several_gpus_train_one_policy_under_accelerate(clone):
