@@ -1,8 +1,9 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 
-# What `make demo` makes: any files or rules of the workflow.
-TARGET ?= results/tables/table3.csv results/figures/table3.svg
+# What `make demo` makes: any files or rules of the workflow. The tables among them are shown in the end.
+TARGET ?= all
+tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first.
 suites := end-to-end train workflow vllm pairrm alpaca-eval
@@ -13,9 +14,9 @@ environment_of = $(or $(if $(filter end-to-end,$1),workflow),$(if $(filter vllm,
 help: ## list what make can do
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: environments ## run the whole study with tiny models on two cores (TARGET=FILES for a part of it)
+demo: environments ## run the whole study with tiny models on two cores (TARGET=FILES for less)
 	envs/run workflow -m snakemake --profile demo $(TARGET)
-	$(if $(filter results/tables/%.csv,$(TARGET)),envs/run workflow workflow_scripts/show_results.py $(patsubst %.csv,%.md,$(filter results/tables/%.csv,$(TARGET))))
+	$(if $(tables),envs/run workflow workflow_scripts/show_results.py $(tables:.csv=.md))
 
 test: environments ## check the style and run every test; all of them run even when one fails
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
