@@ -19,6 +19,7 @@ include: "rules/candidates.smk"
 include: "rules/boundary.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/plan.smk"
 
 
 if "demo_world" in config:
@@ -34,10 +35,12 @@ rule all:
 
 
 onstart:
-    if GPU and workflow.is_main_process and workflow.local_exec and not shutil.which("nvidia-smi"):
-        print(
-            "this configuration needs an NVIDIA GPU and this machine has none; "
-            "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+    if workflow.is_main_process and workflow.local_exec and not shutil.which("nvidia-smi"):
+        needing = sorted({job.rule.name for job in workflow.dag.needrun_jobs() if job.resources.get("gpu")})
+        if needing:
+            print(
+                f"{', '.join(needing)} need an NVIDIA GPU and this machine has none; "
+                "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`",
+                file=sys.stderr,
+            )
+            sys.exit(2)

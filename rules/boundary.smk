@@ -22,7 +22,8 @@ rule compare_candidates:
     resources:
         gpu=gpus("labelling"),
         mem_mb=16000,
-        runtime=labelling_time,
+        seconds=expected(comparison_seconds),
+        runtime=limit(comparison_seconds),
     shell:
         "envs/run pairrm workflow_scripts/compare_candidates.py"
         " --on-policy {input.on_policy:q}"

@@ -21,7 +21,8 @@ rule sample_candidates:
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
-        runtime=inference_time,
+        seconds=expected(sampling_seconds),
+        runtime=limit(sampling_seconds),
     params:
         sampling=sampling_flags(),
         dtype=DTYPE,
@@ -119,7 +120,8 @@ rule label_preferences:
     resources:
         gpu=gpus("labelling"),
         mem_mb=16000,
-        runtime=labelling_time,
+        seconds=expected(labelling_seconds),
+        runtime=limit(labelling_seconds),
     shell:
         "envs/run pairrm workflow_scripts/label_preferences.py"
         " --pairs {input.pairs:q}"

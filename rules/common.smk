@@ -5,6 +5,7 @@ Every other rule file uses what stands here. A policy's name is taken apart by d
 
 import ast
 import functools
+import json
 import re
 import shutil
 import sys
@@ -15,6 +16,7 @@ import yaml
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
+from dpo_stages.cost import Speeds, time_limit
 from dpo_stages.policies import Policy, combinations
 from dpo_stages.program import BadInput
 from dpo_stages.settings import OFF, ON, check_settings
@@ -244,29 +246,93 @@ def table_setting(key):
     return lambda wildcards: config["tables"][wildcards.table][key]
 
 
-# Resources of cluster jobs: host memory in MB and time in minutes, from the number of parameters; a job that comes back
-# after hitting a limit asks for more. They are sized for A100s and never change a result.
+# Resources of cluster jobs: memory in MB, seconds that are expected and minutes that are asked for (see dpo_stages.cost).
+# They follow from the number of parameters and of rows and never change a result.
+
+SPEEDS = Speeds(**config["resources"]["speeds"])
 
 
 def gpus(stage):
     return config["resources"][f"{stage}_gpus"] if GPU else 0
 
 
+def rows_of(dataset, split):
+    """Number of rows that a split is expected to have."""
+    settings = config["datasets"][dataset]
+    rows = settings["rows"][split] if split in settings["rows"] else config["resources"]["rows"]
+    return min(rows, settings["limit"] or rows)
+
+
+def parameters_of(wildcards):
+    return model_of(wildcards)["parameters"]
+
+
+def rows_of_origin(wildcards):
+    """Pairs of a data set or of a policy, which has as many as there are prompts."""
+    origin = wildcards.origin
+    return rows_of(origin if origin in config["datasets"] else config["preference_data"], wildcards.split)
+
+
+def sft_seconds(wildcards):
+    rows, sft = rows_of(model_of(wildcards)["sft"], "train"), config["sft"]
+    return SPEEDS.train(parameters_of(wildcards), rows, sft["epochs"], gpus("training"))
+
+
+def training_seconds(wildcards):
+    sequences, method = 2 * rows_of(config["preference_data"], "train"), config["methods"][wildcards.method]
+    return SPEEDS.train(parameters_of(wildcards), sequences, method["epochs"], gpus("training"))
+
+
+def reference_seconds(wildcards):
+    return SPEEDS.score(parameters_of(wildcards), 2 * rows_of(config["preference_data"], "train"))
+
+
+def sampling_seconds(wildcards):
+    return SPEEDS.sample(parameters_of(wildcards), 2 * rows_of(config["preference_data"], wildcards.split))
+
+
+def generation_seconds(wildcards):
+    return SPEEDS.sample(parameters_of(wildcards), rows_of(INSTRUCTION_SET, "evaluation"))
+
+
+def labelling_seconds(wildcards):
+    return SPEEDS.compare(rows_of_origin(wildcards))
+
+
+def comparison_seconds(wildcards):
+    """Both responses of one source against both of the other."""
+    return SPEEDS.compare(4 * rows_of(config["preference_data"], wildcards.split))
+
+
+def judging_seconds(wildcards):
+    pairs = rows_of(INSTRUCTION_SET, "evaluation")
+    return SPEEDS.compare(pairs) if JUDGE["kind"] == "preference_model" else SPEEDS.judge(pairs)
+
+
+def judging_cents(wildcards):
+    """What the judge of an API costs for one policy."""
+    price = config["resources"]["judgement_dollars"] if JUDGE["kind"] == "endpoint" else 0
+    return round(100 * price * rows_of(INSTRUCTION_SET, "evaluation"))
+
+
+def expected(seconds):
+    """The resource `seconds`: a whole number."""
+    return lambda wildcards: round(seconds(wildcards))
+
+
+def limit(seconds):
+    """The resource `runtime`: a job that comes back after hitting the limit asks for more."""
+    return lambda wildcards, attempt: time_limit(seconds(wildcards), attempt)
+
+
 def training_memory(wildcards, attempt):
-    return attempt * int(16_000 + 8 * model_of(wildcards)["parameters"] / 1e6)
-
-
-def training_time(wildcards, attempt):
-    return attempt * int(60 + 60 * model_of(wildcards)["parameters"] / 1e9)
+    return attempt * int(16_000 + 8 * parameters_of(wildcards) / 1e6)
 
 
 def inference_memory(wildcards, attempt):
-    return attempt * int(16_000 + 4 * model_of(wildcards)["parameters"] / 1e6)
+    return attempt * int(16_000 + 4 * parameters_of(wildcards) / 1e6)
 
 
-def inference_time(wildcards, attempt):
-    return attempt * int(60 + 30 * model_of(wildcards)["parameters"] / 1e9)
-
-
-def labelling_time(wildcards, attempt):
-    return attempt * 120
+def checkpoint_size(wildcards):
+    """The resource `disk_mb` of what keeps a model: two bytes a parameter on GPUs, four on CPU cores."""
+    return round((2 if GPU else 4) * parameters_of(wildcards) / 1e6)

@@ -21,7 +21,8 @@ rule generate_evaluation_outputs:
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
-        runtime=inference_time,
+        seconds=expected(generation_seconds),
+        runtime=limit(generation_seconds),
     params:
         sampling=sampling_flags(),
         dtype=DTYPE,
@@ -78,7 +79,8 @@ if JUDGE["kind"] == "preference_model":
         resources:
             gpu=gpus("labelling"),
             mem_mb=16000,
-            runtime=labelling_time,
+            seconds=expected(judging_seconds),
+            runtime=limit(judging_seconds),
         shell:
             "envs/run pairrm workflow_scripts/judge_with_preference_model.py"
             " --outputs {input.outputs:q}"
@@ -106,7 +108,9 @@ else:
             "../envs/alpaca-eval.yaml"
         resources:
             mem_mb=4000,
-            runtime=lambda w, attempt: 120 * attempt,
+            cents=judging_cents,
+            seconds=expected(judging_seconds),
+            runtime=limit(judging_seconds),
         params:
             model=JUDGE["model"],
             base_url=JUDGE["base_url"] or "none",

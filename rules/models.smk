@@ -22,6 +22,7 @@ rule fetch_model:
     resources:
         mem_mb=8000,
         runtime=240,
+        disk_mb=lambda w: round(2 * config["models"][w.base]["parameters"] / 1e6),
     params:
         path=lambda w: config["models"][w.base]["path"],
         revision=lambda w: config["models"][w.base]["revision"],
@@ -59,7 +60,9 @@ rule train_sft:
     resources:
         gpu=gpus("training"),
         mem_mb=training_memory,
-        runtime=training_time,
+        seconds=expected(sft_seconds),
+        runtime=limit(sft_seconds),
+        disk_mb=checkpoint_size,
     params:
         optimisation=optimisation(config["sft"]),
         max_length=config["max_length"],
@@ -116,7 +119,8 @@ rule compute_reference_logps:
     resources:
         gpu=gpus("sampling"),
         mem_mb=inference_memory,
-        runtime=inference_time,
+        seconds=expected(reference_seconds),
+        runtime=limit(reference_seconds),
     params:
         max_length=config["max_length"],
         dtype=DTYPE,
@@ -149,7 +153,9 @@ rule train_policy:
     resources:
         gpu=gpus("training"),
         mem_mb=training_memory,
-        runtime=training_time,
+        seconds=expected(training_seconds),
+        runtime=limit(training_seconds),
+        disk_mb=checkpoint_size,
     params:
         loss=loss_flags,
         optimisation=lambda w: optimisation(config["methods"][w.method]),

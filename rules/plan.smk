@@ -1,0 +1,33 @@
+"""What the study is going to take, and what it took.
+
+Required: sizes and speeds in the configuration; benchmark files of finished jobs for the latter.
+Output:   results/plan.{csv,md} before anything is made, results/cost.{csv,md} after all tables are
+"""
+
+
+rule plan_study:
+    input:
+        workflow=["Snakefile", *sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("rules/*.smk"))],
+        tables=lambda w: [f"results/tables/{table}.csv" for table in config["tables"] if w.when == "cost"],
+        program=program("plan_study", "workflow"),
+    output:
+        csv="results/{when}.csv",
+        markdown="results/{when}.md",
+    log:
+        "results/logs/plan_study/{when}.log",
+    wildcard_constraints:
+        when="plan|cost",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        configuration=json.dumps(config, sort_keys=True),
+        targets=expand("results/tables/{table}.csv", table=config["tables"]),
+    shell:
+        "envs/run workflow workflow_scripts/plan_study.py"
+        " --configuration {params.configuration:q}"
+        " --targets {params.targets:q}"
+        " --benchmarks results/benchmarks"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,0 +1,130 @@
+"""The jobs of a dry run, and how long they take on a number of GPUs. Standard library only."""
+
+import heapq
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+_JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a dry run.
+
+    Attributes:
+        rule: its rule.
+        inputs: files it reads.
+        outputs: files it makes.
+        resources: whole numbers by name, as `gpu`, `seconds`, `disk_mb`, `cents`; others are left out.
+    """
+
+    rule: str
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, resource: str) -> int:
+        """Units of a resource, none if the job does not name it."""
+        return self.resources.get(resource, 0)
+
+
+def read_jobs(text: str) -> list[Job]:
+    """The jobs that `snakemake --dry-run` prints.
+
+    Raises:
+        ValueError: there is none.
+    """
+    jobs = []
+    for rule, block in _JOB.findall(text):
+        fields = dict(re.findall(r"^ {4}(\w+): (.*)$", block, re.MULTILINE))
+        files = {
+            key: frozenset(fields[key].split(", ")) if key in fields else frozenset() for key in ("input", "output")
+        }
+        resources = re.findall(r"(\w+)=(\d+)(?=,|$)", fields.pop("resources", ""))
+        jobs.append(Job(rule, files["input"], files["output"], {name: int(value) for name, value in resources}))
+    if not jobs:
+        raise ValueError("the dry run names no job")
+    return jobs
+
+
+def dependencies(jobs: Sequence[Job]) -> list[set[int]]:
+    """For each job the numbers of those whose outputs it reads."""
+    makers = {file: number for number, job in enumerate(jobs) for file in job.outputs}
+    return [{makers[file] for file in job.inputs if file in makers} for job in jobs]
+
+
+def tails(jobs: Sequence[Job]) -> list[int]:
+    """For each job the seconds from its start to the end of the longest chain of jobs that hang on it."""
+    needed = dependencies(jobs)
+    longest = [job.of("seconds") for job in jobs]
+    for number in reversed(_topological(needed)):
+        for before in needed[number]:
+            longest[before] = max(longest[before], jobs[before].of("seconds") + longest[number])
+    return longest
+
+
+def critical_path(jobs: Sequence[Job]) -> int:
+    """Seconds that the longest chain of jobs takes: no number of GPUs is faster."""
+    return max(tails(jobs))
+
+
+def gpu_seconds(jobs: Sequence[Job]) -> int:
+    """GPUs times seconds, over all jobs."""
+    return sum(job.of("gpu") * job.of("seconds") for job in jobs)
+
+
+def makespan(jobs: Sequence[Job], gpus: int) -> int:
+    """Seconds until all jobs are done on `gpus` GPUs, CPU cores without limit.
+
+    List scheduling: whenever GPUs are free, of the jobs that can start the one with the longest chain behind it does. A
+    job that does not fit waits, and smaller ones go first.
+
+    Raises:
+        ValueError: a job needs more GPUs than there are.
+    """
+    if (most := max(job.of("gpu") for job in jobs)) > gpus:
+        raise ValueError(f"a job needs {most} GPUs, and there are {gpus}")
+    needed, rank = dependencies(jobs), tails(jobs)
+    followers: list[list[int]] = [[] for _ in jobs]
+    for number, before in enumerate(needed):
+        for other in before:
+            followers[other].append(number)
+    missing = [len(before) for before in needed]
+    ready = sorted((number for number, count in enumerate(missing) if not count), key=lambda number: -rank[number])
+    running: list[tuple[int, int]] = []
+    now, free = 0, gpus
+    while ready or running:
+        waiting = []
+        for number in ready:
+            if jobs[number].of("gpu") <= free:
+                free -= jobs[number].of("gpu")
+                heapq.heappush(running, (now + jobs[number].of("seconds"), number))
+            else:
+                waiting.append(number)
+        ready = waiting
+        now = running[0][0]
+        while running and running[0][0] == now:
+            _, number = heapq.heappop(running)
+            free += jobs[number].of("gpu")
+            for follower in followers[number]:
+                missing[follower] -= 1
+                if not missing[follower]:
+                    ready.append(follower)
+        ready.sort(key=lambda number: -rank[number])
+    return now
+
+
+def _topological(needed: Sequence[set[int]]) -> list[int]:
+    """Every job after those that it needs."""
+    order, done = [], set()
+    stack = [(number, False) for number in range(len(needed))]
+    while stack:
+        number, expanded = stack.pop()
+        if expanded:
+            order.append(number)
+        elif number not in done:
+            done.add(number)
+            stack.append((number, True))
+            stack += [(before, False) for before in needed[number] if before not in done]
+    return order

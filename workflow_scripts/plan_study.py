@@ -1,0 +1,132 @@
+"""What a study is going to cost, and what it has cost: GPU-hours, hours on some GPUs, disk, and the judge's price.
+
+The jobs are those of a dry run of Snakemake, everything made anew; their seconds, GPUs, bytes and cents are the resources
+that the rules compute from the sizes of models and data and from `resources` in the configuration. Where --benchmarks has
+files of finished jobs, what they took stands beside it. One line a rule in the CSV; Markdown adds the whole.
+"""
+
+import argparse
+import csv
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from dpo_stages.files import read_text, write_text
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.schedule import Job, critical_path, gpu_seconds, makespan, read_jobs
+
+COLUMNS = ("rule", "jobs", "gpus_a_job", "gpu_hours", "hours_a_job", "disk_gb", "dollars", "jobs_done", "hours_taken")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configuration", required=True, metavar="JSON", help="the study's whole configuration")
+    parser.add_argument("--targets", nargs="+", required=True, metavar="FILE", help="what is to be made")
+    parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
+    parser.add_argument("--benchmarks", type=Path, required=True, metavar="FOLDER", help="results/benchmarks")
+    parser.add_argument("--csv", type=Path, required=True, metavar="OUT.csv")
+    parser.add_argument("--markdown", type=Path, required=True, metavar="OUT.md")
+    return parser.parse_args()
+
+
+def dry_run(configuration: str, targets: list[str]) -> list[Job]:
+    """The jobs of a dry run of everything that `targets` need."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(configuration)
+        file.flush()
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--nolock", "--cores", "1"]
+        command += ["--configfile", file.name, "--", *targets]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise BadInput(
+            f"Snakemake cannot plan {' '.join(targets)}: {done.stderr.strip() or done.stdout.strip()[-500:]}"
+        )
+    return read_jobs(done.stdout)
+
+
+def seconds_taken(folder: Path, rule: str) -> list[float]:
+    """Seconds of the finished jobs of a rule, from Snakemake's benchmark files."""
+    files = sorted((folder / rule).rglob("*.jsonl"))
+    return [float(json.loads(line)["s"]) for file in files for line in read_text(file).splitlines()]
+
+
+def by_rule(jobs: list[Job], benchmarks: Path) -> list[dict]:
+    """One row of `COLUMNS` a rule, the longest first."""
+    groups: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.rule].append(job)
+    rows = []
+    for rule, members in sorted(groups.items(), key=lambda item: (-gpu_seconds(item[1]), item[0])):
+        taken = seconds_taken(benchmarks, rule)
+        rows.append(
+            {
+                "rule": rule,
+                "jobs": len(members),
+                "gpus_a_job": max(job.of("gpu") for job in members),
+                "gpu_hours": gpu_seconds(members) / 3600,
+                "hours_a_job": sum(job.of("seconds") for job in members) / len(members) / 3600,
+                "disk_gb": sum(job.of("disk_mb") for job in members) / 1000,
+                "dollars": sum(job.of("cents") for job in members) / 100,
+                "jobs_done": len(taken),
+                "hours_taken": sum(taken) / 3600,
+            }
+        )
+    return rows
+
+
+def as_markdown(jobs: list[Job], rows: list[dict], gpus: list[int]) -> str:
+    """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
+    done = any(row["jobs_done"] for row in rows)
+    columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
+    total = {column: sum(row[column] for row in rows) for column in columns if column != "rule"}
+    total |= {"rule": "**all**", "gpus_a_job": "", "hours_a_job": ""}
+    lines = ["| " + " | ".join(column.replace("_", " ") for column in columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(_short(row[column]) for column in columns) + " |" for row in [*rows, total]]
+    longest, work = critical_path(jobs) / 3600, gpu_seconds(jobs) / 3600
+    most = max(job.of("gpu") for job in jobs)
+    schedule = ["| GPUs | hours | no less than, for the work | the longest chain | ratio |", "|---|---|---|---|---|"]
+    for number in gpus:
+        if number >= most:
+            hours, least = makespan(jobs, number) / 3600, max(longest, work / number)
+            ratio = f"{hours / least:.2f}" if least else ""
+            schedule.append(f"| {number} | {hours:.1f} | {work / number:.1f} | {longest:.1f} | {ratio} |")
+    notes = "Expected from the sizes of models and data and from `resources` in the configuration"
+    notes += "; hours taken are those of the finished jobs." if done else "."
+    return "\n".join(["# What the study takes", "", notes, "", *lines, "", *schedule, ""])
+
+
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def as_csv(rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    jobs = dry_run(arguments.configuration, arguments.targets)
+    rows = by_rule(jobs, arguments.benchmarks)
+    write_text(arguments.markdown, as_markdown(jobs, rows, arguments.gpus))
+    write_text(arguments.csv, as_csv(rows))
+    figures = {
+        "gpu_hours": gpu_seconds(jobs) / 3600,
+        "longest_chain_hours": critical_path(jobs) / 3600,
+        "disk_gb": sum(row["disk_gb"] for row in rows),
+        "dollars": sum(row["dollars"] for row in rows),
+    }
+    finish(arguments.csv, len(jobs), len(jobs), {}, **figures)
+
+
+if __name__ == "__main__":
+    run(main)
