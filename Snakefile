@@ -13,6 +13,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/shards.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/candidates.smk"

@@ -12,11 +12,11 @@ rule compare_candidates:
         preference_model=PREFERENCE_MODEL,
         program=program("compare_candidates", "pairrm"),
     output:
-        "results/comparisons/{policy}/{split}.parquet",
+        sharded("comparisons", "{policy}/{split}.parquet"),
     log:
-        "results/logs/compare_candidates/{policy}/{split}.log",
+        sharded_log("comparisons", "results/logs/compare_candidates/{policy}/{split}.log"),
     benchmark:
-        "results/benchmarks/compare_candidates/{policy}/{split}.jsonl"
+        sharded_log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
     conda:
         "../envs/pairrm.yaml"
     resources:
@@ -29,6 +29,7 @@ rule compare_candidates:
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
+        f"{shard_flag('comparisons')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -11,11 +11,11 @@ rule sample_candidates:
         prompts=lambda w: prompts(w.split),
         program=program("sample_candidates", SAMPLER),
     output:
-        "results/candidates/{policy}/{split}.parquet",
+        sharded("candidates", "{policy}/{split}.parquet"),
     log:
-        "results/logs/sample_candidates/{policy}/{split}.log",
+        sharded_log("candidates", "results/logs/sample_candidates/{policy}/{split}.log"),
     benchmark:
-        "results/benchmarks/sample_candidates/{policy}/{split}.jsonl"
+        sharded_log("candidates", "results/benchmarks/sample_candidates/{policy}/{split}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
     resources:
@@ -34,6 +34,7 @@ rule sample_candidates:
         " {params.sampling}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
+        f"{shard_flag('candidates')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -108,11 +109,11 @@ rule label_preferences:
         preference_model=PREFERENCE_MODEL,
         program=program("label_preferences", "pairrm"),
     output:
-        "results/preferences/{origin}/{split}.parquet",
+        sharded("preferences", "{origin}/{split}.parquet"),
     log:
-        "results/logs/label_preferences/{origin}/{split}.log",
+        sharded_log("preferences", "results/logs/label_preferences/{origin}/{split}.log"),
     benchmark:
-        "results/benchmarks/label_preferences/{origin}/{split}.jsonl"
+        sharded_log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
     wildcard_constraints:
         origin=rf"(?:{one_of(config['datasets'])}|{POLICY})",
     conda:
@@ -126,5 +127,6 @@ rule label_preferences:
         "envs/run pairrm workflow_scripts/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
+        f"{shard_flag('preferences')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -246,6 +246,43 @@ def table_setting(key):
     return lambda wildcards: config["tables"][wildcards.table][key]
 
 
+# Shards of wide stages
+
+SHARDS = config["resources"]["shards"]
+STAGE_OF = {
+    "candidates": "sampling",
+    "preferences": "labelling",
+    "comparisons": "comparison",
+    "evaluations": "evaluation",
+}
+
+
+def sharded(kind, path):
+    """What a job of a wide stage writes: the file itself, or one shard of it. `path` is relative to results/KIND/."""
+    if SHARDS[STAGE_OF[kind]] == 1:
+        return f"results/{kind}/{path}"
+    name, suffix = path.rsplit(".", 1)
+    return f"results/shards/{kind}/{name}/{{scatteritem}}.{suffix}"
+
+
+def sharded_log(kind, path):
+    """The log or benchmark file of such a job."""
+    name, suffix = path.rsplit(".", 1)
+    return path if SHARDS[STAGE_OF[kind]] == 1 else f"{name}/{{scatteritem}}.{suffix}"
+
+
+def shard_flag(kind):
+    """The flag that tells such a job its shard."""
+    return "" if SHARDS[STAGE_OF[kind]] == 1 else " --shard {wildcards.scatteritem}"
+
+
+def shards_of(wildcards, gather):
+    """The shards of a file, in order; `gather` is Snakemake's."""
+    stage = STAGE_OF[wildcards.kind]
+    pattern = f"results/shards/{wildcards.kind}/{wildcards.name}/{{scatteritem}}.{wildcards.suffix}"
+    return sorted(getattr(gather, stage)(pattern), key=lambda path: int(Path(path).stem.split("-of-")[0]))
+
+
 # Resources of cluster jobs: memory in MB, seconds that are expected and minutes that are asked for (see dpo_stages.cost).
 # They follow from the number of parameters and of rows and never change a result.
 
@@ -288,20 +325,21 @@ def reference_seconds(wildcards):
 
 
 def sampling_seconds(wildcards):
-    return SPEEDS.sample(parameters_of(wildcards), 2 * rows_of(config["preference_data"], wildcards.split))
+    rows = rows_of(config["preference_data"], wildcards.split) / SHARDS["sampling"]
+    return SPEEDS.sample(parameters_of(wildcards), 2 * rows)
 
 
 def generation_seconds(wildcards):
-    return SPEEDS.sample(parameters_of(wildcards), rows_of(INSTRUCTION_SET, "evaluation"))
+    return SPEEDS.sample(parameters_of(wildcards), rows_of(INSTRUCTION_SET, "evaluation") / SHARDS["evaluation"])
 
 
 def labelling_seconds(wildcards):
-    return SPEEDS.compare(rows_of_origin(wildcards))
+    return SPEEDS.compare(rows_of_origin(wildcards) / SHARDS["labelling"])
 
 
 def comparison_seconds(wildcards):
     """Both responses of one source against both of the other."""
-    return SPEEDS.compare(4 * rows_of(config["preference_data"], wildcards.split))
+    return SPEEDS.compare(4 * rows_of(config["preference_data"], wildcards.split) / SHARDS["comparison"])
 
 
 def judging_seconds(wildcards):

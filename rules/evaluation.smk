@@ -11,11 +11,11 @@ rule generate_evaluation_outputs:
         instructions=INSTRUCTIONS,
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
-        "results/evaluations/{policy}/model_outputs.json",
+        sharded("evaluations", "{policy}/model_outputs.json"),
     log:
-        "results/logs/generate_evaluation_outputs/{policy}.log",
+        sharded_log("evaluations", "results/logs/generate_evaluation_outputs/{policy}.log"),
     benchmark:
-        "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl"
+        sharded_log("evaluations", "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
     resources:
@@ -35,6 +35,7 @@ rule generate_evaluation_outputs:
         " {params.sampling}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
+        f"{shard_flag('evaluations')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from dpo_stages.program import BadInput, finish, run
+from dpo_stages.shards import add_shard_flag, parse_shard
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -21,6 +22,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="MODEL",
         help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
     )
+    add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
 
@@ -32,14 +34,18 @@ def main() -> None:
     from dpo_stages.preference_models import open_preference_model
     from dpo_stages.schemas import CANDIDATES, COMPARISONS
 
+    shard = parse_shard(arguments.shard)
     on_policy = read_table(arguments.on_policy, CANDIDATES).to_pylist()
     off_policy = {row["prompt_id"]: row for row in read_table(arguments.off_policy, CANDIDATES).to_pylist()}
-    shared = [row for row in on_policy if row["prompt_id"] in off_policy]
-    if not shared:
+    sampled = {row["prompt_id"] for row in on_policy}
+    if sampled.isdisjoint(off_policy):
         raise BadInput(
             f"{arguments.on_policy} and {arguments.off_policy} share no prompt; give candidates of one split"
         )
 
+    only_off = len(shard([prompt for prompt in off_policy if prompt not in sampled]))
+    on_policy = shard(on_policy)
+    shared = [row for row in on_policy if row["prompt_id"] in off_policy]
     model = open_preference_model(arguments.preference_model)
     keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
     pairs = [
@@ -65,7 +71,6 @@ def main() -> None:
         )
     ]
     write_table(arguments.output, rows, COMPARISONS)
-    only_off = len(off_policy) - len(shared)
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
     finish(

@@ -23,6 +23,7 @@ from dpo_stages.sampling import (
     figures,
     read_prompts,
 )
+from dpo_stages.shards import add_shard_flag, parse_shard
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,6 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--instructions", type=Path, required=True, metavar="PARQUET", help="the evaluation set")
     parser.add_argument("--generator", required=True, metavar="NAME", help="what the judge's tables call the policy")
     add_sampling_flags(parser)
+    add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     arguments = parser.parse_args()
     check_sampling_flags(arguments)
@@ -38,10 +40,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    shard = parse_shard(arguments.shard)
     read_manifest(arguments.policy)
     from dpo_stages.schemas import INSTRUCTIONS
 
-    instructions = read_prompts(arguments.instructions, INSTRUCTIONS)
+    instructions = shard(read_prompts(arguments.instructions, INSTRUCTIONS))
     sampler = Sampler(arguments.policy.parent, arguments)
     rows = instructions.to_pylist()
     requests = []

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from dpo_stages.program import finish, run
+from dpo_stages.shards import add_shard_flag, parse_shard
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,6 +31,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="MODEL",
         help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
     )
+    add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
 
@@ -41,7 +43,7 @@ def main() -> None:
     from dpo_stages.files import write_table
     from dpo_stages.preference_models import open_preference_model
 
-    table = read_pairs(arguments.pairs)
+    table = read_pairs(arguments.pairs, parse_shard(arguments.shard))
     model = open_preference_model(arguments.preference_model)
     started = time.monotonic()
     comparisons = model.compare(table.pairs)

@@ -23,6 +23,7 @@ from dpo_stages.sampling import (
     figures,
     read_prompts,
 )
+from dpo_stages.shards import add_shard_flag, parse_shard
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
         "--prompts", type=Path, required=True, metavar="PARQUET", help="table with prompt_id and prompt"
     )
     add_sampling_flags(parser)
+    add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     arguments = parser.parse_args()
     check_sampling_flags(arguments)
@@ -41,14 +43,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    shard = parse_shard(arguments.shard)
     read_manifest(arguments.policy)
     from dpo_stages.schemas import PROMPTS, SAMPLED_CANDIDATES
 
-    prompts = read_prompts(arguments.prompts, PROMPTS)
+    prompts = shard(read_prompts(arguments.prompts, PROMPTS))
     sampler = Sampler(arguments.policy.parent, arguments)
     tokens = tokenize_prompts(sampler.tokenizer, prompts)
     kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
-    if not kept:
+    if prompts.num_rows and not kept:
         raise BadInput(f"no prompt of {arguments.prompts} leaves room for a response in {sampler.context} tokens")
     requests = [
         Request(ids, request_seed(arguments.seed, row["prompt_id"], number), sampler.room(ids))

@@ -80,6 +80,20 @@ def test_logits_are_those_of_llm_blender_at_batch_size_1(ranker, labels):
     assert np.abs(ours - theirs).max() <= 1e-5
 
 
+def test_shards_get_the_same_labels(ranker, labels, run_here, tmp_path):
+    import pyarrow.parquet as pq
+
+    pairs = write(tmp_path / "pairs.jsonl", rows(24, 2))
+    parts = [tmp_path / f"{number}-of-3.parquet" for number in (1, 2, 3)]
+    for part in parts:
+        flags = ["--pairs", pairs, "--preference-model", ranker, "--shard", part.stem, "--output", part]
+        run_here("label_preferences", *flags)
+    run_here("gather_shards", "--shards", *parts, "--output", tmp_path / "labels.parquet")
+    joined = pq.read_table(tmp_path / "labels.parquet").to_pylist()
+    assert [row["chosen_first"] for row in joined] == [row["chosen_first"] for row in labels]
+    assert np.abs(np.array([row["logit"] for row in joined]) - [row["logit"] for row in labels]).max() <= 1e-5
+
+
 def test_a_missing_preference_model_is_bad_input(run_script, tmp_path):
     pairs = write(tmp_path / "pairs.jsonl", rows(2, 0))
     files = [

@@ -128,6 +128,18 @@ def test_a_sample_depends_on_no_other_prompt_and_on_no_order(candidates, sample,
     assert alone == [together[row["prompt_id"]] for row in some]
 
 
+def test_shards_sample_the_same_candidates(candidates, sample, policy, run_here, tmp_path):
+    parts = [sample(tmp_path / f"{k}", policy, prompt_rows(), shard=f"{k}-of-3") for k in (1, 2, 3)]
+    assert [done.returncode for done, _ in parts] == [0, 0, 0], [done.stderr for done, _ in parts]
+    whole = tmp_path / "whole" / "train.parquet"
+    run_here("gather_shards", "--shards", *(output for _, output in parts), "--output", whole)
+    assert read_table(whole, SAMPLED_CANDIDATES).equals(read_table(candidates[1], SAMPLED_CANDIDATES))
+    ledgers = [read_json(path.with_name("train.ledger.json")) for path in (whole, candidates[1])]
+    assert ledgers[0].pop("shards") == 3
+    assert ledgers[0].pop("mean_tokens") == pytest.approx(ledgers[1].pop("mean_tokens"))
+    assert ledgers[0] == ledgers[1]
+
+
 def test_evaluation_renders_decodes_and_stops_as_sampling_does(candidates, sample, policy, tmp_path):
     """Candidate 1 and the evaluation's response have one seed: they differ if anything else does."""
     done, output = sample(tmp_path, policy, prompt_rows()[:8], "generate_evaluation_outputs")

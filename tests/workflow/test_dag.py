@@ -56,8 +56,9 @@ def test_the_papers_table_3_has_these_jobs(paper):
         "train_sft": 1,  # Phi-2 does not
         "prepare_dataset": 2 + 1 + 1,  # preferences for training and test, conversations, instructions
         "fetch_preference_model": 1,
-        "sample_candidates": 2 * initial,  # prompts for training and for the boundary
-        "label_preferences": 1 + initial,  # the off-policy pairs once, for every model
+        "sample_candidates": 8 * 2 * initial,  # prompts for training and for the boundary, in 8 shards
+        "label_preferences": 2 * (1 + initial),  # the off-policy pairs once, for every model; in 2 shards
+        "gather_shards": 2 * initial + 1 + initial,
         "compute_reference_logps": 2 * initial,
         "train_policy": 3 * (2 + 4),
         "compare_candidates": initial,
@@ -69,8 +70,9 @@ def test_the_papers_table_3_has_these_jobs(paper):
 
 
 def test_the_demos_table_3_has_the_same_study_with_models_of_its_own(paper, demo):
-    shared = ["train_policy", "sample_candidates", "label_preferences", "compute_reference_logps", "measure_boundary"]
+    shared = ["train_policy", "compute_reference_logps", "compare_candidates", "measure_boundary"]
     assert {rule: demo.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    assert (demo.jobs["sample_candidates"], demo.jobs["label_preferences"]) == (2 * 9, 1 + 9)  # without shards
     assert demo.jobs["make_demo_model"] == 3
     assert demo.jobs["fetch_model"] == 0
     assert demo.jobs["judge_outputs"] == 21 + 2  # the policies and the length-gamed baselines
@@ -109,7 +111,7 @@ def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):
     same = {rule for rule in two.jobs if two.jobs[rule] == one.jobs[rule]}
     assert same == {"make_table", "fetch_model", "prepare_dataset", "fetch_preference_model"}
     assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
-    assert two.jobs["label_preferences"] == 1 + 2 * (one.jobs["label_preferences"] - 1)
+    assert two.jobs["label_preferences"] == 2 + 2 * (one.jobs["label_preferences"] - 2)  # the data's in 2 shards
 
 
 def test_three_iterations_work(clone):
@@ -122,7 +124,7 @@ def test_a_source_of_another_models_samples_is_sampled_once(clone):
     dag = Dag("--cores", "1", "--config", tables, "iterations=1", "--", TABLE_3, folder=clone)
     assert dag.jobs["train_policy"] == 3
     assert dag.jobs["fetch_model"] == 2  # Zephyr, and Llama-3 for its samples
-    assert dag.jobs["sample_candidates"] == 3  # training prompts of both, test prompts of Zephyr
+    assert dag.jobs["sample_candidates"] == 8 * 3  # training prompts of both, test prompts of Zephyr, in 8 shards
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_the_slurm_profile_plans_the_papers_study(clone):
 
 def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
     small = Dag("--profile", "small", TABLE_3, folder=clone)
-    shared = ["train_policy", "sample_candidates", "measure_boundary", "fetch_model"]
+    shared = ["train_policy", "compute_reference_logps", "measure_boundary", "fetch_model"]
     assert {rule: small.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
     assert small.jobs["judge_with_preference_model"] == 21  # no API
     policy = snakemake("-n", "-p", "--profile", "small", "--quiet", "host", "--", SMALL_POLICY, folder=clone)
@@ -166,22 +168,22 @@ def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
 
 
 @pytest.mark.parametrize(
-    ("options", "policies", "initial", "sft"),
+    ("options", "policies", "initial", "sft", "shards"),
     [
         # Tables 1 and 3 share 18 policies, Table 2 adds 2, Table 4 two models more and Table 5 another method.
-        (["--cores", "1"], 18 + 2 + 12 + 18, 9 + 6 + 6, 5),
-        (["--profile", "demo"], 18 + 2 + 18, 9 + 6, 3),  # Table 4 shows two of the three models again
-        (["--profile", "small"], 18 + 2 + 6 + 18, 9 + 3 + 6, 4),
+        (["--cores", "1"], 18 + 2 + 12 + 18, 9 + 6 + 6, 5, (8, 2)),
+        (["--profile", "demo"], 18 + 2 + 18, 9 + 6, 3, (1, 1)),  # Table 4 shows two of the three models again
+        (["--profile", "small"], 18 + 2 + 6 + 18, 9 + 3 + 6, 4, (1, 1)),
     ],
     ids=["paper", "demo", "small"],
 )
-def test_the_whole_study_computes_nothing_twice(clone, options, policies, initial, sft):
+def test_the_whole_study_computes_nothing_twice(clone, options, policies, initial, sft, shards):
     """A policy that several tables show is trained, sampled and judged once."""
     dag = Dag(*options, "all", folder=clone)
     assert dag.jobs["make_table"] == 5
     assert dag.jobs["train_policy"] == policies
-    assert dag.jobs["sample_candidates"] == 2 * initial
-    assert dag.jobs["label_preferences"] == 1 + initial
+    assert dag.jobs["sample_candidates"] == shards[0] * 2 * initial
+    assert dag.jobs["label_preferences"] == shards[1] * (1 + initial)
     assert dag.jobs["measure_boundary"] == initial
     assert dag.jobs["generate_evaluation_outputs"] == policies + sft
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from dpo_stages.comparisons import Comparisons, Pair
 from dpo_stages.files import read_json_lines, read_table
 from dpo_stages.program import BadInput
+from dpo_stages.shards import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +30,12 @@ class PairTable(Protocol):
         """Labelled rows, rows dropped by reason, and further figures for the ledger."""
 
 
-def read_pairs(path: str | os.PathLike) -> PairTable:
+def read_pairs(path: str | os.PathLike, shard: Shard) -> PairTable:
     """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
+
+    Args:
+        path: the file.
+        shard: which of its rows are wanted.
 
     Raises:
         BadInput: a column is missing or of another type, or the file cannot be read.
@@ -42,14 +47,14 @@ def read_pairs(path: str | os.PathLike) -> PairTable:
 
     path = Path(path)
     if path.suffix == ".jsonl":
-        return OwnPairs(_checked(read_json_lines(path), path))
+        return OwnPairs(shard(_checked(read_json_lines(path), path)))
     texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
     read_table(path, pa.schema([]))  # says what is wrong with a file that is not Parquet
     columns = pq.read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
         schema = OFF_POLICY_CANDIDATES if "original_preference" in columns.names else CANDIDATES
-        return WorkflowCandidates(read_table(path, schema).to_pylist())
-    return OwnPairs(read_table(path, texts).to_pylist())
+        return WorkflowCandidates(shard(read_table(path, schema)).to_pylist())
+    return OwnPairs(shard(read_table(path, texts)).to_pylist())
 
 
 def _checked(rows: list[dict], path: Path) -> list[dict]:

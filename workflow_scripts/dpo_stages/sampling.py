@@ -180,6 +180,8 @@ class Sampler:
 
     def sample(self, requests: list[Request]) -> list[Response]:
         """Sample one response a request, in the order of the requests."""
+        if not requests:
+            return []  # a shard may be empty
         with importing_libraries():
             engine = self._start_engine(requests)
         from vllm import SamplingParams
@@ -277,7 +279,7 @@ def figures(responses: list[Response]) -> dict[str, object]:
     return {
         "truncated": sum(response.truncated for response in responses),
         "empty": sum(not response.text.strip() for response in responses),
-        "mean_tokens": sum(response.tokens for response in responses) / len(responses),
+        "mean_tokens": sum(response.tokens for response in responses) / max(1, len(responses)),
     }
 
 

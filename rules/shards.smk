@@ -1,0 +1,31 @@
+"""Wide stages run as several jobs, each on a shard of the rows; here their outputs are joined.
+
+Required: `resources.shards` above 1 for a stage; the shards' files with their ledgers.
+Output:   results/{candidates,preferences,comparisons}/….parquet, results/evaluations/{policy}/model_outputs.json
+"""
+
+
+scattergather:
+    **SHARDS,
+
+
+rule gather_shards:
+    input:
+        shards=lambda w: shards_of(w, gather),
+        program=program("gather_shards", "workflow"),
+    output:
+        "results/{kind}/{name}.{suffix}",
+    log:
+        "results/logs/gather_shards/{kind}/{name}.{suffix}.log",
+    wildcard_constraints:
+        kind=one_of(kind for kind, stage in STAGE_OF.items() if SHARDS[stage] > 1),
+        name=rf"(?:{POLICY}|{one_of(config['datasets'])})/(?:train|test|model_outputs)",
+        suffix="parquet|json",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/gather_shards.py"
+        " --shards {input.shards:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
