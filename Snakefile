@@ -19,6 +19,7 @@ include: "rules/candidates.smk"
 include: "rules/boundary.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/analysis.smk"
 
 
 if "demo_world" in config:

@@ -1,0 +1,39 @@
+"""What is looked at beside win rates: likelihoods, preference consistency, intra-diversity, cost of the measurement.
+
+Required: candidates and comparisons of the split that measures boundaries, logs of training, benchmarks of the jobs.
+Output:   results/likelihoods/{policy}/{split}.parquet, results/consistency/{policy}.json,
+          results/tables/{table8,intra_diversity,boundary_cost}.{csv,md}, results/figures/figure3.{svg,png}
+"""
+
+
+rule compute_likelihoods:
+    input:
+        policy=lambda w: manifest(w.policy),
+        on_policy=lambda w: candidates(w.policy, w.split),
+        off_policy=lambda w: candidates(config["preference_data"], w.split),
+        program=program("compute_likelihoods", "train"),
+    output:
+        "results/likelihoods/{policy}/{split}.parquet",
+    log:
+        "results/logs/compute_likelihoods/{policy}/{split}.log",
+    benchmark:
+        "results/benchmarks/compute_likelihoods/{policy}/{split}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=gpus("sampling"),
+        mem_mb=inference_memory,
+        runtime=inference_time,
+    params:
+        max_length=config["max_length"],
+        dtype=DTYPE,
+    shell:
+        "envs/run train workflow_scripts/compute_likelihoods.py"
+        " --policy {input.policy:q}"
+        " --on-policy {input.on_policy:q}"
+        " --off-policy {input.off_policy:q}"
+        " --max-length {params.max_length}"
+        " --batch-size 16"
+        " --dtype {params.dtype}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
