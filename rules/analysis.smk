@@ -37,3 +37,31 @@ rule compute_likelihoods:
         " --dtype {params.dtype}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule measure_consistency:
+    input:
+        comparisons=f"results/comparisons/{{policy}}/{config['boundary']['split']}.parquet",
+        likelihoods=f"results/likelihoods/{{policy}}/{config['boundary']['split']}.parquet",
+        program=program("measure_consistency", "workflow"),
+    output:
+        "results/consistency/{policy}.json",
+    log:
+        "results/logs/measure_consistency/{policy}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        confidence=config["boundary"]["confidence"],
+        preference_model=config["preference_model"],
+        preference_data=config["preference_data"],
+    shell:
+        "envs/run workflow workflow_scripts/measure_consistency.py"
+        " --comparisons {input.comparisons:q}"
+        " --likelihoods {input.likelihoods:q}"
+        " --policy {wildcards.policy}"
+        " --preference-model {params.preference_model}"
+        " --preference-data {params.preference_data}"
+        " --confidence {params.confidence}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
