@@ -65,3 +65,26 @@ rule measure_consistency:
         " --confidence {params.confidence}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compare_likelihoods:
+    input:
+        consistencies=expand("results/consistency/{policy}.json", policy=policies_of_table8()),
+        program=program("compare_likelihoods", "workflow"),
+    output:
+        csv="results/tables/table8.csv",
+        markdown="results/tables/table8.md",
+    log:
+        "results/logs/compare_likelihoods.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["table8"]["models"]),
+    shell:
+        "envs/run workflow workflow_scripts/compare_likelihoods.py"
+        " --models {params.models:q}"
+        " --consistencies {input.consistencies:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
