@@ -20,6 +20,7 @@ include: "rules/candidates.smk"
 include: "rules/boundary.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/analysis.smk"
 include: "rules/plan.smk"
 
 
