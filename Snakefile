@@ -20,7 +20,9 @@ include: "rules/candidates.smk"
 include: "rules/boundary.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/quality.smk"
 include: "rules/plan.smk"
+include: "rules/report.smk"
 
 
 if "demo_world" in config:

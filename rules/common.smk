@@ -38,6 +38,7 @@ METHOD = one_of(config["methods"])
 SOURCE = rf"(?:{one_of([OFF, ON, *config['sources']])})"
 HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
 POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
+ORIGIN = rf"(?:{one_of(config['datasets'])}|{POLICY})"  # of candidates: a data set, or the policy that was sampled
 
 
 GPU = config["accelerator"] == "gpu"
@@ -65,7 +66,9 @@ wildcard_constraints:
     source=SOURCE,
     dataset=one_of(config["datasets"]),
     split="train|test|evaluation|verbose|concise",
-    judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)",
+    origin=ORIGIN,
+    against=ORIGIN,
+    judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)|quality/{ORIGIN}/against/{ORIGIN}",
 
 
 # Programs and environments
@@ -147,6 +150,12 @@ def candidates(origin, split):
     return f"results/{kind}/{origin}/{split}.parquet"
 
 
+def instructions_of(wildcards):
+    """What was asked when the outputs were made that a judge compares."""
+    quality = wildcards.judged.startswith("quality/")
+    return f"results/evaluations/{wildcards.judged}/instructions.parquet" if quality else INSTRUCTIONS
+
+
 def prompts(split):
     return f"results/datasets/{config['preference_data']}/{split}.parquet"
 
@@ -186,6 +195,19 @@ def policies_of_table(table):
     """The trained policies of a table, the policies that they come from and the SFT policies."""
     sft = (f"{policy.seeded_model}/sft" for policy in trained_policies(table))
     return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table), *sft})
+
+
+# What the report shows besides the tables of policies
+
+
+QUALITY_PAIRS = [f"quality/{pair['candidates']}/against/{pair['against']}" for pair in config["quality"]["pairs"]]
+
+
+def responding_policies():
+    """The policies of Table 10: those of one model in one table, the SFT policy first."""
+    settings = config["responses"]
+    trained = [policy for policy in trained_policies(settings["table"]) if policy.seeded_model == settings["model"]]
+    return [f"{settings['model']}/sft", *map(str, trained)]
 
 
 # Settings as flags and parameters of rules

@@ -278,17 +278,18 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
     iterations = [f"iter_{number}" for number in range(1, depth + 1)]
     names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
     lines = [{**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows]
-    return _as_csv(names, lines)
+    return as_csv(names, lines)
 
 
 def decisions_as_csv(found: Sequence[Decision]) -> str:
     """One line an initial policy and method: recommended and better arm, both gains, their difference."""
     names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
     names += ["difference", "separated", "better", "right"]
-    return _as_csv(names, [{name: getattr(decision, name) for name in names} for decision in found])
+    return as_csv(names, [{name: getattr(decision, name) for name in names} for decision in found])
 
 
-def _as_csv(names: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
+def as_csv(names: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
+    """CSV with a header; numbers with six decimals at most."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -405,7 +406,7 @@ def _tallies(rows: Sequence[Row]) -> str:
             low, high = counted.interval
             share = f"{counted.right / counted.judged:.0%}"
             lines.append([group, f"{counted.right} of {counted.judged}", share, f"{low:.0%} to {high:.0%}"])
-    return _markdown_table(lines)
+    return markdown_table(lines)
 
 
 def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
@@ -413,7 +414,7 @@ def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
     iterations = blocks[0].iterations
     names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
     labels = [cell for block in blocks for cell in (block.label, *[""] * (len(block.header) - 1))]
-    joined = _markdown_table(
+    joined = markdown_table(
         [
             [*[""] * len(names), *labels],
             [*names, *(cell for block in blocks for cell in block.header)],
@@ -430,7 +431,7 @@ def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
         for block in blocks
         for part in (
             f"**{block.label}**",
-            _markdown_table(
+            markdown_table(
                 [
                     [*names, *block.header],
                     *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
@@ -499,7 +500,7 @@ def _mean(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
     return f"{text} ± {half:.{decimals}f}"
 
 
-def _markdown_table(lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose first line is the header, padded so that it reads well as plain text too."""
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(lines[0]))]
     padded = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
