@@ -55,6 +55,7 @@ PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/mani
 INSTRUCTION_SET = config["evaluation"]["instructions"]
 INSTRUCTIONS = f"results/datasets/{INSTRUCTION_SET}/evaluation.parquet"
 JUDGE = config["judges"][config["evaluation"]["judge"]]
+JUDGE_ENV = "pairrm" if JUDGE["kind"] == "preference_model" else "alpaca-eval"
 
 
 wildcard_constraints:
@@ -208,6 +209,14 @@ def responding_policies():
     settings = config["responses"]
     trained = [policy for policy in trained_policies(settings["table"]) if policy.seeded_model == settings["model"]]
     return [f"{settings['model']}/sft", *map(str, trained)]
+
+
+def settings_of_table(number):
+    """The sections of the configuration that Table 6 or 7 shows, as JSON."""
+    if number == "7":
+        return json.dumps({"sampling": config["sampling"]})
+    sections = {key: config[key] for key in ("sft", "methods", "max_length")}
+    return json.dumps({**sections, "gpus": TRAINING_GPUS})
 
 
 # Settings as flags and parameters of rules
