@@ -9,6 +9,8 @@ Output:   results/tables/{table6,table7,table9,table10,comparison}.{csv,md}, res
 REPORT_TABLES = [*config["tables"], "quality", "table6", "table7", "table9"]
 REPORT_FIGURES = list(config["tables"])
 
+PAPER_TABLES = [f"workflow_scripts/paper_reference/table{number}.csv" for number in range(1, 6)]
+
 
 rule make_settings_table:
     input:
@@ -80,6 +82,27 @@ rule collect_responses:
         " --outputs {input.outputs:q}"
         " --instructions {input.instructions:q}"
         " --model-label {params.label:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compare_with_paper:
+    input:
+        tables=expand("results/tables/{table}.csv", table=config["tables"]),
+        paper=[file for file in PAPER_TABLES if Path(file).stem in config["tables"]],
+        program=program("compare_with_paper", "workflow"),
+    output:
+        csv=report("results/tables/comparison.csv", category="Tables", labels={"table": "Comparison with the paper"}),
+        markdown="results/tables/comparison.md",
+    log:
+        "results/logs/compare_with_paper.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/compare_with_paper.py"
+        " --tables {input.tables:q}"
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

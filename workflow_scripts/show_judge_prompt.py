@@ -13,8 +13,8 @@ AS_JUDGE = """{model} is asked with one chat completion a pair ({request}). Text
 and the two outputs; which output is called m is drawn from a hash of the instruction. The preference is the \
 probability of m against that of M."""
 NOT_THE_PAPERS = """The paper's Table 9 prints another prompt, which asks for a ranking as JSON \
-(`make_partial_leaderboard`). That is the prompt of AlpacaEval's first annotator; AlpacaEval 2, which the paper reports, \
-uses the one here."""
+(`make_partial_leaderboard`): that of alpaca-eval's annotator `alpaca_eval_gpt4_turbo_fn`. AlpacaEval 2, whose \
+length-controlled win rate the paper reports, uses the one here, of `weighted_alpaca_eval_gpt4_turbo`."""
 AS_RANKER = """{model} is a preference model: it reads the conversation and both responses in one sequence, in both orders, \
 and the mean of the two logits is the log-odds of the first response. There is no prompt that tells it how to judge, so \
 there is nothing of the paper's Table 9 in it."""
