@@ -21,7 +21,9 @@ include: "rules/boundary.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/analysis.smk"
+include: "rules/quality.smk"
 include: "rules/plan.smk"
+include: "rules/report.smk"
 
 
 if "demo_world" in config:

@@ -114,8 +114,6 @@ rule label_preferences:
         sharded_log("preferences", "results/logs/label_preferences/{origin}/{split}.log"),
     benchmark:
         sharded_log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
-    wildcard_constraints:
-        origin=rf"(?:{one_of(config['datasets'])}|{POLICY})",
     conda:
         "../envs/pairrm.yaml"
     resources:

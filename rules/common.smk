@@ -38,6 +38,7 @@ METHOD = one_of(config["methods"])
 SOURCE = rf"(?:{one_of([OFF, ON, *config['sources']])})"
 HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
 POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
+ORIGIN = rf"(?:{one_of(config['datasets'])}|{POLICY})"  # of candidates: a data set, or the policy that was sampled
 
 
 GPU = config["accelerator"] == "gpu"
@@ -54,6 +55,7 @@ PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/mani
 INSTRUCTION_SET = config["evaluation"]["instructions"]
 INSTRUCTIONS = f"results/datasets/{INSTRUCTION_SET}/evaluation.parquet"
 JUDGE = config["judges"][config["evaluation"]["judge"]]
+JUDGE_ENV = "pairrm" if JUDGE["kind"] == "preference_model" else "alpaca-eval"
 
 
 wildcard_constraints:
@@ -65,7 +67,9 @@ wildcard_constraints:
     source=SOURCE,
     dataset=one_of(config["datasets"]),
     split="train|test|evaluation|verbose|concise",
-    judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)",
+    origin=ORIGIN,
+    against=ORIGIN,
+    judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)|quality/{ORIGIN}/against/{ORIGIN}",
 
 
 # Programs and environments
@@ -147,6 +151,12 @@ def candidates(origin, split):
     return f"results/{kind}/{origin}/{split}.parquet"
 
 
+def instructions_of(wildcards):
+    """What was asked when the outputs were made that a judge compares."""
+    quality = wildcards.judged.startswith("quality/")
+    return f"results/evaluations/{wildcards.judged}/instructions.parquet" if quality else INSTRUCTIONS
+
+
 def prompts(split):
     return f"results/datasets/{config['preference_data']}/{split}.parquet"
 
@@ -217,6 +227,27 @@ def policies_of_figure3():
 
 def training_log(policy):
     return f"results/policies/{policy}/training_log.jsonl"
+
+
+# What the report shows besides the tables of policies
+
+
+QUALITY_PAIRS = [f"quality/{pair['candidates']}/against/{pair['against']}" for pair in config["quality"]["pairs"]]
+
+
+def responding_policies():
+    """The policies of Table 10: those of one model in one table, the SFT policy first."""
+    settings = config["responses"]
+    trained = [policy for policy in trained_policies(settings["table"]) if policy.seeded_model == settings["model"]]
+    return [f"{settings['model']}/sft", *map(str, trained)]
+
+
+def settings_of_table(number):
+    """The sections of the configuration that Table 6 or 7 shows, as JSON."""
+    if number == "7":
+        return json.dumps({"sampling": config["sampling"]})
+    sections = {key: config[key] for key in ("sft", "methods", "max_length")}
+    return json.dumps({**sections, "gpus": TRAINING_GPUS})
 
 
 # Settings as flags and parameters of rules

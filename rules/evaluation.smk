@@ -1,7 +1,9 @@
 """Evaluation: outputs for the instruction set, a judge that compares them with the reference, win rates.
 
 Required: a policy, an instruction set with reference outputs, a judge.
-Output:   results/evaluations/{policy}/{model_outputs,annotations,win_rate}.json
+Output:   results/evaluations/{judged}/{model_outputs,annotations,win_rate}.json
+
+What is judged is a policy, a length-gamed version of the reference, or the candidates of a source (quality.smk).
 """
 
 
@@ -66,7 +68,7 @@ if JUDGE["kind"] == "preference_model":
     rule judge_with_preference_model:
         input:
             outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=INSTRUCTIONS,
+            instructions=instructions_of,
             preference_model=f"results/preference_models/{JUDGE['model']}/manifest.json",
             program=program("judge_with_preference_model", "pairrm"),
         output:
@@ -96,7 +98,7 @@ else:
     rule judge_outputs:
         input:
             outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=INSTRUCTIONS,
+            instructions=instructions_of,
             served=JUDGE["reads"],
             program=program("judge_outputs", "alpaca-eval"),
         output:
@@ -145,21 +147,23 @@ DIFFICULTY = (
 
 rule compute_win_rate:
     input:
-        annotations="results/evaluations/{policy}/annotations.json",
-        difficulty=DIFFICULTY,
+        annotations="results/evaluations/{judged}/annotations.json",
+        difficulty=lambda w: [] if w.judged.startswith("quality/") else DIFFICULTY,
         program=program("compute_win_rate", "alpaca-eval"),
     output:
-        win_rate="results/evaluations/{policy}/win_rate.json",
-        resamples="results/evaluations/{policy}/win_rate_resamples.parquet",
+        win_rate="results/evaluations/{judged}/win_rate.json",
+        resamples="results/evaluations/{judged}/win_rate_resamples.parquet",
     log:
-        "results/logs/compute_win_rate/{policy}.log",
+        "results/logs/compute_win_rate/{judged}.log",
     localrule: True
     conda:
         "../envs/alpaca-eval.yaml"
+    params:
+        control=lambda w, input: ["--gamed-baselines", input.difficulty] if input.difficulty else "--length-alone",
     shell:
         "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
         " --annotations {input.annotations:q}"
-        " --gamed-baselines {input.difficulty:q}"
+        " {params.control:q}"
         " --output {output.win_rate:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -13,11 +13,17 @@ from dpo_stages.program import BadInput, finish, run
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--annotations", nargs="+", required=True, metavar="FILE", help="judgements of each policy")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--gamed-baselines",
         metavar="CSV",
         help="length-gamed baselines and difficulties of the instruction set, from fit_instruction_difficulty.py; "
         "default: those of AlpacaEval's 805 instructions",
+    )
+    which.add_argument(
+        "--length-alone",
+        action="store_true",
+        help="difficulties are not known: control for length and nothing else",
     )
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="win_rate.json of each policy")
     return parser.parse_args()
@@ -30,13 +36,16 @@ def main() -> None:
             f"{len(arguments.annotations)} --annotations but {len(arguments.output)} --output; give one each"
         )
 
+    from dpo_stages import win_rate
     from dpo_stages.annotations import name_rows
-    from dpo_stages.win_rate import PUBLISHED, compute_win_rate, read_difficulties, read_judgements, write_win_rate
+    from dpo_stages.win_rate import compute_win_rate, read_judgements, write_win_rate
 
-    difficulties = read_difficulties(arguments.gamed_baselines or PUBLISHED)
+    difficulties = (
+        None if arguments.length_alone else win_rate.read_difficulties(arguments.gamed_baselines or win_rate.PUBLISHED)
+    )
     policies = [read_judgements(path) for path in arguments.annotations]
     for judgements, output in zip(policies, arguments.output, strict=True):
-        result = compute_win_rate(judgements, difficulties)
+        result = compute_win_rate(judgements, difficulties or win_rate.without_difficulties(judgements))
         write_win_rate(output, result)
         figures = result.figures
         if missing := figures["missing_instructions"]:

@@ -33,16 +33,9 @@ class WeightedAnnotator:
     def __init__(self, folder: str | os.PathLike, endpoint: JudgeEndpoint, kind: str) -> None:
         import yaml
 
-        annotators, constants = alpaca_eval_library.load("annotators", "constants")
-        shipped = Path(constants.EVALUATORS_CONFIG_DIR)
-        configuration = yaml.safe_load((shipped / alpaca_eval_library.PROMPT / "configs.yaml").read_text())
-        annotator = configuration[alpaca_eval_library.PROMPT]
-        self._request = {
-            key: value for key, value in annotator.pop("completions_kwargs").items() if key != "model_name"
-        }
-        del annotator["fn_completions"]
-        template = (shipped / annotator["prompt_template"]).read_text()
-        annotator["prompt_template"] = "prompt.txt"
+        (annotators,) = alpaca_eval_library.load("annotators")
+        configuration, template, self._request = read_annotator()
+        configuration[alpaca_eval_library.PROMPT]["prompt_template"] = "prompt.txt"
         home = Path(folder).resolve() / alpaca_eval_library.PROMPT
         home.mkdir(parents=True, exist_ok=True)
         (home.parent / "prompt.txt").write_text(template)
@@ -105,6 +98,24 @@ class WeightedAnnotator:
     def _index_of(self, prompt: str) -> int:
         texts = ("instruction", "output_1", "output_2")
         return next((pair["index"] for pair in self._pairs if all(pair[text].strip() in prompt for text in texts)), -1)
+
+
+def read_annotator() -> tuple[dict, str, dict[str, Any]]:
+    """What alpaca-eval ships of the annotator.
+
+    Returns:
+        Its configuration without what belongs to the package's own decoder, the template of its prompt, and what a
+        request asks for besides the messages and the model.
+    """
+    import yaml
+
+    (constants,) = alpaca_eval_library.load("constants")
+    shipped = Path(constants.EVALUATORS_CONFIG_DIR)
+    configuration = yaml.safe_load((shipped / alpaca_eval_library.PROMPT / "configs.yaml").read_text())
+    annotator = configuration[alpaca_eval_library.PROMPT]
+    request = {key: value for key, value in annotator.pop("completions_kwargs").items() if key != "model_name"}
+    del annotator["fn_completions"]
+    return configuration, (shipped / annotator["prompt_template"]).read_text(), request
 
 
 def chat_messages(prompt: str) -> list[dict[str, str]]:

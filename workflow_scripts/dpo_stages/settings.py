@@ -23,6 +23,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_references(config)
     _check_tables(config)
     _check_analyses(config)
+    _check_report(config)
 
 
 def _check_against_schema(config: dict, schema: dict) -> None:
@@ -183,6 +184,22 @@ def _check_analyses(config: dict) -> None:
         _expect(config["methods"], f"analyses.{name}.method", analysis["method"])
         for source in analysis.get("sources", []):
             check_source(config, source, f"analyses.{name}.sources")
+
+
+def _check_report(config: dict) -> None:
+    """Table 10 and the quality of candidates take policies that the study has."""
+    table, model = config["responses"]["table"], config["responses"]["model"]
+    _expect(config["tables"], "responses.table", table)
+    if model not in config["tables"][table]["models"]:
+        known = ", ".join(config["tables"][table]["models"])
+        raise BadInput(f"configuration: responses.model names '{model}', which is not in {table}; it has {known}")
+    for number, pair in enumerate(config["quality"]["pairs"]):
+        for key, name in pair.items():
+            where = f"quality.pairs.{number}.{key}"
+            if name in config["datasets"]:
+                _expect_dataset(config, where, name, "preferences", "train")
+            else:
+                check_policy(config, name, where)
 
 
 def check_source(config: dict, source: str, where: str) -> None:

@@ -53,6 +53,7 @@ from dpo_stages.program import BadInput
 LC_KINDS = {
     "published": "difficulties published by AlpacaEval, for its 805 instructions and GPT-4-turbo as judge",
     "fitted": "difficulties fitted jointly over the policies of the study, for its own instruction set and judge",
+    "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 
@@ -169,7 +170,7 @@ class Difficulties:
     Attributes:
         gamed: judgements of the gamed baselines and the difficulties.
         kind: one of LC_KINDS.
-        judge: of the fitted ones; None for the published ones.
+        judge: of the fitted ones; None for the others.
         policies: how many policies the difficulties were fitted over.
         source: the file, for messages.
     """
@@ -214,6 +215,18 @@ def read_difficulties(path: str | os.PathLike = PUBLISHED) -> Difficulties:
         raise BadInput(f"{path} has a preference outside [0, 1] or a number that is not finite")
     gamed = GamedBaselines(index, version, values[:, 0], values[:, 1], values[:, 2])
     return Difficulties(gamed, "published" if judge is None else "fitted", judge, policies, str(path))
+
+
+def without_difficulties(judgements: Judgements) -> Difficulties:
+    """What a length-controlled win rate can stand on where neither difficulties nor gamed baselines are known.
+
+    Every difficulty is zero, and so is all that the gamed rows say: their modelled probability is one half whatever the
+    coefficients, and the fit is that of the policy's own rows, logit P = phi tanh(d / sd(d)) + theta.
+    """
+    size = len(judgements.index)
+    zeros = np.zeros(2 * size)
+    gamed = GamedBaselines(np.tile(judgements.index, 2), np.repeat([0, 1], size), zeros + 0.5, zeros, zeros)
+    return Difficulties(gamed, "length alone", None, None, judgements.source)
 
 
 def fit_difficulties_of_set(policies: Sequence[Judgements], verbose: Judgements, concise: Judgements) -> Difficulties:
@@ -379,7 +392,7 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
                 f"{judgements.source} was not judged against AlpacaEval's reference, so AlpacaEval's difficulties mean "
                 "nothing for it; fit those of its own set (fit_instruction_difficulty.py) and name --gamed-baselines"
             )
-    elif judgements.judge != difficulties.judge:
+    elif difficulties.kind == "fitted" and judgements.judge != difficulties.judge:
         raise BadInput(
             f"{judgements.source} was judged by {_judge_name(judgements.judge)}, the difficulties of "
             f"{difficulties.source} stand on {_judge_name(difficulties.judge)}; fit them for this judge"

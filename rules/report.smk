@@ -1,0 +1,108 @@
+"""What people read first: settings, prompt and sample responses as tables, the comparison with the paper, one page.
+
+Required: the tables and figures of the study, evaluation outputs, the configuration.
+Output:   results/tables/{table6,table7,table9,table10,comparison}.{csv,md}, results/figures/rules.svg,
+          results/report.html
+"""
+
+# What the report shows, in its order: tables (their CSV and Markdown) and figures (SVG), each with what it is called.
+REPORT_TABLES = [*config["tables"], "quality", "table6", "table7", "table9"]
+REPORT_FIGURES = list(config["tables"])
+
+PAPER_TABLES = [f"workflow_scripts/paper_reference/table{number}.csv" for number in range(1, 6)]
+
+
+rule make_settings_table:
+    input:
+        program=program("make_settings_table", "workflow"),
+        paper="workflow_scripts/paper_reference/table{number}.csv",
+    output:
+        csv=report("results/tables/table{number}.csv", category="Settings", labels={"table": "Table {number}"}),
+        markdown="results/tables/table{number}.md",
+    log:
+        "results/logs/make_settings_table/table{number}.log",
+    wildcard_constraints:
+        number="6|7",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        settings=lambda w: settings_of_table(w.number),
+    shell:
+        "envs/run workflow workflow_scripts/make_settings_table.py"
+        " --table {wildcards.number}"
+        " --settings {params.settings:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule show_judge_prompt:
+    input:
+        program=program("show_judge_prompt", JUDGE_ENV),
+    output:
+        csv=report("results/tables/table9.csv", category="Settings", labels={"table": "Table 9"}),
+        markdown="results/tables/table9.md",
+    log:
+        "results/logs/show_judge_prompt.log",
+    localrule: True
+    conda:
+        f"../envs/{JUDGE_ENV}.yaml"
+    params:
+        kind=JUDGE["kind"],
+        model=JUDGE["model"],
+    shell:
+        f"envs/run {JUDGE_ENV} workflow_scripts/show_judge_prompt.py"
+        " --kind {params.kind}"
+        " --model {params.model:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule collect_responses:
+    input:
+        outputs=[f"results/evaluations/{policy}/model_outputs.json" for policy in responding_policies()],
+        instructions=INSTRUCTIONS,
+        program=program("collect_responses", "workflow"),
+    output:
+        csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),
+        markdown="results/tables/table10.md",
+    log:
+        "results/logs/collect_responses.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        policies=responding_policies(),
+        label=config["models"][config["responses"]["model"]]["label"],
+    shell:
+        "envs/run workflow workflow_scripts/collect_responses.py"
+        " --policies {params.policies}"
+        " --outputs {input.outputs:q}"
+        " --instructions {input.instructions:q}"
+        " --model-label {params.label:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compare_with_paper:
+    input:
+        tables=expand("results/tables/{table}.csv", table=config["tables"]),
+        paper=[file for file in PAPER_TABLES if Path(file).stem in config["tables"]],
+        program=program("compare_with_paper", "workflow"),
+    output:
+        csv=report("results/tables/comparison.csv", category="Tables", labels={"table": "Comparison with the paper"}),
+        markdown="results/tables/comparison.md",
+    log:
+        "results/logs/compare_with_paper.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        "envs/run workflow workflow_scripts/compare_with_paper.py"
+        " --tables {input.tables:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,0 +1,37 @@
+"""Make the table of candidates' quality: LC win rates of one source's candidates against another's chosen responses."""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--pairs", nargs="+", required=True, metavar="SOURCE=SOURCE", help="whose candidates = whose chosen responses")
+    add("--win-rates", nargs="+", type=Path, required=True, metavar="FILE", help="win_rate.json of each pair")
+    add("--preference-data", required=True, metavar="NAME", help="the study's off-policy data set")
+    add("--csv", type=Path, required=True, metavar="OUT.csv")
+    add("--markdown", type=Path, required=True, metavar="OUT.md")
+    arguments = parser.parse_args()
+    if len(arguments.pairs) != len(arguments.win_rates):
+        raise BadInput(f"{len(arguments.pairs)} --pairs but {len(arguments.win_rates)} --win-rates; give one each")
+
+    from dpo_stages import quality, tables
+    from dpo_stages.files import read_json, write_text
+
+    pairs = [tuple(pair.split("=")) for pair in arguments.pairs]
+    records = [read_json(path) for path in arguments.win_rates]
+    judges = sorted({record["judge"]["model"] for record in records})
+    if len(judges) > 1:
+        raise BadInput(f"the win rates come from different judges ({', '.join(judges)}); judge all pairs with one")
+    paper = tables.read_csv(tables.PAPER / "quality.csv", ("candidate_model", "lc_win_rate"))
+    rows = quality.table_rows(pairs, records, paper, arguments.preference_data)
+    write_text(arguments.markdown, quality.as_markdown(rows, judges[0]))
+    write_text(arguments.csv, tables.as_csv(list(rows[0]), rows))
+    finish(arguments.csv, len(records), len(rows), {}, judge=judges[0])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Write Table 6 (training) or Table 7 (sampling) of the paper from the configuration that is in force.
+
+The CSV holds a parameter a line, this study's values and the paper's; Markdown has the paper's layout.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--table", type=int, choices=(6, 7), required=True)
+    add(
+        "--settings",
+        required=True,
+        metavar="JSON",
+        help="sections of the configuration: sft, methods, max_length and gpus for Table 6, sampling for Table 7",
+    )
+    add("--csv", type=Path, required=True, metavar="OUT.csv")
+    add("--markdown", type=Path, required=True, metavar="OUT.md")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages import settings_tables as made
+    from dpo_stages.files import write_text
+    from dpo_stages.tables import as_csv
+
+    try:
+        settings = json.loads(arguments.settings)
+    except ValueError as error:
+        raise BadInput(f"--settings is not valid JSON ({error}); give the sections of the configuration") from error
+    if arguments.table == 6:
+        columns = made.training_table(**settings)
+        labels = {"sft": "SFT", **{name: method["label"] for name, method in settings["methods"].items()}}
+    else:
+        columns, labels = made.sampling_table(settings["sampling"]), {"value": "Value"}
+    rows = made.rows_of(arguments.table, columns)
+    write_text(arguments.markdown, made.as_markdown(arguments.table, rows, labels))
+    write_text(arguments.csv, as_csv(list(rows[0]), rows))
+    finish(arguments.csv, len(rows), len(rows), {})
+
+
+if __name__ == "__main__":
+    run(main)
