@@ -88,3 +88,52 @@ rule compare_likelihoods:
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule summarise_intra_diversity:
+    input:
+        logs=[training_log(policy) for policy in policies_of_figure3()],
+        program=program("summarise_intra_diversity", "workflow"),
+    output:
+        csv="results/tables/intra_diversity.csv",
+        markdown="results/tables/intra_diversity.md",
+    log:
+        "results/logs/summarise_intra_diversity.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["figure3"]["models"]),
+        logs=[f"{policy}={training_log(policy)}" for policy in policies_of_figure3()],
+    shell:
+        "envs/run workflow workflow_scripts/summarise_intra_diversity.py"
+        " --models {params.models:q}"
+        " --logs {params.logs:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# The curves of the study's first seed.
+rule plot_intra_diversity:
+    input:
+        logs=[training_log(policy) for policy in policies_of_figure3() if policy.seed is None],
+        program=program("plot_intra_diversity", "workflow"),
+    output:
+        svg="results/figures/figure3.svg",
+        png="results/figures/figure3.png",
+    log:
+        "results/logs/plot_intra_diversity.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["figure3"]["models"]),
+        logs=[f"{policy}={training_log(policy)}" for policy in policies_of_figure3() if policy.seed is None],
+    shell:
+        "envs/run workflow workflow_scripts/plot_intra_diversity.py"
+        " --models {params.models:q}"
+        " --logs {params.logs:q}"
+        " --svg {output.svg:q}"
+        " --png {output.png:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
