@@ -178,6 +178,8 @@ def test_the_whole_study_computes_nothing_twice(clone, options):
     jobs = Counter((dag.rule_of[node], dag.label_of[node]) for node in dag.rule_of)
     assert {job: count for job, count in jobs.items() if count > 1 and job[0] != job[1]} == {}
     assert dag.jobs["make_table"] == 5
+    for rule in ("compare_likelihoods", "summarise_intra_diversity", "plot_intra_diversity", "compare_costs"):
+        assert dag.jobs[rule] == 1
     models, methods = 3, 2  # of Tables 3 and 5; Table 4 has two models more, unless they are among the three
     assert dag.jobs["train_policy"] >= models * methods * 6
 
@@ -189,3 +191,44 @@ def test_several_gpus_train_one_policy_under_accelerate(clone):
     assert (clone / "workflow_scripts/accelerate/fsdp.yaml").is_file()
     one = snakemake("-n", "-p", "--cores", "8", "--config", "resources={training_gpus: 1}", "--", target, folder=clone)
     assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
+
+
+def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
+    dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
+    initial = 3 * 3
+    added = ["compute_likelihoods", "measure_consistency", "sample_candidates", "compare_candidates"]
+    assert [dag.jobs[rule] for rule in added] == [initial, initial, initial + 3, initial]  # 3: samples to train `on`
+    assert dag.jobs["train_policy"] == 3 * 2
+    assert dag.jobs["judge_outputs"] == 0  # no judge is asked
+
+
+def test_figure_3_trains_on_every_source_once(clone):
+    targets = ["results/figures/figure3.svg", "results/tables/intra_diversity.csv"]
+    paper = Dag("--cores", "1", *targets, folder=clone)
+    assert paper.jobs["train_policy"] == 3 * 3
+    assert paper.jobs["sample_candidates"] == 3 + 1  # the three models and Llama-3
+    demo = Dag("--profile", "demo", *targets, folder=clone)
+    assert demo.jobs["train_policy"] == 3 + 3 + 2  # the samples of tiny-llama are its `on`
+
+
+def test_the_cost_of_the_boundary_needs_the_jobs_that_are_measured_and_no_more(clone):
+    dag = Dag("--cores", "1", "results/tables/boundary_cost.csv", folder=clone)
+    jobs = {rule: dag.jobs[rule] for rule in ("sample_candidates", "compare_candidates", "train_policy")}
+    assert jobs == {"sample_candidates": 3, "compare_candidates": 3, "train_policy": 3}
+    benchmarks = snakemake("-n", "-p", "--cores", "1", "results/tables/boundary_cost.csv", folder=clone).stdout
+    for file in (
+        "sample_candidates/zephyr-7b/sft/test",
+        "compare_candidates/phi-2/sft/test",
+        "train_policy/phi-2/dpo/off",
+    ):
+        assert f"benchmark: results/benchmarks/{file}.jsonl" in benchmarks  # where the job writes it
+        assert f" results/benchmarks/{file}.jsonl " in benchmarks  # where the comparison reads it
+
+
+def test_analyses_follow_the_seeds_and_the_iterations(clone, tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 1]\niterations: 1\n")
+    targets = ["results/tables/table8.csv", "results/tables/intra_diversity.csv", "results/figures/figure3.svg"]
+    dag = Dag("--cores", "1", "--configfile", overlay, "--", *targets, folder=clone)
+    assert dag.jobs["compute_likelihoods"] == 3 * 2  # SFT policies alone
+    assert dag.jobs["train_policy"] == 3 * 3 * 2
