@@ -36,6 +36,10 @@ rule all:
     input:
         expand("results/tables/{table}.{format}", table=config["tables"], format=["csv", "md"]),
         expand("results/figures/{table}.{format}", table=config["tables"], format=["svg", "png"]),
+        rules.compare_likelihoods.output,
+        rules.summarise_intra_diversity.output,
+        rules.plot_intra_diversity.output,
+        rules.compare_costs.output,
 
 
 onstart:

@@ -89,3 +89,94 @@ rule compare_likelihoods:
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule summarise_intra_diversity:
+    input:
+        logs=[training_log(policy) for policy in policies_of_figure3()],
+        program=program("summarise_intra_diversity", "workflow"),
+    output:
+        csv="results/tables/intra_diversity.csv",
+        markdown="results/tables/intra_diversity.md",
+    log:
+        "results/logs/summarise_intra_diversity.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["figure3"]["models"]),
+        logs=[f"{policy}={training_log(policy)}" for policy in policies_of_figure3()],
+    shell:
+        "envs/run workflow workflow_scripts/summarise_intra_diversity.py"
+        " --models {params.models:q}"
+        " --logs {params.logs:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# The curves of the study's first seed.
+rule plot_intra_diversity:
+    input:
+        logs=[training_log(policy) for policy in policies_of_figure3() if policy.seed is None],
+        program=program("plot_intra_diversity", "workflow"),
+    output:
+        svg="results/figures/figure3.svg",
+        png="results/figures/figure3.png",
+    log:
+        "results/logs/plot_intra_diversity.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["figure3"]["models"]),
+        logs=[f"{policy}={training_log(policy)}" for policy in policies_of_figure3() if policy.seed is None],
+    shell:
+        "envs/run workflow workflow_scripts/plot_intra_diversity.py"
+        " --models {params.models:q}"
+        " --logs {params.logs:q}"
+        " --svg {output.svg:q}"
+        " --png {output.png:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# The benchmark files are no inputs: a missing one is no reason to train again, and the program says what to do.
+rule compare_costs:
+    input:
+        candidates=boundary_cost_files("results/candidates/{model}/sft/{split}.parquet"),
+        comparisons=boundary_cost_files("results/comparisons/{model}/sft/{split}.parquet"),
+        policies=boundary_cost_files("results/policies/{model}/{method}/{off}/manifest.json"),
+        preferences=f"results/preferences/{config['preference_data']}/train.parquet",
+        program=program("compare_costs", "workflow"),
+    output:
+        csv="results/tables/boundary_cost.csv",
+        markdown="results/tables/boundary_cost.md",
+    log:
+        "results/logs/compare_costs.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["boundary_cost"]["models"]),
+        method=config["methods"][config["analyses"]["boundary_cost"]["method"]]["label"],
+        epochs=config["methods"][config["analyses"]["boundary_cost"]["method"]]["epochs"],
+        split=config["boundary"]["split"],
+        sampling=boundary_cost_files("results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl"),
+        comparing=boundary_cost_files("results/benchmarks/compare_candidates/{model}/sft/{split}.jsonl"),
+        training=boundary_cost_files("results/benchmarks/train_policy/{model}/{method}/{off}.jsonl"),
+        gpus=[gpus("sampling"), gpus("labelling"), gpus("training")],
+    shell:
+        "envs/run workflow workflow_scripts/compare_costs.py"
+        " --models {params.models:q}"
+        " --candidates {input.candidates:q}"
+        " --preferences {input.preferences:q}"
+        " --sampling {params.sampling:q}"
+        " --comparing {params.comparing:q}"
+        " --training {params.training:q}"
+        " --gpus {params.gpus}"
+        " --epochs {params.epochs}"
+        " --split {params.split}"
+        " --method {params.method:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

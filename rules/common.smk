@@ -225,6 +225,12 @@ def policies_of_figure3():
     return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
 
 
+def boundary_cost_files(pattern):
+    """A file for each of these models; {split} is the split that measures boundaries, {method} what trains."""
+    names = {"split": config["boundary"]["split"], "method": config["analyses"]["boundary_cost"]["method"]}
+    return [pattern.format(model=model, off=OFF, **names) for model in config["analyses"]["boundary_cost"]["models"]]
+
+
 def training_log(policy):
     return f"results/policies/{policy}/training_log.jsonl"
 

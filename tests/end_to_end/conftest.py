@@ -10,6 +10,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
 SMALL = Path(__file__).parent / "small.yaml"
 TABLE = "results/tables/table3.csv"
+ANALYSES = (
+    "results/figures/figure3.png",
+    *(f"results/tables/{n}.csv" for n in ("table8", "intra_diversity", "boundary_cost")),
+)
 
 
 class Clone:
@@ -53,6 +57,6 @@ def make_clone(tmp_path_factory):
 @pytest.fixture(scope="session")
 def demo(make_clone):
     clone = make_clone("demo")
-    done = clone.snakemake(TABLE, "results/figures/table3.png")
+    done = clone.snakemake(TABLE, "results/figures/table3.png", *ANALYSES)
     assert done.returncode == 0, done.stdout[-8000:]
     return clone

@@ -58,6 +58,33 @@ def test_the_figure_is_a_picture(demo):
     assert (demo / "results/figures/table3.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_shortcut_of_algorithm_1_stands_beside_the_log_probabilities(demo):
+    (row,) = rows_of(demo / "results/tables/table8.csv")  # one iteration: the SFT policy is the only initial one
+    boundary = json.loads((demo / f"results/boundary/{MODEL}/sft.json").read_text())
+    assert row["policy"] == f"{MODEL}/sft"
+    assert float(row["boundary_score"]) == pytest.approx(boundary["boundary_score"])
+    logps = {
+        (one["prompt_id"], one["on_policy"], one["index"]): one["logp"]
+        for one in pq.read_table(demo / f"results/likelihoods/{MODEL}/sft/test.parquet").to_pylist()
+    }
+    comparisons = pq.read_table(demo / f"results/comparisons/{MODEL}/sft/test.parquet").to_pylist()
+    likelier = [
+        logps[c["prompt_id"], True, c["on_index"]] > logps[c["prompt_id"], False, c["off_index"]] for c in comparisons
+    ]
+    assert float(row["on_policy_likelier"]) == pytest.approx(100 * sum(likelier) / len(comparisons), abs=1e-4)
+
+
+def test_intra_diversity_is_drawn_and_the_boundarys_cost_is_measured(demo):
+    assert [row["policy"] for row in rows_of(demo / "results/tables/intra_diversity.csv")] == [
+        f"{MODEL}/dpo/off",
+        f"{MODEL}/dpo/on",
+    ]
+    assert (demo / "results/figures/figure3.png").read_bytes().startswith(b"\x89PNG")
+    (row,) = rows_of(demo / "results/tables/boundary_cost.csv")
+    assert (row["prompts"], row["pairs"]) == ("32", "96")
+    assert 0 < float(row["ratio"]) < 100
+
+
 def test_afterwards_there_is_nothing_to_be_done(demo):
     done = demo.snakemake(TABLE, options=["-n"])
     assert done.returncode == 0

@@ -186,6 +186,8 @@ def test_the_whole_study_computes_nothing_twice(clone, options, policies, initia
     assert dag.jobs["label_preferences"] == shards[1] * (1 + initial)
     assert dag.jobs["measure_boundary"] == initial
     assert dag.jobs["generate_evaluation_outputs"] == policies + sft
+    for rule in ("compare_likelihoods", "summarise_intra_diversity", "plot_intra_diversity", "compare_costs"):
+        assert dag.jobs[rule] == 1
 
 
 def test_several_gpus_train_one_policy_under_accelerate(clone):
@@ -195,3 +197,44 @@ def test_several_gpus_train_one_policy_under_accelerate(clone):
     assert (clone / "workflow_scripts/accelerate/fsdp.yaml").is_file()
     one = snakemake("-n", "-p", "--cores", "8", "--config", "resources={training_gpus: 1}", "--", target, folder=clone)
     assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
+
+
+def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
+    dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
+    initial = 3 * 3
+    added = ["compute_likelihoods", "measure_consistency", "sample_candidates", "compare_candidates"]
+    assert [dag.jobs[rule] for rule in added] == [initial, initial, initial + 3, initial]  # 3: samples to train `on`
+    assert dag.jobs["train_policy"] == 3 * 2
+    assert dag.jobs["judge_outputs"] == 0  # no judge is asked
+
+
+def test_figure_3_trains_on_every_source_once(clone):
+    targets = ["results/figures/figure3.svg", "results/tables/intra_diversity.csv"]
+    paper = Dag("--cores", "1", *targets, folder=clone)
+    assert paper.jobs["train_policy"] == 3 * 3
+    assert paper.jobs["sample_candidates"] == 3 + 1  # the three models and Llama-3
+    demo = Dag("--profile", "demo", *targets, folder=clone)
+    assert demo.jobs["train_policy"] == 3 + 3 + 2  # the samples of tiny-llama are its `on`
+
+
+def test_the_cost_of_the_boundary_needs_the_jobs_that_are_measured_and_no_more(clone):
+    dag = Dag("--cores", "1", "results/tables/boundary_cost.csv", folder=clone)
+    jobs = {rule: dag.jobs[rule] for rule in ("sample_candidates", "compare_candidates", "train_policy")}
+    assert jobs == {"sample_candidates": 3, "compare_candidates": 3, "train_policy": 3}
+    benchmarks = snakemake("-n", "-p", "--cores", "1", "results/tables/boundary_cost.csv", folder=clone).stdout
+    for file in (
+        "sample_candidates/zephyr-7b/sft/test",
+        "compare_candidates/phi-2/sft/test",
+        "train_policy/phi-2/dpo/off",
+    ):
+        assert f"benchmark: results/benchmarks/{file}.jsonl" in benchmarks  # where the job writes it
+        assert f" results/benchmarks/{file}.jsonl " in benchmarks  # where the comparison reads it
+
+
+def test_analyses_follow_the_seeds_and_the_iterations(clone, tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 1]\niterations: 1\n")
+    targets = ["results/tables/table8.csv", "results/tables/intra_diversity.csv", "results/figures/figure3.svg"]
+    dag = Dag("--cores", "1", "--configfile", overlay, "--", *targets, folder=clone)
+    assert dag.jobs["compute_likelihoods"] == 3 * 2  # SFT policies alone
+    assert dag.jobs["train_policy"] == 3 * 3 * 2

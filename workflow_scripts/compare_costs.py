@@ -1,0 +1,75 @@
+"""Compare the cost of measuring an SFT policy's boundary with an epoch of training: Appendix B.1.
+
+The seconds are those of Snakemake's benchmark files: sampling from the policy on the measurement's split plus comparing
+under the preference model, against training on the off-policy pairs. Files stand in the order of --models.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
+    add("--candidates", required=True, nargs="+", type=Path, metavar="PARQUET", help="what was sampled and compared")
+    add("--preferences", required=True, type=Path, metavar="PARQUET", help="pairs that all of them were trained on")
+    for job, what in (
+        ("sampling", "sample_candidates"),
+        ("comparing", "compare_candidates"),
+        ("training", "train_policy"),
+    ):
+        add(f"--{job}", required=True, nargs="+", type=Path, metavar="JSONL", help=f"benchmarks of {what}")
+    add("--gpus", required=True, nargs=3, type=int, metavar="N", help="of sampling, comparing and training; 0 on a CPU")
+    add("--epochs", required=True, type=float, help="epochs of training")
+    add("--split", required=True, help="split of the preference data that measures boundaries, for the words")
+    add("--method", required=True, metavar="LABEL", help="what trained, for the words")
+    add("--csv", required=True, type=Path, metavar="OUT.csv")
+    add("--markdown", required=True, type=Path, metavar="OUT.md")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages import boundary_cost, tables
+    from dpo_stages.files import read_table, write_text
+    from dpo_stages.schemas import PREFERENCES, PROMPTS
+
+    models = tables.labels(arguments.models)
+    kinds = ("candidates", "sampling", "comparing", "training")
+    files = {kind: getattr(arguments, kind) for kind in kinds}
+    for kind, paths in files.items():
+        if len(paths) != len(models):
+            raise BadInput(
+                f"--{kind} has {len(paths)} files for {len(models)} models; give one for each, in their order"
+            )
+    pairs = read_table(arguments.preferences, PREFERENCES).num_rows
+    gpus = boundary_cost.Gpus(*arguments.gpus)
+    costs = [
+        boundary_cost.cost(
+            model,
+            label,
+            read_table(candidates, PROMPTS).num_rows,
+            pairs,
+            *map(boundary_cost.seconds_of, benchmarks),
+            arguments.epochs,
+            gpus,
+        )
+        for (model, label), candidates, *benchmarks in zip(models.items(), *files.values(), strict=True)
+    ]
+    write_text(arguments.markdown, boundary_cost.costs_as_markdown(costs, gpus, arguments.split, arguments.method))
+    write_text(arguments.csv, boundary_cost.costs_as_csv(costs))
+    ratios = [cost.ratio for cost in costs]
+    finish(
+        arguments.csv,
+        rows_in=len(models),
+        rows_out=len(costs),
+        dropped={},
+        share_of_an_epoch=f"{min(ratios):.1%} to {max(ratios):.1%}",
+    )
+
+
+if __name__ == "__main__":
+    run(main)
