@@ -106,3 +106,25 @@ rule compare_with_paper:
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule draw_rule_graph:
+    input:
+        workflow=["Snakefile", *sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("rules/*.smk"))],
+        program=program("draw_rule_graph", "workflow"),
+    output:
+        report("results/figures/rules.svg", category="Figures", labels={"figure": "Rules of the workflow"}),
+    log:
+        "results/logs/draw_rule_graph.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
+        targets=[f"results/tables/{table}.csv" for table in REPORT_TABLES],
+    shell:
+        "envs/run workflow workflow_scripts/draw_rule_graph.py"
+        " --configuration {params.configuration:q}"
+        " --targets {params.targets:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
