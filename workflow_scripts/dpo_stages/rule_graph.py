@@ -1,10 +1,11 @@
 """The graph of the workflow's rules as SVG, laid out in layers from top to bottom. Standard library only.
 
-Rules that feed each other over the iterations form a cycle; its edges back are drawn dashed and say "next iteration". An
-edge that follows from others is left out, as graphviz' tred does.
+Rules that feed each other over the iterations form a cycle; one dashed edge, to the highest of them, says "next
+iteration". An edge that follows from others is left out, as graphviz' tred does, and so is a rule that hangs on no other.
 """
 
 import html
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 
@@ -96,19 +97,25 @@ def layers_of(edges: Mapping[str, set[str]]) -> dict[str, int]:
 def draw(edges: Mapping[str, set[str]]) -> str:
     """The graph as one SVG element that stands alone or inside a page."""
     forward, back = without_cycles(edges)
-    forward = reduced(forward)
+    joined = {*(name for name, ends in forward.items() if ends), *(end for ends in forward.values() for end in ends)}
+    forward = reduced({name: ends for name, ends in forward.items() if name in joined})
     layer = layers_of(forward)
+    back = sorted(back, key=lambda edge: layer[edge[1]])[:1]
     rows, links = _with_bends(forward, layer)
-    rows = _ordered(rows, links)
-    place = _places(rows)
+    neighbours: dict[str, list[str]] = {name: [] for row in rows for name in row}
+    for start, end in links:
+        neighbours[start].append(end)
+        neighbours[end].append(start)
+    rows = _ordered(rows, neighbours)
+    place = _relaxed(rows, neighbours)
     width = max(x + _width(name) / 2 for name, (x, _) in place.items()) + MARGIN
     height = len(rows) * LAYER_HEIGHT - (LAYER_HEIGHT - BOX_HEIGHT) + 2 * MARGIN
-    right = width + (110 if back else 0)
+    right = width + (100 if back else 0)
     parts = [_curve(place[start], place[end], _is_rule(start), _is_rule(end)) for start, end in links]
     parts += [_loop(place[start], place[end], _width(start), _width(end), width) for start, end in back]
     if back:
         y = (place[back[0][0]][1] + place[back[0][1]][1]) / 2
-        parts.append(f'<text class="note" x="{width + 26:.0f}" y="{y:.0f}">next iteration</text>')
+        parts.append(f'<text class="note" x="{width + 10:.0f}" y="{y:.0f}">next iteration</text>')
     for name, (x, y) in place.items():
         if _is_rule(name):
             wide = _width(name)
@@ -150,17 +157,32 @@ def _with_bends(edges: Mapping[str, set[str]], layer: Mapping[str, int]) -> tupl
     return rows, links
 
 
-def _ordered(rows: list[list[str]], links: Iterable[tuple[str, str]]) -> list[list[str]]:
+def _ordered(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> list[list[str]]:
     """Each layer in the order of its neighbours' mean places, swept down and up."""
-    neighbours: dict[str, list[str]] = {name: [] for row in rows for name in row}
-    for start, end in links:
-        neighbours[start].append(end)
-        neighbours[end].append(start)
     for _ in range(SWEEPS):
         for number in [*range(len(rows)), *reversed(range(len(rows)))]:
             place = {name: x for name, (x, _) in _places(rows).items()}
             rows[number] = sorted(rows[number], key=lambda name: (_mean_place(neighbours[name], place, place[name]), name))
     return rows
+
+
+def _relaxed(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> dict[str, tuple[float, float]]:
+    """Places where each rule is drawn towards its neighbours as far as the others of its layer let it."""
+    place = _places(rows)
+    for _ in range(4 * SWEEPS):
+        for row in rows:
+            across = {name: x for name, (x, _) in place.items()}
+            wanted = [_mean_place(neighbours[name], across, across[name]) for name in row]
+            apart = [(_width(one) + _width(other)) / 2 + GAP for one, other in itertools.pairwise(row)]
+            pushed_right, pushed_left = wanted[:1], wanted[-1:]
+            for want, least in zip(wanted[1:], apart, strict=True):
+                pushed_right.append(max(want, pushed_right[-1] + least))
+            for want, least in zip(wanted[-2::-1], reversed(apart), strict=True):
+                pushed_left.append(min(want, pushed_left[-1] - least))
+            for name, right, left in zip(row, pushed_right, reversed(pushed_left), strict=True):
+                place[name] = ((right + left) / 2, place[name][1])
+    start = min(x - _width(name) / 2 for name, (x, _) in place.items())
+    return {name: (x - start + MARGIN, y) for name, (x, y) in place.items()}
 
 
 def _mean_place(names: list[str], place: Mapping[str, float], otherwise: float) -> float:
@@ -188,8 +210,8 @@ def _curve(start: tuple[float, float], end: tuple[float, float], from_box: bool,
 
 def _loop(start: tuple[float, float], end: tuple[float, float], wide: float, other: float, right: float) -> str:
     """An edge back up, around the right of everything."""
-    x0, x1 = start[0] + wide / 2, end[0] + other / 2
     return (
-        f'<path class="back" d="M{x0:.1f} {start[1]:.1f}C{right + 20:.1f} {start[1]:.1f} '
-        f'{right + 20:.1f} {end[1]:.1f} {x1:.1f} {end[1]:.1f}"/>'
+        f'<path class="back" d="M{start[0] + wide / 2:.1f} {start[1]:.1f}H{right - 8:.1f}Q{right:.1f} {start[1]:.1f} '
+        f"{right:.1f} {start[1] - 8:.1f}V{end[1] + 8:.1f}Q{right:.1f} {end[1]:.1f} {right - 8:.1f} {end[1]:.1f}"
+        f'H{end[0] + other / 2:.1f}"/>'
     )
