@@ -198,6 +198,37 @@ def policies_of_table(table):
     return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table), *sft})
 
 
+# The policies of the analyses
+
+
+def analysed(analysis, histories):
+    """The policies of these histories for each model and seed of an analysis."""
+    settings = config["analyses"][analysis]
+    return [
+        Policy.parse(f"{model}/{settings['method']}/{'-'.join(history)}" if history else f"{model}/sft")
+        for plain in settings["models"]
+        for model in seeded(plain)
+        for history in histories
+    ]
+
+
+def policies_of_table8():
+    """The initial policies of all combinations of the sources."""
+    return analysed("table8", [(), *combinations(config["analyses"]["table8"]["sources"], config["iterations"] - 1)])
+
+
+def policies_of_figure3():
+    """SFT policies trained on each source; another name of the policy's own samples gives way to `on`."""
+    sources = config["analyses"]["figure3"]["sources"]
+    policies = analysed("figure3", [(source,) for source in sources])
+    own = [policy for policy in policies if sampled_from(policy.initial, policy.source) == str(policy.initial)]
+    return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
+
+
+def training_log(policy):
+    return f"results/policies/{policy}/training_log.jsonl"
+
+
 # What the report shows besides the tables of policies
 
 
@@ -389,6 +420,11 @@ def training_seconds(wildcards):
 
 def reference_seconds(wildcards):
     return SPEEDS.score(parameters_of(wildcards), 2 * rows_of(config["preference_data"], "train"))
+
+
+def likelihood_seconds(wildcards):
+    """Two candidates of each source."""
+    return SPEEDS.score(parameters_of(wildcards), 4 * rows_of(config["preference_data"], wildcards.split))
 
 
 def sampling_seconds(wildcards):

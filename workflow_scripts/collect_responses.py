@@ -12,7 +12,9 @@ from dpo_stages.program import BadInput, finish, run
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--policies", nargs="+", required=True, metavar="POLICY", help="the policies of one model, in the table's order")
+    add(
+        "--policies", nargs="+", required=True, metavar="POLICY", help="the policies of one model, in the table's order"
+    )
     add("--outputs", nargs="+", type=Path, required=True, metavar="FILE", help="model_outputs.json of each policy")
     add("--instructions", type=Path, required=True, metavar="PARQUET", help="the instruction set with its references")
     add("--model-label", required=True, metavar="TEXT", help="the model's name in the table")

@@ -22,7 +22,9 @@ def main() -> None:
 
     rows, models, read = [], {}, 0
     for path in arguments.tables:
-        ours = tables.read_csv(path, ("policy", "model", "model_label", "method", "method_label", *paper_comparison.FIGURES))
+        ours = tables.read_csv(
+            path, ("policy", "model", "model_label", "method", "method_label", *paper_comparison.FIGURES)
+        )
         models |= {row["model"]: row["model_label"] for row in ours}
         read += len(ours)
         reference = tables.PAPER / path.name

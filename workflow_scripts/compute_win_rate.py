@@ -36,8 +36,8 @@ def main() -> None:
             f"{len(arguments.annotations)} --annotations but {len(arguments.output)} --output; give one each"
         )
 
-    from dpo_stages.annotations import name_rows
     from dpo_stages import win_rate
+    from dpo_stages.annotations import name_rows
     from dpo_stages.win_rate import compute_win_rate, read_judgements, write_win_rate
 
     difficulties = (

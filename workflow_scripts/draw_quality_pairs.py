@@ -28,9 +28,7 @@ def main() -> None:
 
     candidates = read_table(arguments.candidates, CANDIDATES).to_pylist()
     preferences = read_table(arguments.preferences, PREFERENCES).to_pylist()
-    instructions, outputs = draw_pairs(
-        candidates, preferences, arguments.prompts, arguments.seed, arguments.generator
-    )
+    instructions, outputs = draw_pairs(candidates, preferences, arguments.prompts, arguments.seed, arguments.generator)
     write_table(arguments.instructions, instructions, INSTRUCTIONS)
     write_json(arguments.output, outputs)
     finish(arguments.output, len(candidates), len(outputs), {"not drawn": len(candidates) - len(outputs)})

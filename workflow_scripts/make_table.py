@@ -33,11 +33,6 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def labels(pairs: list[str]) -> dict[str, str]:
-    """`NAME=LABEL` arguments as a dictionary; a name without a label is its own."""
-    return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
-
-
 def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[float]] | None:
     """Intervals of differences between two policies, from the resamples beside their win rates; None without them."""
     from functools import cache
@@ -64,7 +59,7 @@ def main() -> None:
 
     histories = [tuple(history.split("-")) for history in arguments.histories]
     win_rates = read(arguments.win_rates, "win rate")
-    models, methods = labels(arguments.models), labels(arguments.methods)
+    models, methods = tables.labels(arguments.models), tables.labels(arguments.methods)
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")

@@ -1,13 +1,10 @@
-"""Robustness panel and preference consistency proper."""
+"""Robustness panel."""
 
 import json
 
 import numpy as np
 import pytest
 
-from dpo_stages.boundary import measure_boundary
-from dpo_stages.consistency import preference_consistency
-from dpo_stages.program import BadInput
 from dpo_stages.robustness import as_markdown, look_again
 
 PROMPTS = 120
@@ -83,64 +80,3 @@ def test_program_adds_the_panel_on_request(tmp_path, run_script):
     assert "| preference model llm | 120 |" in (tmp_path / "m.md").read_text()
     done = run_script("measure_boundary", *common, "--second-opinion", "d.csv")
     assert done.returncode == 2 and "NAME=FILE" in done.stderr
-
-
-# Preference consistency, equations 9 to 11
-
-
-def loop(preferred, on_logps, off_logps):
-    """Equation 10 word for word: the mean of XNORs of indicators."""
-    total = 0.0
-    for p_star, on, off in zip(preferred, on_logps, off_logps, strict=True):
-        p_theta = 1 / (1 + np.exp(off - on))
-        total += (p_star > 0.5) == (p_theta > 0.5)
-    return total / len(preferred)
-
-
-def test_equation_10_against_a_loop():
-    table, draw = make_table(), np.random.default_rng(1)
-    on, off = draw.normal(-50, 5, (2, 4 * PROMPTS))
-    found = preference_consistency(table, on, off)
-    assert found.policy == pytest.approx(loop(table["on_policy_preferred"], on, off))
-    assert found.on_policy_likelier == pytest.approx((on > off).mean())
-    assert found.policy_interval[0] < found.policy < found.policy_interval[1]
-    theirs = draw.normal(-50, 5, (2, 4 * PROMPTS))
-    assert preference_consistency(table, on, off, off_policy_logps=theirs).off_policy == pytest.approx(
-        loop(table["on_policy_preferred"], *theirs)
-    )
-
-
-def test_where_the_policy_always_prefers_its_own_the_consistency_is_the_boundary_score():
-    table = make_table()
-    table["on_policy_preferred"][::7] = 0.5
-    measured = measure_boundary(table)
-    found = preference_consistency(table, np.zeros(4 * PROMPTS), np.full(4 * PROMPTS, -3.0))
-    assert found.policy == found.shortcut == measured.boundary_score
-    assert found.policy_interval == pytest.approx(measured.interval)
-    assert found.off_policy == pytest.approx(1 - measured.boundary_score)
-    assert found.on_policy_likelier == 1.0 and found.shortcut_is_safe
-    assert found.recommended_source == measured.recommended_source
-
-
-def test_an_unsafe_shortcut_is_seen():
-    """The policy's responses win, but it finds the others likelier: it is not consistent with the preference model."""
-    table = make_table(score=0.7)
-    found = preference_consistency(table, np.full(4 * PROMPTS, -3.0), np.zeros(4 * PROMPTS))
-    assert found.on_policy_likelier == 0.0 and found.policy == pytest.approx(1 - found.shortcut)
-    assert (found.shortcut_source, found.shortcut_is_safe) == ("on", True)  # both are inconsistent to the same degree
-    theirs = (np.where(table["on_policy_preferred"] > 0, 1.0, -1.0), np.zeros(4 * PROMPTS))
-    found = preference_consistency(table, np.full(4 * PROMPTS, -3.0), np.zeros(4 * PROMPTS), off_policy_logps=theirs)
-    assert found.off_policy == 1.0 and found.recommended_source == "off" and not found.shortcut_is_safe
-    assert json.loads(json.dumps(found.as_json()))["shortcut_is_safe"] is False
-
-
-def test_the_share_of_table_8_is_the_mean_over_prompts():
-    table = {"prompt_id": ["a", "b", "b", "b"], "on_policy_preferred": [1, 1, 0, 1]}
-    assert preference_consistency(table, [1, 0, 0, 0], [0, 1, 1, 1]).on_policy_likelier == 0.5
-
-
-def test_log_probabilities_are_needed_for_every_comparison():
-    table = {"prompt_id": ["a", "b"], "on_policy_preferred": [1, 0]}
-    for on, off in (([1.0], [0.0]), ([1.0, float("nan")], [0.0, 0.0]), ([1.0, 2.0], [0.0, float("-inf")])):
-        with pytest.raises(BadInput, match="2 comparisons need"):
-            preference_consistency(table, on, off)

@@ -128,6 +128,12 @@ MISTAKES = [
     (("tables", "table2", "histories"), ["off-mistral"], ["tables.table2.histories", "'mistral' is unknown"]),
     (("tables", "table2", "histories"), ["off--on"], ["'off--on' is not allowed"]),
     (("tables", "table1", "columns"), ["length"], ["tables.table1.columns.0 is 'length'", "average_length"]),
+    (("tables", "table8"), PAPER["tables"]["table3"], ["the name 'table8' is reserved"]),
+    (("analyses", "table8", "models"), ["zephyr"], ["analyses.table8.models names 'zephyr'", "did you mean zephyr-7b"]),
+    (("analyses", "figure3", "sources"), ["off", "mistral"], ["analyses.figure3.sources", "'mistral' is unknown"]),
+    (("analyses", "figure3", "sources"), [], ["analyses.figure3.sources"]),
+    (("analyses", "boundary_cost", "method"), "ppo", ["analyses.boundary_cost.method names 'ppo'", "dpo, slic"]),
+    (("analyses", "boundary_cost", "sources"), ["off"], ["analyses.boundary_cost.sources is unknown"]),
     (("preference_models", "pairrm", "path"), None, ["exactly one of path and training"]),
 ]
 

@@ -4,7 +4,7 @@ Algorithm 1 takes for granted that the policy always gives its own samples the h
 preference consistency of equation 10 equal to the boundary score. Here that is looked up instead of assumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,24 +19,34 @@ from dpo_stages.program import BadInput
 class PreferenceConsistency:
     """How far the policy, and the source of the off-policy candidates, rank responses as the preference model does.
 
+    Intervals take prompts as the independent unit.
+
     Attributes:
-        policy: preference consistency of the preference model and the policy (equation 10).
-        policy_interval: its interval; prompts are the independent unit.
-        off_policy: preference consistency of the preference model and the off-policy distribution (equation 11).
-        shortcut: what Algorithm 1 takes for `policy`: the boundary score.
+        consistency: preference consistency of the preference model and the policy (equation 10).
+        interval: its interval.
+        off_policy_consistency: the same of the preference model and the off-policy distribution (equation 11).
+        boundary_score: Algorithm 1's shortcut for `consistency`, on the same comparisons.
         on_policy_likelier: share of comparisons whose on-policy response has the higher probability under the policy,
             the mean over prompts (Table 8). Algorithm 1 assumes 1.
+        on_policy_likelier_interval: its interval.
         recommended_source: `off` or `on`, whichever distribution is the more consistent one.
         shortcut_source: what Algorithm 1 recommends.
+        confidence: level of the intervals.
+        prompts: prompts that the figures rest on.
+        comparisons: comparisons that they rest on.
     """
 
-    policy: float
-    policy_interval: Interval
-    off_policy: float
-    shortcut: float
+    consistency: float
+    interval: Interval
+    off_policy_consistency: float
+    boundary_score: float
     on_policy_likelier: float
+    on_policy_likelier_interval: Interval
     recommended_source: str
     shortcut_source: str
+    confidence: float
+    prompts: int
+    comparisons: int
 
     @property
     def shortcut_is_safe(self) -> bool:
@@ -45,9 +55,38 @@ class PreferenceConsistency:
 
     def as_json(self) -> dict[str, Any]:
         """The figures as plain JSON values, to six decimals."""
-        plain = {key: round(value, 6) if isinstance(value, float) else value for key, value in vars(self).items()}
-        interval = [round(end, 6) for end in self.policy_interval]
-        return plain | {"policy_interval": interval, "shortcut_is_safe": self.shortcut_is_safe}
+        return {key: _plain(value) for key, value in vars(self).items()} | {"shortcut_is_safe": self.shortcut_is_safe}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def logps_of_comparisons(
+    comparisons: Iterable[Mapping[str, Any]], likelihoods: Iterable[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[float], list[float]]:
+    """Look up the log-probabilities of both responses of each comparison.
+
+    Args:
+        comparisons: rows of `schemas.COMPARISONS`.
+        likelihoods: rows of `schemas.LIKELIHOODS` of the same policy and split.
+
+    Returns:
+        The comparisons both of whose responses have one, in order, and log pi(y|x) of their on-policy and off-policy
+        responses. A prompt that leaves no room for a response has none.
+    """
+    logps = {(row["prompt_id"], row["on_policy"], row["index"]): row["logp"] for row in likelihoods}
+    kept, on_logps, off_logps = [], [], []
+    for row in comparisons:
+        on = logps.get((row["prompt_id"], True, row["on_index"]))
+        off = logps.get((row["prompt_id"], False, row["off_index"]))
+        if on is not None and off is not None:
+            kept.append(row)
+            on_logps.append(on)
+            off_logps.append(off)
+    return kept, on_logps, off_logps
 
 
 def preference_consistency(
@@ -70,7 +109,7 @@ def preference_consistency(
         off_logps: for each comparison, log π_θ of the off-policy response.
         off_policy_logps: the same two under the policy that wrote the off-policy candidates, where there is one.
             Without them it is taken to prefer its own responses always (Appendix F.1), for π_off is intractable.
-        confidence: level of the interval.
+        confidence: level of the intervals.
 
     Raises:
         BadInput: there is not one finite log-probability for each response of each comparison.
@@ -83,17 +122,23 @@ def preference_consistency(
         off_likelier = _prefers_on_policy(*off_policy_logps, len(table))
     agreement = _agreement(preferred, likelier)
     _, counts = table.by_prompt()
-    policy = float(agreement.mean())
-    off_policy = float(_agreement(preferred, off_likelier).mean())
-    shortcut = float(preferred.mean())
+    consistency = float(agreement.mean())
+    off_consistency = float(_agreement(preferred, off_likelier).mean())
+    score = float(preferred.mean())
+    shares = np.bincount(table.prompt, likelier, prompts) / counts
+    weight = np.full(prompts, counts.mean())  # every prompt counts the same, whatever its number of comparisons
     return PreferenceConsistency(
-        policy=policy,
-        policy_interval=clustered_interval(np.bincount(table.prompt, agreement, prompts), counts, confidence),
-        off_policy=off_policy,
-        shortcut=shortcut,
-        on_policy_likelier=float((np.bincount(table.prompt, likelier, prompts) / counts).mean()),
-        recommended_source="on" if policy >= off_policy else "off",
-        shortcut_source=recommended_source(shortcut),
+        consistency=consistency,
+        interval=clustered_interval(np.bincount(table.prompt, agreement, prompts), counts, confidence),
+        off_policy_consistency=off_consistency,
+        boundary_score=score,
+        on_policy_likelier=float(shares.mean()),
+        on_policy_likelier_interval=clustered_interval(shares * weight, weight, confidence),
+        recommended_source="on" if consistency >= off_consistency else "off",
+        shortcut_source=recommended_source(score),
+        confidence=confidence,
+        prompts=prompts,
+        comparisons=len(table),
     )
 
 

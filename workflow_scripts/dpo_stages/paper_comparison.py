@@ -94,7 +94,10 @@ def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
     """One Markdown table for each table of the paper: ours, the paper's, the difference, and whether they agree."""
     parts = ["# Comparison with the paper"]
     if not rows:
-        return "\n\n".join([*parts, f"None of the models of this study ({', '.join(models)}) is one of the paper's."]) + "\n"
+        return (
+            "\n\n".join([*parts, f"None of the models of this study ({', '.join(models)}) is one of the paper's."])
+            + "\n"
+        )
     for table in dict.fromkeys(row["table"] for row in rows):
         mine = [row for row in rows if row["table"] == table]
         shown = [figure for figure in FIGURES if any(row[f"paper_{figure}"] is not None for row in mine)]

@@ -102,3 +102,14 @@ COMPARISONS = pa.schema(
         _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
     ]
 )
+
+# results/likelihoods/{policy}/{split}.parquet: the policy's own two candidates of a prompt and the two off-policy ones
+LIKELIHOODS = pa.schema(
+    [
+        _column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has a row for each candidate"),
+        _column("on_policy", pa.bool_(), "the policy's own sample; else a candidate of the preference data"),
+        _column("index", pa.int8(), "1 or 2: which of the two candidates, as in the comparisons"),
+        _column("logp", pa.float32(), "log pi(y|x) under the policy, summed over the response's tokens, in nats"),
+        _column("tokens", pa.int32(), "length of the response in the policy's tokens, as far as it was read"),
+    ]
+)

@@ -22,6 +22,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_against_schema(config, schema)
     _check_references(config)
     _check_tables(config)
+    _check_analyses(config)
     _check_report(config)
 
 
@@ -174,6 +175,15 @@ def _check_tables(config: dict) -> None:
         for history in table["histories"]:
             for source in history.split("-"):
                 check_source(config, source, f"tables.{name}.histories")
+
+
+def _check_analyses(config: dict) -> None:
+    for name, analysis in config["analyses"].items():
+        for model in analysis["models"]:
+            _expect(config["models"], f"analyses.{name}.models", model)
+        _expect(config["methods"], f"analyses.{name}.method", analysis["method"])
+        for source in analysis.get("sources", []):
+            check_source(config, source, f"analyses.{name}.sources")
 
 
 def _check_report(config: dict) -> None:

@@ -102,6 +102,11 @@ def named(model: str, seed: int, seeds: Sequence[int], method: str, history: His
     return Policy(model, None if seed == seeds[0] else seed, method if history else None, history)
 
 
+def labels(pairs: Iterable[str]) -> dict[str, str]:
+    """`NAME=LABEL` arguments as a dictionary; a name without a label is its own."""
+    return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
+
+
 def by_policy(records: Iterable[tuple[Path, dict]], what: str) -> dict[str, dict]:
     """Index JSON records by their `policy`.
 
@@ -147,9 +152,9 @@ def build_rows(
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
     """
-    _same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
+    require_same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
     if boundaries is not None:
-        _same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
+        require_same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
     interval = paired_interval or (lambda policy, other: (None, None))
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
@@ -200,8 +205,17 @@ def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interva
     return dict(zip(_NO_COMPARISON, values, strict=True))
 
 
-def _same(records: Mapping[str, dict], keys: Sequence[str], what: str) -> None:
-    """Results that are relative to different things never meet in one table."""
+def require_same(records: Mapping[str, dict], keys: Sequence[str], what: str) -> None:
+    """Make sure that results relative to different things never meet in one table.
+
+    Args:
+        records: as `by_policy` gives them.
+        keys: what has to be the same in all of them.
+        what: "win rates" or the like, for messages.
+
+    Raises:
+        BadInput: two records differ in one of the keys.
+    """
     for key in keys:
         seen: dict[str, dict] = {}
         for record in records.values():
@@ -289,7 +303,7 @@ def decisions_as_csv(found: Sequence[Decision]) -> str:
 
 
 def as_csv(names: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
-    """CSV with a header; numbers with six decimals at most."""
+    """CSV with a header; floats keep six decimals, None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -454,11 +468,11 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
         # what belongs to the initial policy stands in the first line of those trained from it
         first = history in first_lines.values()
         special = {
-            "average_length": _mean([row.average_length for row in group], 0),
+            "average_length": mean_over_seeds([row.average_length for row in group], 0),
             "boundary_score": _boundary_score(group) if first else "–",
             "delta": _delta(history[:-1], by_history) if first else "–",
         }
-        win_rate = _mean([row.win_rate for row in group])
+        win_rate = mean_over_seeds([row.win_rate for row in group])
         lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
     headers = {"average_length": "Avg. Len", "boundary_score": "BS (initial)", "delta": "Δ(×)"}
     header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
@@ -466,10 +480,10 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
 
 
 def _lc_win_rate(group: Sequence[Row]) -> str:
-    text = _mean([row.lc_win_rate for row in group])
+    text = mean_over_seeds([row.lc_win_rate for row in group])
     if group[0].gain is None:
         return text
-    gains = _mean([row.gain for row in group], sign="+")
+    gains = mean_over_seeds([row.gain for row in group], sign="+")
     if len(group) == 1 and group[0].gain_low is not None:
         gains += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
     return f"{text} ({gains})"
@@ -478,7 +492,7 @@ def _lc_win_rate(group: Sequence[Row]) -> str:
 def _boundary_score(group: Sequence[Row]) -> str:
     scores = [row.boundary_score for row in group]
     if len(scores) > 1 or scores[0] is None:
-        return "–" if None in scores else _mean(scores)
+        return "–" if None in scores else mean_over_seeds(scores)
     return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
 
 
@@ -489,7 +503,7 @@ def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str
     return format_delta(delta(*(statistics.fmean(row.gain for row in arm) for arm in arms)))
 
 
-def _mean(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
+def mean_over_seeds(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
     """The mean, and with several values half the width of its 95 % interval by Student's t."""
     text = f"{statistics.fmean(values):{sign}.{decimals}f}"
     if len(values) == 1:

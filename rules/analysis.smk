@@ -1,0 +1,91 @@
+"""What is looked at beside win rates: likelihoods, preference consistency, intra-diversity, cost of the measurement.
+
+Required: candidates and comparisons of the split that measures boundaries, logs of training, benchmarks of the jobs.
+Output:   results/likelihoods/{policy}/{split}.parquet, results/consistency/{policy}.json,
+          results/tables/{table8,intra_diversity,boundary_cost}.{csv,md}, results/figures/figure3.{svg,png}
+"""
+
+
+rule compute_likelihoods:
+    input:
+        policy=lambda w: manifest(w.policy),
+        on_policy=lambda w: candidates(w.policy, w.split),
+        off_policy=lambda w: candidates(config["preference_data"], w.split),
+        program=program("compute_likelihoods", "train"),
+    output:
+        "results/likelihoods/{policy}/{split}.parquet",
+    log:
+        "results/logs/compute_likelihoods/{policy}/{split}.log",
+    benchmark:
+        "results/benchmarks/compute_likelihoods/{policy}/{split}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=gpus("sampling"),
+        mem_mb=inference_memory,
+        seconds=expected(likelihood_seconds),
+        runtime=limit(likelihood_seconds),
+    params:
+        max_length=config["max_length"],
+        dtype=DTYPE,
+    shell:
+        "envs/run train workflow_scripts/compute_likelihoods.py"
+        " --policy {input.policy:q}"
+        " --on-policy {input.on_policy:q}"
+        " --off-policy {input.off_policy:q}"
+        " --max-length {params.max_length}"
+        " --batch-size 16"
+        " --dtype {params.dtype}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule measure_consistency:
+    input:
+        comparisons=f"results/comparisons/{{policy}}/{config['boundary']['split']}.parquet",
+        likelihoods=f"results/likelihoods/{{policy}}/{config['boundary']['split']}.parquet",
+        program=program("measure_consistency", "workflow"),
+    output:
+        "results/consistency/{policy}.json",
+    log:
+        "results/logs/measure_consistency/{policy}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        confidence=config["boundary"]["confidence"],
+        preference_model=config["preference_model"],
+        preference_data=config["preference_data"],
+    shell:
+        "envs/run workflow workflow_scripts/measure_consistency.py"
+        " --comparisons {input.comparisons:q}"
+        " --likelihoods {input.likelihoods:q}"
+        " --policy {wildcards.policy}"
+        " --preference-model {params.preference_model}"
+        " --preference-data {params.preference_data}"
+        " --confidence {params.confidence}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule compare_likelihoods:
+    input:
+        consistencies=expand("results/consistency/{policy}.json", policy=policies_of_table8()),
+        program=program("compare_likelihoods", "workflow"),
+    output:
+        csv="results/tables/table8.csv",
+        markdown="results/tables/table8.md",
+    log:
+        "results/logs/compare_likelihoods.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled("models", config["analyses"]["table8"]["models"]),
+    shell:
+        "envs/run workflow workflow_scripts/compare_likelihoods.py"
+        " --models {params.models:q}"
+        " --consistencies {input.consistencies:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

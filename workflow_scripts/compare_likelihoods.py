@@ -1,0 +1,44 @@
+"""Make Table 8: how often a policy gives its own sample a higher probability than an off-policy response.
+
+Four comparisons a prompt, the mean over prompts. Beside it stands what that does to Algorithm 1, which takes the answer
+to be "always": the preference consistency by the policy's log-probabilities, and the boundary score. The Markdown has
+Table 8 in the paper's layout first; the CSV has everything, one line a policy.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.program import finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
+    add("--consistencies", required=True, nargs="+", type=Path, metavar="FILE", help="of measure_consistency.py")
+    add("--csv", required=True, type=Path, metavar="OUT.csv")
+    add("--markdown", required=True, type=Path, metavar="OUT.md")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages import consistency_table, tables
+    from dpo_stages.files import read_json, write_text
+
+    records = tables.by_policy(((path, read_json(path)) for path in arguments.consistencies), "preference consistency")
+    rows = consistency_table.build_rows(tables.labels(arguments.models), records)
+    write_text(arguments.markdown, consistency_table.as_markdown(rows))
+    write_text(arguments.csv, consistency_table.rows_as_csv(rows))
+    likelier = [row.on_policy_likelier for row in rows]
+    finish(
+        arguments.csv,
+        rows_in=len(records),
+        rows_out=len(rows),
+        dropped={},
+        on_policy_likelier=f"{min(likelier):.2f} to {max(likelier):.2f} %",
+    )
+
+
+if __name__ == "__main__":
+    run(main)

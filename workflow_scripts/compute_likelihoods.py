@@ -1,0 +1,69 @@
+"""Compute log pi(y|x) of a policy's own candidates and of the off-policy candidates of the same prompts.
+
+Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are tokenised and
+cut exactly as in training; sums over their tokens, not normalised by length. Prompts that only one of the two files has,
+or that leave no room for a response, are counted and left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import read_manifest, read_table, write_table
+from dpo_stages.program import BadInput, finish, run
+from dpo_stages.schemas import CANDIDATES, LIKELIHOODS
+from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.training import positive_int
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", type=Path, required=True, metavar="MANIFEST", help="the policy's manifest")
+    parser.add_argument("--on-policy", type=Path, required=True, metavar="PARQUET", help="the policy's own samples")
+    parser.add_argument("--off-policy", type=Path, required=True, metavar="PARQUET", help="other candidates")
+    parser.add_argument(
+        "--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training"
+    )
+    parser.add_argument("--batch-size", type=positive_int, required=True, metavar="N", help="responses at once")
+    parser.add_argument(
+        "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    read_manifest(arguments.policy)
+    on_policy = read_table(arguments.on_policy, CANDIDATES)
+    off_policy = read_table(arguments.off_policy, CANDIDATES)
+    if not {*on_policy["prompt_id"].to_pylist()} & {*off_policy["prompt_id"].to_pylist()}:
+        raise BadInput(
+            f"{arguments.on_policy} and {arguments.off_policy} share no prompt; give candidates of one split"
+        )
+    without_hub()
+    with importing_libraries():
+        import torch
+
+        from dpo_stages.chat_tokens import load_tokenizer
+        from dpo_stages.checkpoints import load_model
+        from dpo_stages.likelihoods import candidate_likelihoods
+    quiet_libraries()
+    folder = arguments.policy.parent
+    rows, dropped, truncated = candidate_likelihoods(
+        load_model(folder).eval().to(torch.accelerator.current_accelerator() or "cpu"),
+        load_tokenizer(folder),
+        on_policy,
+        off_policy,
+        arguments.max_length,
+        arguments.batch_size,
+        arguments.dtype,
+    )
+    if not rows.num_rows:
+        raise BadInput(f"no prompt of {arguments.on_policy} fits into --max-length {arguments.max_length} tokens")
+    write_table(arguments.output, rows, LIKELIHOODS)
+    prompts = rows.num_rows // 4
+    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, pairs_truncated=truncated)
+
+
+if __name__ == "__main__":
+    run(main)
