@@ -248,6 +248,42 @@ def responding_policies():
     return [f"{settings['model']}/sft", *map(str, trained)]
 
 
+def shows_boundary(table):
+    """Whether a table's point is the boundary score, so that its figure belongs into the report."""
+    return "boundary_score" in config["tables"][table]["columns"]
+
+
+def figure_caption(table):
+    return (
+        f"{table.replace('table', 'Table ')}: boundary score of each initial policy against what off-policy data gained "
+        "over on-policy data. In the shaded quadrants the boundary score picked the better arm."
+    )
+
+
+def judged_for_report():
+    """All that a judge compared for the tables of the study."""
+    gamed = [f"{INSTRUCTION_SET}/{variant}" for variant in ("verbose", "concise")] if FITTED_OVER else []
+    policies = {policy for table in config["tables"] for policy in policies_of_table(table)}
+    return [*sorted(policies), *gamed, *QUALITY_PAIRS]
+
+
+def study_in_words():
+    """What the report says of the study's origin, by name."""
+    kinds = {"endpoint": "an endpoint", "served": "served by the workflow", "preference_model": "the preference model"}
+    return {
+        "Models": ", ".join(
+            f"{config['models'][model]['label']} ({config['models'][model]['path'] or 'made by the workflow'})"
+            for model in dict.fromkeys(model for table in config["tables"].values() for model in table["models"])
+        ),
+        "Off-policy data": config["preference_data"],
+        "Preference model": config["preference_model"],
+        "Instructions": INSTRUCTION_SET,
+        "Judge": f"{JUDGE['model']}, {kinds[JUDGE['kind']]}",
+        "Seeds": ", ".join(map(str, config["seeds"])),
+        "Arithmetic": f"{DTYPE} on {'GPUs' if GPU else 'CPU cores'}",
+    }
+
+
 def settings_of_table(number):
     """The sections of the configuration that Table 6 or 7 shows, as JSON."""
     if number == "7":

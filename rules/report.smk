@@ -5,9 +5,10 @@ Output:   results/tables/{table6,table7,table9,table10,comparison}.{csv,md}, res
           results/report.html
 """
 
-# What the report shows, in its order: tables (their CSV and Markdown) and figures (SVG), each with what it is called.
+# What the report shows, in its order: tables by name (results/tables/{name}.md), and figures with their captions
+# (results/figures/{name}.svg). Add others here.
 REPORT_TABLES = [*config["tables"], "quality", "table6", "table7", "table9"]
-REPORT_FIGURES = list(config["tables"])
+REPORT_FIGURES = {table: figure_caption(table) for table in config["tables"] if shows_boundary(table)}
 
 PAPER_TABLES = [f"workflow_scripts/paper_reference/table{number}.csv" for number in range(1, 6)]
 
@@ -105,4 +106,66 @@ rule compare_with_paper:
         " --tables {input.tables:q}"
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule draw_rule_graph:
+    input:
+        workflow=["Snakefile", *sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("rules/*.smk"))],
+        program=program("draw_rule_graph", "workflow"),
+    output:
+        report("results/figures/rules.svg", category="Figures", labels={"figure": "Rules of the workflow"}),
+    log:
+        "results/logs/draw_rule_graph.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
+        targets=[f"results/tables/{table}.csv" for table in REPORT_TABLES],
+    shell:
+        "envs/run workflow workflow_scripts/draw_rule_graph.py"
+        " --configuration {params.configuration:q}"
+        " --targets {params.targets:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule make_report:
+    input:
+        policy_tables=expand("results/tables/{table}.csv", table=config["tables"]),
+        tables=expand("results/tables/{table}.md", table=REPORT_TABLES),
+        figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
+        comparison=multiext("results/tables/comparison", ".csv", ".md"),
+        responses="results/tables/table10.csv",
+        rules="results/figures/rules.svg",
+        cost="results/cost.csv",
+        judgements=expand("results/evaluations/{judged}/annotations.json", judged=judged_for_report()),
+        locks=expand("envs/{env}.lock.txt", env=["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]),
+        page=["workflow_scripts/report/page.html.jinja", "workflow_scripts/report/style.css"],
+        program=program("make_report", "workflow"),
+    output:
+        "results/report.html",
+    log:
+        "results/logs/make_report.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        study=lambda w: json.dumps(study_in_words()),
+        captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
+    shell:
+        "envs/run workflow workflow_scripts/make_report.py"
+        " --study {params.study:q}"
+        " --policy-tables {input.policy_tables:q}"
+        " --tables {input.tables:q}"
+        " --figures {input.figures:q}"
+        " --captions {params.captions:q}"
+        " --comparison {input.comparison[0]:q}"
+        " --responses {input.responses:q}"
+        " --rules {input.rules:q}"
+        " --cost {input.cost:q}"
+        " --judgements {input.judgements:q}"
+        " --locks {input.locks:q}"
+        " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

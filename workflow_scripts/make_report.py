@@ -1,0 +1,121 @@
+"""Write the report: one HTML page with the answers, tables, figures, sample responses, provenance and cost of a study.
+
+The page is whole in itself, without scripts and without anything from the network.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--study", required=True, metavar="JSON", help="what the study is, by the names that the page shows")
+    add("--policy-tables", nargs="+", type=Path, required=True, metavar="CSV", help="files of make_table.py")
+    add("--tables", nargs="+", type=Path, required=True, metavar="MD", help="tables in the page's order")
+    add("--figures", nargs="*", type=Path, default=[], metavar="SVG", help="figures in the page's order")
+    add("--captions", nargs="*", default=[], metavar="TEXT", help="one a figure")
+    add("--comparison", type=Path, required=True, metavar="CSV", help="of compare_with_paper.py, its Markdown beside it")
+    add("--responses", type=Path, required=True, metavar="CSV", help="of collect_responses.py")
+    add("--rules", type=Path, required=True, metavar="SVG", help="of draw_rule_graph.py")
+    add("--cost", type=Path, required=True, metavar="CSV", help="of plan_study.py")
+    add("--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation")
+    add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
+    add("--output", type=Path, required=True, metavar="OUT.html")
+    return parser.parse_args()
+
+
+def commit() -> str:
+    """The commit of the workflow, and whether files differ from it."""
+
+    def git(*arguments: str) -> str | None:
+        if shutil.which("git") is None:
+            return None
+        folder = Path(__file__).resolve().parent
+        done = subprocess.run(["git", *arguments], cwd=folder, text=True, capture_output=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    head, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    if head is None:
+        return "unknown: the workflow does not lie in a git repository"
+    return head + (", with changes that are not committed" if changed else "")
+
+
+def hardware() -> str:
+    """This machine: processor, cores, memory and GPUs."""
+    processor = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    words = [processor, f"{len(os.sched_getaffinity(0))} cores", f"{memory:.0f} GiB"]
+    if shutil.which("nvidia-smi"):
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], text=True, capture_output=True, check=False
+        )
+        words += done.stdout.split("\n")[:-1]
+    return ", ".join(words)
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines() if Path(path).is_file() else []
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if len(arguments.figures) != len(arguments.captions):
+        raise BadInput(f"{len(arguments.figures)} --figures but {len(arguments.captions)} --captions; give one each")
+
+    from markupsafe import Markup
+
+    from dpo_stages import report_page as page
+    from dpo_stages.boundary_figure import read_points
+    from dpo_stages.files import read_json, read_text, write_text
+    from dpo_stages.markdown_html import to_html
+    from dpo_stages.tables import read_csv
+
+    study = json.loads(arguments.study)
+    points = read_points(arguments.policy_tables)
+    comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
+    costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
+    ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
+    found = page.answers(points)
+    context = {
+        "answers": [
+            {
+                "label": answer.label,
+                "points": [page.point_fields(point) for point in answer.points],
+                "paper": page.paper_of(answer.model, comparison),
+            }
+            for answer in found
+        ],
+        "many_methods": len({point.method_label for point in points}) > 1,
+        "verdict": page.verdict(points),
+        "tables": [{"name": path.stem, "html": to_html(read_text(path), level=3)} for path in arguments.tables],
+        "figures": [
+            {"uri": page.picture(path), "caption": caption}
+            for path, caption in zip(arguments.figures, arguments.captions, strict=True)
+        ],
+        "comparison": to_html(read_text(arguments.comparison.with_suffix(".md")), level=2),
+        "responses": read_csv(arguments.responses, ("label", "text", "rule")),
+        "graph": Markup(read_text(arguments.rules)),
+        "provenance": [*study.items(), ("Commit of the workflow", commit()), ("This page was made on", hardware())],
+        "locks": page.versions(arguments.locks),
+        "costs": costs,
+        "total_time": page.duration(sum(row["seconds"] for row in costs)),
+        "judging": page.judging(ledgers),
+    }
+    write_text(arguments.output, page.render(context))
+    size = arguments.output.stat().st_size
+    finish(arguments.output, len(points), len(points), {}, tables=len(arguments.tables), kilobytes=round(size / 1000))
+
+
+if __name__ == "__main__":
+    run(main)
