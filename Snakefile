@@ -34,12 +34,8 @@ if "demo_world" in config:
 rule all:
     default_target: True
     input:
-        expand("results/tables/{table}.{format}", table=config["tables"], format=["csv", "md"]),
-        expand("results/figures/{table}.{format}", table=config["tables"], format=["svg", "png"]),
-        rules.compare_likelihoods.output,
-        rules.summarise_intra_diversity.output,
-        rules.plot_intra_diversity.output,
-        rules.compare_costs.output,
+        "results/report.html",  # and with it every table, and every figure as SVG
+        expand("results/figures/{figure}.png", figure=REPORT_FIGURES),
 
 
 onstart:
