@@ -168,25 +168,26 @@ def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
 
 
 @pytest.mark.parametrize(
-    ("options", "policies", "initial", "sft", "shards"),
+    ("options", "policies", "curves", "initial", "sft", "sampled", "shards"),
     [
-        # Tables 1 and 3 share 18 policies, Table 2 adds 2, Table 4 two models more and Table 5 another method.
-        (["--cores", "1"], 18 + 2 + 12 + 18, 9 + 6 + 6, 5, (8, 2)),
-        (["--profile", "demo"], 18 + 2 + 18, 9 + 6, 3, (1, 1)),  # Table 4 shows two of the three models again
-        (["--profile", "small"], 18 + 2 + 6 + 18, 9 + 3 + 6, 4, (1, 1)),
+        # Tables 1 and 3 share 18 policies, Table 2 adds 2, Table 4 two models more and Table 5 another method; Figure 3's
+        # curves need 4 more, and samples of one SFT policy more.
+        (["--cores", "1"], 18 + 2 + 12 + 18, 4, 9 + 6 + 6, 5, 1, (8, 2)),
+        (["--profile", "demo"], 18 + 2 + 18, 1, 9 + 6, 3, 0, (1, 1)),  # Table 4 shows two of the three models again
+        (["--profile", "small"], 18 + 2 + 6 + 18, 1, 9 + 3 + 6, 4, 0, (1, 1)),
     ],
     ids=["paper", "demo", "small"],
 )
-def test_the_whole_study_computes_nothing_twice(clone, options, policies, initial, sft, shards):
+def test_the_whole_study_computes_nothing_twice(clone, options, policies, curves, initial, sft, sampled, shards):
     """A policy that several tables show is trained, sampled and judged once."""
     dag = Dag(*options, "all", folder=clone)
     assert dag.jobs["make_table"] == 5
-    assert dag.jobs["train_policy"] == policies
-    assert dag.jobs["sample_candidates"] == shards[0] * 2 * initial
-    assert dag.jobs["label_preferences"] == shards[1] * (1 + initial)
+    assert dag.jobs["train_policy"] == policies + curves
+    assert dag.jobs["sample_candidates"] == shards[0] * (2 * initial + sampled)
+    assert dag.jobs["label_preferences"] == shards[1] * (1 + initial + sampled)
     assert dag.jobs["measure_boundary"] == initial
     assert dag.jobs["generate_evaluation_outputs"] == policies + sft
-    for rule in ("compare_likelihoods", "summarise_intra_diversity", "plot_intra_diversity", "compare_costs"):
+    for rule in ("compare_likelihoods", "plot_intra_diversity", "compare_costs", "make_quality_table", "make_report"):
         assert dag.jobs[rule] == 1
 
 
