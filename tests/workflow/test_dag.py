@@ -204,7 +204,12 @@ def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
     dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
     initial = 3 * 3
     added = ["compute_likelihoods", "measure_consistency", "sample_candidates", "compare_candidates"]
-    assert [dag.jobs[rule] for rule in added] == [initial, initial, initial + 3, initial]  # 3: samples to train `on`
+    assert [dag.jobs[rule] for rule in added] == [
+        initial,
+        initial,
+        8 * (initial + 3),
+        initial,
+    ]  # 3: to train `on`; 8 shards
     assert dag.jobs["train_policy"] == 3 * 2
     assert dag.jobs["judge_outputs"] == 0  # no judge is asked
 
@@ -213,7 +218,7 @@ def test_figure_3_trains_on_every_source_once(clone):
     targets = ["results/figures/figure3.svg", "results/tables/intra_diversity.csv"]
     paper = Dag("--cores", "1", *targets, folder=clone)
     assert paper.jobs["train_policy"] == 3 * 3
-    assert paper.jobs["sample_candidates"] == 3 + 1  # the three models and Llama-3
+    assert paper.jobs["sample_candidates"] == 8 * (3 + 1)  # the three models and Llama-3, in 8 shards
     demo = Dag("--profile", "demo", *targets, folder=clone)
     assert demo.jobs["train_policy"] == 3 + 3 + 2  # the samples of tiny-llama are its `on`
 
@@ -221,7 +226,7 @@ def test_figure_3_trains_on_every_source_once(clone):
 def test_the_cost_of_the_boundary_needs_the_jobs_that_are_measured_and_no_more(clone):
     dag = Dag("--cores", "1", "results/tables/boundary_cost.csv", folder=clone)
     jobs = {rule: dag.jobs[rule] for rule in ("sample_candidates", "compare_candidates", "train_policy")}
-    assert jobs == {"sample_candidates": 3, "compare_candidates": 3, "train_policy": 3}
+    assert jobs == {"sample_candidates": 8 * 3, "compare_candidates": 3, "train_policy": 3}
     benchmarks = snakemake("-n", "-p", "--cores", "1", "results/tables/boundary_cost.csv", folder=clone).stdout
     for file in (
         "sample_candidates/zephyr-7b/sft/test",
