@@ -36,6 +36,7 @@ rule all:
     input:
         expand("results/tables/{table}.{format}", table=config["tables"], format=["csv", "md"]),
         expand("results/figures/{table}.{format}", table=config["tables"], format=["svg", "png"]),
+        "results/report.html",
 
 
 onstart:
