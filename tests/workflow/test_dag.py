@@ -195,3 +195,26 @@ def test_several_gpus_train_one_policy_under_accelerate(clone):
     assert (clone / "workflow_scripts/accelerate/fsdp.yaml").is_file()
     one = snakemake("-n", "-p", "--cores", "8", "--config", "resources={training_gpus: 1}", "--", target, folder=clone)
     assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
+
+
+@pytest.mark.parametrize("profile", [["--cores", "1"], ["--profile", "demo"], ["--profile", "small"]])
+def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile):
+    """Its jobs are those of all tables, one of each kind of its own, and each pair of sources judged once."""
+    tables = [f"results/tables/table{number}.csv" for number in (1, 2, 3, 4, 5, 8)]
+    plain = Dag(*profile, "--", *tables, folder=clone)
+    whole = Dag(*profile, "--", "results/report.html", folder=clone)
+    more = whole.jobs - plain.jobs
+    judging = "judge_outputs" if "judge_outputs" in plain.jobs else "judge_with_preference_model"
+    pairs = 2  # of sources, in each configuration
+    light = ["make_report", "compare_with_paper", "collect_responses", "show_judge_prompt", "draw_rule_graph"]
+    assert more == {
+        **dict.fromkeys(light, 1), "make_settings_table": 2, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
+        "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
+    }  # fmt: skip
+
+
+def test_any_two_sources_can_be_compared(clone):
+    target = "results/evaluations/quality/ultrafeedback/against/zephyr-7b/dpo/off-on/win_rate.json"
+    dag = Dag("--cores", "1", target, folder=clone)
+    assert dag.jobs["draw_quality_pairs"] == dag.jobs["judge_outputs"] == dag.jobs["compute_win_rate"] == 1
+    assert dag.jobs["train_policy"] == 2  # off and off-on, whose samples' chosen responses are the references

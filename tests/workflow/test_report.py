@@ -65,7 +65,10 @@ def report(tmp_path_factory, run_script):
         {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
     ]
     write_csv(folder / "table10.csv", responses)
-    cost = [{"rule": "train_policy", "jobs_done": 3, "hours_taken": 0.5}, {"rule": "idle", "jobs_done": 0, "hours_taken": 0}]
+    cost = [
+        {"rule": "train_policy", "jobs_done": 3, "hours_taken": 0.5},
+        {"rule": "idle", "jobs_done": 0, "hours_taken": 0},
+    ]
     write_csv(folder / "cost.csv", cost)
     for name in ("a", "b"):
         (folder / name).mkdir()
@@ -75,7 +78,14 @@ def report(tmp_path_factory, run_script):
     arguments = ["--study", json.dumps({"Judge": f"j{EVIL}", "Seeds": "0"}), "--policy-tables", table]
     arguments += ["--tables", folder / "table3.md", folder / "table9.md", "--figures", folder / "figure.svg"]
     arguments += ["--captions", "A figure", "--comparison", folder / "comparison.csv", "--rules", folder / "rules.svg"]
-    arguments += ["--responses", folder / "table10.csv", "--cost", folder / "cost.csv", "--locks", folder / "train.lock.txt"]
+    arguments += [
+        "--responses",
+        folder / "table10.csv",
+        "--cost",
+        folder / "cost.csv",
+        "--locks",
+        folder / "train.lock.txt",
+    ]
     arguments += ["--judgements", folder / "a/annotations.json", folder / "b/annotations.json"]
     done = run_script("make_report", *arguments, "--output", folder / "report.html")
     assert done.returncode == 0, done.stderr
@@ -118,7 +128,10 @@ def test_it_has_everything(page):
     assert "Gain: +3.00 with off-policy data, +9.00 with its own samples." in text
     assert "The paper: boundary score 0.62, on-policy recommended (agrees), better arm on-policy (differs)." in text
     assert "took 30.0 min in all" in text and "idle" not in text
-    assert "640 pairs of responses in 2 evaluations: 600 requests and 140,000 tokens, 40 answers from its cache, 2.50" in text
+    assert (
+        "640 pairs of responses in 2 evaluations: 600 requests and 140,000 tokens, 40 answers from its cache, 2.50"
+        in text
+    )
     assert "torch 2.13.0" in text and "numpy 2.4.6" in text and "Commit of the workflow" in text
 
 

@@ -34,7 +34,9 @@ def test_snakemakes_graph_is_read():
 
 
 def test_the_edge_back_into_the_next_iteration_is_found():
-    forward, back = without_cycles({**EDGES, "logps": {"train"}, "label": {"train", "logps"}, "train": EDGES["train"] | {"logps"}})
+    forward, back = without_cycles(
+        {**EDGES, "logps": {"train"}, "label": {"train", "logps"}, "train": EDGES["train"] | {"logps"}}
+    )
     assert back == [("train", "logps"), ("train", "sample")]
     assert forward["train"] == {"table"} and forward["sample"] == {"label"}
 
