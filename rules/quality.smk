@@ -39,7 +39,7 @@ rule make_quality_table:
         program=program("make_quality_table", "workflow"),
         paper="workflow_scripts/paper_reference/quality.csv",
     output:
-        csv=report("results/tables/quality.csv", category="Tables", labels={"table": "quality", "format": "CSV"}),
+        csv=report("results/tables/quality.csv", category="Tables", labels={"table": "Quality of candidates"}),
         markdown="results/tables/quality.md",
     log:
         "results/logs/make_quality_table.log",

@@ -14,7 +14,7 @@ rule make_table:
         ],
         program=program("make_table", "workflow"),
     output:
-        csv="results/tables/{table}.csv",
+        csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),
         markdown="results/tables/{table}.md",
         decisions="results/tables/{table}_decisions.csv",
     log:
@@ -51,7 +51,7 @@ rule plot_boundary:
         table="results/tables/{table}.csv",
         program=program("plot_boundary", "workflow"),
     output:
-        svg="results/figures/{table}.svg",
+        svg=report("results/figures/{table}.svg", category="Figures", labels={"figure": "{table}"}),
         png="results/figures/{table}.png",
     log:
         "results/logs/plot_boundary/{table}.log",

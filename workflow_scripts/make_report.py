@@ -22,11 +22,15 @@ def parse_arguments() -> argparse.Namespace:
     add("--tables", nargs="+", type=Path, required=True, metavar="MD", help="tables in the page's order")
     add("--figures", nargs="*", type=Path, default=[], metavar="SVG", help="figures in the page's order")
     add("--captions", nargs="*", default=[], metavar="TEXT", help="one a figure")
-    add("--comparison", type=Path, required=True, metavar="CSV", help="of compare_with_paper.py, its Markdown beside it")
+    add(
+        "--comparison", type=Path, required=True, metavar="CSV", help="of compare_with_paper.py, its Markdown beside it"
+    )
     add("--responses", type=Path, required=True, metavar="CSV", help="of collect_responses.py")
     add("--rules", type=Path, required=True, metavar="SVG", help="of draw_rule_graph.py")
     add("--cost", type=Path, required=True, metavar="CSV", help="of plan_study.py")
-    add("--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation")
+    add(
+        "--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation"
+    )
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
     return parser.parse_args()

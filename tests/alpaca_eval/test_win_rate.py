@@ -386,3 +386,22 @@ def test_the_programs_go_from_annotations_to_a_gain(make_evaluation, fake_judge,
     )
     assert default.returncode == 2 and "not judged against AlpacaEval's reference" in default.stderr
     assert not (tmp_path / "x.json").exists()
+
+
+def test_without_difficulties_length_alone_is_controlled_for():
+    """The fit is that of logit P = phi tanh(d / sd(d)) + theta: gamed rows of zeros say nothing."""
+    generator = np.random.default_rng(0)
+    size, phi, theta = 2000, 1.5, 0.4
+    length = generator.integers(50, 400, size)
+    difference = (200 - length).astype(float)
+    preference = 1 / (1 + np.exp(-(phi * np.tanh(difference / difference.std(ddof=1)) + theta)))
+    judgements = win_rate.Judgements("p", None, np.arange(size), preference, np.full(size, 200), length, "somewhere")
+    result = win_rate.compute_win_rate(judgements, win_rate.without_difficulties(judgements))
+    figures = result.figures
+    assert figures["lc_kind"] == "length alone" and figures["missing_instructions"] == []
+    assert figures["model"]["difficulty"] == 0
+    assert figures["model"]["length"] == pytest.approx(phi, abs=0.05)
+    assert figures["lc_win_rate"] == pytest.approx(100 / (1 + np.exp(-theta)), abs=0.5)
+    assert figures["win_rate"] == pytest.approx(100 * preference.mean())
+    low, high = figures["lc_interval"]
+    assert low < figures["lc_win_rate"] < high

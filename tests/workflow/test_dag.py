@@ -204,12 +204,8 @@ def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
     dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
     initial = 3 * 3
     added = ["compute_likelihoods", "measure_consistency", "sample_candidates", "compare_candidates"]
-    assert [dag.jobs[rule] for rule in added] == [
-        initial,
-        initial,
-        8 * (initial + 3),
-        initial,
-    ]  # 3: to train `on`; 8 shards
+    samples = 8 * (initial + 3)  # 3 of them to train `on`, each in 8 shards
+    assert [dag.jobs[rule] for rule in added] == [initial, initial, samples, initial]
     assert dag.jobs["train_policy"] == 3 * 2
     assert dag.jobs["judge_outputs"] == 0  # no judge is asked
 
@@ -244,3 +240,27 @@ def test_analyses_follow_the_seeds_and_the_iterations(clone, tmp_path):
     dag = Dag("--cores", "1", "--configfile", overlay, "--", *targets, folder=clone)
     assert dag.jobs["compute_likelihoods"] == 3 * 2  # SFT policies alone
     assert dag.jobs["train_policy"] == 3 * 3 * 2
+
+
+@pytest.mark.parametrize("profile", [["--cores", "1"], ["--profile", "demo"], ["--profile", "small"]])
+def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile):
+    """Its jobs are those of all tables, one of each kind of its own, and each pair of sources judged once."""
+    tables = [f"results/tables/table{number}.csv" for number in (1, 2, 3, 4, 5, 8)]
+    analyses = ["results/tables/intra_diversity.csv", "results/tables/boundary_cost.csv", "results/figures/figure3.svg"]
+    plain = Dag(*profile, "--", *tables, *analyses, folder=clone)
+    whole = Dag(*profile, "--", "results/report.html", folder=clone)
+    more = whole.jobs - plain.jobs
+    judging = "judge_outputs" if "judge_outputs" in plain.jobs else "judge_with_preference_model"
+    pairs = 2  # of sources, in each configuration
+    light = ["make_report", "compare_with_paper", "collect_responses", "show_judge_prompt", "draw_rule_graph"]
+    assert more == {
+        **dict.fromkeys(light, 1), "make_settings_table": 2, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
+        "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
+    }  # fmt: skip
+
+
+def test_any_two_sources_can_be_compared(clone):
+    target = "results/evaluations/quality/ultrafeedback/against/zephyr-7b/dpo/off-on/win_rate.json"
+    dag = Dag("--cores", "1", target, folder=clone)
+    assert dag.jobs["draw_quality_pairs"] == dag.jobs["judge_outputs"] == dag.jobs["compute_win_rate"] == 1
+    assert dag.jobs["train_policy"] == 2  # off and off-on, whose samples' chosen responses are the references

@@ -1,6 +1,7 @@
 """The configuration: the paper's study is valid, every mistake gives one sentence with the key and what is allowed."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -146,3 +147,18 @@ def test_a_mistake_gives_one_sentence_with_key_and_allowed_values(path, value, e
     assert "\n" not in message
     for part in expected:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "expected"),
+    [
+        ("responses", {"table": "table33"}, "responses.table names 'table33'"),
+        ("responses", {"model": "pythia-6.9b"}, "responses.model names 'pythia-6.9b', which is not in table3"),
+        ("quality", {"pairs": [{"candidates": "ultrachat", "against": "ultrafeedback"}]}, "a data set of kind chat"),
+        ("quality", {"pairs": [{"candidates": "ultrafeedback", "against": "nobody/sft"}]}, "quality.pairs.0.against"),
+        ("quality", {"prompts": 1}, "quality.prompts"),
+    ],
+)
+def test_what_the_report_shows_must_be_in_the_study(section, change, expected):
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        checked(merged(PAPER, {section: change}))

@@ -67,7 +67,9 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
         header.append(body.pop(0))
     groups = [0, *(number for number, cell in enumerate(header[0]) if cell and number)] if len(header) > 1 else []
     numeric = [
-        all(_NUMBER.match(row[column]) or not row[column] for row in body) for column in range(len(rows[0]))
+        all(_NUMBER.match(row[column]) or not row[column] for row in body)
+        and any(re.search(r"\d", row[column]) for row in body)
+        for column in range(len(rows[0]))
     ]
     head = Markup("")
     if groups:
@@ -79,9 +81,9 @@ def _table(rows: Sequence[Sequence[str]]) -> Markup:
         head += Markup("<tr>{}</tr>").format(Markup("").join(cells))
     head += _line("th", header[-1], numeric, groups)
     lines = Markup("\n").join(_line("td", row, numeric, groups) for row in body)
-    return Markup('<div class="scroll" tabindex="0" role="region"><table><thead>{}</thead><tbody>{}</tbody></table></div>').format(
-        head, lines
-    )
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table><thead>{}</thead><tbody>{}</tbody></table></div>'
+    ).format(head, lines)
 
 
 def _line(tag: str, cells: Sequence[str], numeric: Sequence[bool], groups: Sequence[int]) -> Markup:

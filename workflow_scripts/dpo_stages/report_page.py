@@ -51,7 +51,6 @@ def _parse(point: Point) -> Policy:
 def point_fields(point: Point) -> dict:
     """What the template shows of an initial policy."""
     decision, policy = point.decision, _parse(point)
-    agreed = {True: "as the score said", False: "not what the score said", None: "no difference"}[decision.right]
     noise = decision.separated is False
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
@@ -68,7 +67,12 @@ def point_fields(point: Point) -> dict:
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
         "right": decision.right,
-        "agreed": agreed + (", within noise" if noise else ""),
+        "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (" (noise)" if noise else ""),
+        "tone": "soft" if decision.right is None or noise else "good" if decision.right else "bad",
+        "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
+            decision.right
+        ]
+        + (", though within noise" if noise else ""),
         "scale": scale(decision.boundary_score, point.interval),
     }
 
@@ -84,12 +88,12 @@ def scale(score: float, interval: tuple[float, float] | None) -> Markup:
     low, high = interval or (score, score)
     side = "off" if score < 0.5 else "on"
     return Markup(
-        '<svg class="scale {}" viewBox="0 0 200 22" preserveAspectRatio="none" role="img" aria-label="boundary score {}">'
-        '<rect class="track" x="0" y="9" width="200" height="4" rx="2"/>'
-        '<line class="middle" x1="100" y1="2" x2="100" y2="20"/>'
-        '<rect class="range" x="{}" y="7" width="{}" height="8" rx="4"/>'
-        '<circle cx="{}" cy="11" r="5"/></svg>'
-    ).format(side, f"{score:.2f}", f"{200 * low:.1f}", f"{200 * (high - low):.1f}", f"{200 * score:.1f}")
+        '<svg class="scale {}" role="img" aria-label="boundary score {}">'
+        '<rect class="track" x="0" y="9" width="100%" height="4" rx="2"/>'
+        '<line class="middle" x1="50%" y1="2" x2="50%" y2="20"/>'
+        '<rect class="range" x="{}%" y="7" width="{}%" height="8" rx="4"/>'
+        '<circle cx="{}%" cy="11" r="4.5"/></svg>'
+    ).format(side, f"{score:.2f}", f"{100 * low:.1f}", f"{100 * (high - low):.1f}", f"{100 * score:.1f}")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:
@@ -133,13 +137,19 @@ def versions(locks: Sequence[Path]) -> list[dict]:
 def costs(rows: Sequence[Mapping[str, str]]) -> list[dict]:
     """Seconds of finished jobs by rule, the longest first, with the share of the longest for its bar."""
     done = [
-        {"rule": row["rule"].replace("_", " "), "jobs": int(row["jobs_done"]), "seconds": 3600 * float(row["hours_taken"])}
+        {
+            "rule": row["rule"].replace("_", " "),
+            "jobs": int(row["jobs_done"]),
+            "seconds": 3600 * float(row["hours_taken"]),
+        }
         for row in rows
         if int(row["jobs_done"])
     ]
     longest = max((row["seconds"] for row in done), default=0) or 1
     ordered = sorted(done, key=lambda row: (-row["seconds"], row["rule"]))
-    return [{**row, "share": f"{100 * row['seconds'] / longest:.1f}", "time": duration(row["seconds"])} for row in ordered]
+    return [
+        {**row, "share": f"{100 * row['seconds'] / longest:.1f}", "time": duration(row["seconds"])} for row in ordered
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -151,7 +161,9 @@ def duration(seconds: float) -> str:
 
 def judging(ledgers: Sequence[Mapping]) -> dict:
     """What the judge was asked over all evaluations, from the ledgers beside the annotations."""
-    totals = {key: sum(ledger.get(key) or 0 for ledger in ledgers) for key in ("requests", "tokens", "from_cache", "dollars")}
+    totals = {
+        key: sum(ledger.get(key) or 0 for ledger in ledgers) for key in ("requests", "tokens", "from_cache", "dollars")
+    }
     return {"evaluations": len(ledgers), "rows": sum(ledger["rows_out"] for ledger in ledgers), **totals}
 
 
@@ -160,7 +172,11 @@ def render(context: Mapping) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.jinja").render(style=style, **context)

@@ -7,7 +7,7 @@ iteration". An edge that follows from others is left out, as graphviz' tred does
 import html
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 Edges = dict[str, set[str]]
 
@@ -73,7 +73,9 @@ def _reachable(edges: Mapping[str, set[str]], start: str) -> set[str]:
 def reduced(edges: Mapping[str, set[str]]) -> Edges:
     """The edges of a graph without cycles, less those that a longer way makes up for."""
     reach = {name: _reachable(edges, name) for name in edges}
-    return {name: {end for end in ends if not any(end in reach[other] for other in ends)} for name, ends in edges.items()}
+    return {
+        name: {end for end in ends if not any(end in reach[other] for other in ends)} for name, ends in edges.items()
+    }
 
 
 def layers_of(edges: Mapping[str, set[str]]) -> dict[str, int]:
@@ -139,7 +141,9 @@ def _width(name: str) -> float:
     return len(name) * CHARACTER_WIDTH + PADDING if _is_rule(name) else 8.0
 
 
-def _with_bends(edges: Mapping[str, set[str]], layer: Mapping[str, int]) -> tuple[list[list[str]], list[tuple[str, str]]]:
+def _with_bends(
+    edges: Mapping[str, set[str]], layer: Mapping[str, int]
+) -> tuple[list[list[str]], list[tuple[str, str]]]:
     """Rules by layer, and links between neighbouring layers; a longer edge gets a bend (`>…`) in each layer between."""
     rows: list[list[str]] = [[] for _ in range(max(layer.values()) + 1)]
     links = []
@@ -162,7 +166,9 @@ def _ordered(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> list
     for _ in range(SWEEPS):
         for number in [*range(len(rows)), *reversed(range(len(rows)))]:
             place = {name: x for name, (x, _) in _places(rows).items()}
-            rows[number] = sorted(rows[number], key=lambda name: (_mean_place(neighbours[name], place, place[name]), name))
+            rows[number] = sorted(
+                rows[number], key=lambda name: (_mean_place(neighbours[name], place, place[name]), name)
+            )
     return rows
 
 
