@@ -161,8 +161,8 @@ rule compare_costs:
         method=config["methods"][config["analyses"]["boundary_cost"]["method"]]["label"],
         epochs=config["methods"][config["analyses"]["boundary_cost"]["method"]]["epochs"],
         split=config["boundary"]["split"],
-        sampling=boundary_cost_files("results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl"),
-        comparing=boundary_cost_files("results/benchmarks/compare_candidates/{model}/sft/{split}.jsonl"),
+        sampling=boundary_cost_files("results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl", "candidates"),
+        comparing=boundary_cost_files("results/benchmarks/compare_candidates/{model}/sft/{split}.jsonl", "comparisons"),
         training=boundary_cost_files("results/benchmarks/train_policy/{model}/{method}/{off}.jsonl"),
         gpus=[gpus("sampling"), gpus("labelling"), gpus("training")],
     shell:

@@ -225,10 +225,21 @@ def policies_of_figure3():
     return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
 
 
-def boundary_cost_files(pattern):
-    """A file for each of these models; {split} is the split that measures boundaries, {method} what trains."""
-    names = {"split": config["boundary"]["split"], "method": config["analyses"]["boundary_cost"]["method"]}
-    return [pattern.format(model=model, off=OFF, **names) for model in config["analyses"]["boundary_cost"]["models"]]
+def boundary_cost_files(pattern, kind=None):
+    """Files for each of the models whose boundary measurement is compared with training, under the study's first seed.
+
+    {split} is the split that measures boundaries, {method} what trains on {off}. A `kind` of sharded outputs gives the
+    benchmark files of all its jobs, model after model.
+    """
+    settings, shards = config["analyses"]["boundary_cost"], SHARDS[STAGE_OF[kind]] if kind else 1
+    names = {"split": config["boundary"]["split"], "method": settings["method"], "off": OFF}
+    return [
+        (sharded_log(kind, pattern) if kind else pattern).format(
+            model=model, scatteritem=f"{shard}-of-{shards}", **names
+        )
+        for model in settings["models"]
+        for shard in range(1, shards + 1)
+    ]
 
 
 def training_log(policy):

@@ -1,7 +1,8 @@
 """Compare the cost of measuring an SFT policy's boundary with an epoch of training: Appendix B.1.
 
 The seconds are those of Snakemake's benchmark files: sampling from the policy on the measurement's split plus comparing
-under the preference model, against training on the off-policy pairs. Files stand in the order of --models.
+under the preference model, against training on the off-policy pairs. Files stand in the order of --models; a stage
+that ran in several jobs has several for each model, and their seconds are added.
 """
 
 import argparse
@@ -38,13 +39,14 @@ def main() -> None:
     from dpo_stages.schemas import PREFERENCES, PROMPTS
 
     models = tables.labels(arguments.models)
-    kinds = ("candidates", "sampling", "comparing", "training")
-    files = {kind: getattr(arguments, kind) for kind in kinds}
-    for kind, paths in files.items():
-        if len(paths) != len(models):
-            raise BadInput(
-                f"--{kind} has {len(paths)} files for {len(models)} models; give one for each, in their order"
-            )
+    if len(arguments.candidates) != len(models):
+        raise BadInput(
+            f"--candidates has {len(arguments.candidates)} files for {len(models)} models; give one for each"
+        )
+    seconds = {
+        job: boundary_cost.seconds_of_models(getattr(arguments, job), len(models), f"--{job}")
+        for job in ("sampling", "comparing", "training")
+    }
     pairs = read_table(arguments.preferences, PREFERENCES).num_rows
     gpus = boundary_cost.Gpus(*arguments.gpus)
     costs = [
@@ -53,11 +55,13 @@ def main() -> None:
             label,
             read_table(candidates, PROMPTS).num_rows,
             pairs,
-            *map(boundary_cost.seconds_of, benchmarks),
+            *of_model,
             arguments.epochs,
             gpus,
         )
-        for (model, label), candidates, *benchmarks in zip(models.items(), *files.values(), strict=True)
+        for (model, label), candidates, *of_model in zip(
+            models.items(), arguments.candidates, *seconds.values(), strict=True
+        )
     ]
     write_text(arguments.markdown, boundary_cost.costs_as_markdown(costs, gpus, arguments.split, arguments.method))
     write_text(arguments.csv, boundary_cost.costs_as_csv(costs))

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dpo_stages.boundary_cost import Gpus, cost, costs_as_csv, costs_as_markdown, seconds_of
+from dpo_stages.boundary_cost import Gpus, cost, costs_as_csv, costs_as_markdown, seconds_of, seconds_of_models
 from dpo_stages.files import write_table
 from dpo_stages.program import BadInput
 from dpo_stages.schemas import CANDIDATES, PREFERENCES
@@ -57,6 +57,17 @@ def test_what_is_no_benchmark_is_refused(tmp_path, content, message):
         (tmp_path / "b.jsonl").write_text(content)
     with pytest.raises(BadInput, match=message):
         seconds_of(tmp_path / "b.jsonl")
+
+
+def test_the_jobs_that_share_a_stage_are_added(tmp_path):
+    paths = [tmp_path / f"{number}.jsonl" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_text(json.dumps({"s": f"{10**number}.0"}) + "\n")
+    assert seconds_of_models(paths, 2, "--sampling") == [11.0, 1100.0]
+    assert seconds_of_models(paths, 4, "--sampling") == [1.0, 10.0, 100.0, 1000.0]
+    for models in (3, 5):
+        with pytest.raises(BadInput, match=f"--sampling has 4 files for {models} models"):
+            seconds_of_models(paths, models, "--sampling")
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Cost:
-    """One model. Seconds are wall-clock seconds of whole jobs: starting, loading and writing included.
+    """One model. Seconds are wall-clock seconds of whole jobs, added where a stage ran in several: starting, loading and
+    writing included.
 
     Attributes:
         model: name of the base model.
@@ -74,6 +75,23 @@ def seconds_of(path: Path) -> float:
     if not 0 < seconds < math.inf:
         raise BadInput(f"{path}: the job took {seconds} seconds, which is no measurement; run it again")
     return seconds
+
+
+def seconds_of_models(paths: Sequence[Path], models: int, what: str) -> list[float]:
+    """Seconds of a stage for each model; those of the several jobs that it may have been cut into are added.
+
+    Args:
+        paths: benchmark files, as many for each model, model after model.
+        models: number of models.
+        what: the argument that they came by, for messages.
+
+    Raises:
+        BadInput: the files cannot be shared out, or one is no benchmark.
+    """
+    jobs, left = divmod(len(paths), models)
+    if left or not jobs:
+        raise BadInput(f"{what} has {len(paths)} files for {models} models; give as many for each, model after model")
+    return [math.fsum(map(seconds_of, paths[first : first + jobs])) for first in range(0, len(paths), jobs)]
 
 
 def cost(
@@ -135,7 +153,7 @@ def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str
     first = costs[0]
     sentences = [
         "Wall-clock seconds of whole jobs as Snakemake measured them: starting up, loading the model and writing included, "
-        "which is most of it where jobs take seconds.",
+        "which is most of it where jobs take seconds. A stage that ran in several jobs counts their sum.",
         f"Sampling: two responses of the SFT policy to each of {first.prompts:,} prompts ({split}). Comparing: each with "
         "both off-policy candidates under the preference model. Boundary: both together.",
         f"Epoch: training the SFT policy with {method} on {first.pairs:,} off-policy pairs, by the number of epochs "
