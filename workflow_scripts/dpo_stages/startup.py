@@ -1,4 +1,4 @@
-"""Start programs that need PyTorch and Transformers in half the time, and without their chatter."""
+"""Start programs that need large libraries in half the time, and without their chatter."""
 
 import contextlib
 import gc
