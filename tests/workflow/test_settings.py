@@ -54,8 +54,10 @@ def test_the_schema_names_every_loss_that_training_knows():
 
 
 def test_numbers_may_come_as_text_as_snakemake_hands_on_nested_settings():
-    config = checked(merged(PAPER, {"iterations": "1", "methods": {"dpo": {"learning_rate": "5e-7"}}}))
-    assert (config["iterations"], config["methods"]["dpo"]["learning_rate"]) == (1, 5e-7)
+    config = checked(
+        merged(PAPER, {"iterations": "1", "seeds": ["0", "1"], "methods": {"dpo": {"learning_rate": "5e-7"}}})
+    )
+    assert (config["iterations"], config["seeds"], config["methods"]["dpo"]["learning_rate"]) == (1, [0, 1], 5e-7)
     with pytest.raises(BadInput, match="iterations is 'two'; expected is integer"):
         checked({**PAPER, "iterations": "two"})
 

@@ -29,7 +29,7 @@ def check_settings(config: dict, schema: dict) -> None:
 def _check_against_schema(config: dict, schema: dict) -> None:
     from jsonschema import Draft202012Validator, validators
 
-    check_properties = Draft202012Validator.VALIDATORS["properties"]
+    check_properties, check_items = (Draft202012Validator.VALIDATORS[name] for name in ("properties", "items"))
 
     def complete(validator, properties, instance, subschema):
         if isinstance(instance, dict):
@@ -40,7 +40,13 @@ def _check_against_schema(config: dict, schema: dict) -> None:
                     instance[key] = _number(instance[key], validator.evolve(schema=value))
         yield from check_properties(validator, properties, instance, subschema)
 
-    validator = validators.extend(Draft202012Validator, {"properties": complete})
+    def convert(validator, items, instance, subschema):
+        if isinstance(instance, list):
+            of_item = validator.evolve(schema=items)
+            instance[:] = [_number(item, of_item) if isinstance(item, str) else item for item in instance]
+        yield from check_items(validator, items, instance, subschema)
+
+    validator = validators.extend(Draft202012Validator, {"properties": complete, "items": convert})
     errors = sorted(
         validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
     )
@@ -51,7 +57,7 @@ def _check_against_schema(config: dict, schema: dict) -> None:
 def _number(text: str, validator) -> object:
     """The number, truth value or null that `text` spells if `validator` wants that, else `text`.
 
-    Snakemake hands on what `--config 'section={key: 1}'` holds as text, and YAML reads 5e-7 as text.
+    Snakemake hands on what `--config 'section={key: 1}' 'seeds=[0, 1]'` hold as text, and YAML reads 5e-7 as text.
     """
     if validator.is_valid(text):
         return text
