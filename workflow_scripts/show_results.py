@@ -7,13 +7,14 @@ from dpo_stages.files import read_text
 from dpo_stages.program import run
 
 PLACES = {
-    "results/tables": "tables as CSV and Markdown",
-    "results/figures": "boundary score against what off-policy data gained over on-policy data",
-    "results/boundary": "boundary score, interval and recommended source of each initial policy",
-    "results/evaluations": "outputs, judgements and win rates of each policy",
-    "results/policies": "checkpoints and training logs",
-    "results/logs": "one log a job",
-    "results/benchmarks": "time and memory of each job",
+    "results/report.html": "everything on one page",
+    "results/tables/": "tables as CSV and Markdown",
+    "results/figures/": "boundary score against what off-policy data gained over on-policy data",
+    "results/boundary/": "boundary score, interval and recommended source of each initial policy",
+    "results/evaluations/": "outputs, judgements and win rates of each policy",
+    "results/policies/": "checkpoints and training logs",
+    "results/logs/": "one log a job",
+    "results/benchmarks/": "time and memory of each job",
 }
 
 
@@ -25,7 +26,7 @@ def main() -> None:
         print(read_text(table))
     for place, content in PLACES.items():
         if Path(place).exists():
-            print(f"{place + '/':22}{content}")
+            print(f"{place:22}{content}")
 
 
 if __name__ == "__main__":
