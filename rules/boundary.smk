@@ -21,7 +21,7 @@ rule compare_candidates:
         "../envs/pairrm.yaml"
     resources:
         gpu=gpus("labelling"),
-        mem_mb=16000,
+        mem_mb=labelling_memory,
         seconds=expected(comparison_seconds),
         runtime=limit(comparison_seconds),
     shell:

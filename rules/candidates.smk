@@ -50,11 +50,9 @@ rule fetch_preference_model:
         "results/benchmarks/fetch_preference_model/{name}.jsonl"
     wildcard_constraints:
         name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
+    localrule: True  # asks the internet
     conda:
         "../envs/pairrm.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         path=lambda w: config["preference_models"][w.name]["path"],
         revision=lambda w: config["preference_models"][w.name]["revision"],
@@ -83,9 +81,6 @@ rule train_ranker:
     priority: 1  # nothing can be labelled before
     conda:
         "../envs/pairrm.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         settings=lambda w: " ".join(
             f"--{key.replace('_', '-')} {value}"
@@ -118,7 +113,7 @@ rule label_preferences:
         "../envs/pairrm.yaml"
     resources:
         gpu=gpus("labelling"),
-        mem_mb=16000,
+        mem_mb=labelling_memory,
         seconds=expected(labelling_seconds),
         runtime=limit(labelling_seconds),
     shell:

@@ -491,6 +491,10 @@ def inference_memory(wildcards, attempt):
     return attempt * int(16_000 + 4 * parameters_of(wildcards) / 1e6)
 
 
+def labelling_memory(wildcards, attempt):
+    return attempt * 16_000
+
+
 def checkpoint_size(wildcards):
     """The resource `disk_mb` of what keeps a model: two bytes a parameter on GPUs, four on CPU cores."""
     return round((2 if GPU else 4) * parameters_of(wildcards) / 1e6)

@@ -15,11 +15,9 @@ rule prepare_dataset:
         "results/logs/prepare_dataset/{dataset}/{split}.log",
     benchmark:
         "results/benchmarks/prepare_dataset/{dataset}/{split}.jsonl"
+    localrule: True  # asks the internet
     conda:
         "../envs/train.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         kind=dataset_setting("kind"),
         adapter=dataset_setting("adapter"),

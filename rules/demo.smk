@@ -59,9 +59,6 @@ rule make_demo_model:
         base=one_of(DEMO["models"]),
     conda:
         "../envs/train.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         architecture=lambda w: DEMO["models"][w.base]["architecture"],
         epochs=lambda w: DEMO["models"][w.base]["epochs"],

@@ -81,7 +81,7 @@ if JUDGE["kind"] == "preference_model":
             "../envs/pairrm.yaml"
         resources:
             gpu=gpus("labelling"),
-            mem_mb=16000,
+            mem_mb=labelling_memory,
             seconds=expected(judging_seconds),
             runtime=limit(judging_seconds),
         shell:
@@ -107,13 +107,12 @@ else:
             "results/logs/judge_outputs/{judged}.log",
         benchmark:
             "results/benchmarks/judge_outputs/{judged}.jsonl"
+        localrule: True  # asks the internet
         conda:
             "../envs/alpaca-eval.yaml"
         resources:
-            mem_mb=4000,
             cents=judging_cents,
             seconds=expected(judging_seconds),
-            runtime=limit(judging_seconds),
         params:
             model=JUDGE["model"],
             base_url=JUDGE["base_url"] or "none",

@@ -17,11 +17,10 @@ rule fetch_model:
         "results/benchmarks/fetch_model/{base}.jsonl"
     wildcard_constraints:
         base=one_of(name for name, model in config["models"].items() if model["path"]),
+    localrule: True  # asks the internet
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
         disk_mb=lambda w: round(2 * config["models"][w.base]["parameters"] / 1e6),
     params:
         path=lambda w: config["models"][w.base]["path"],
@@ -60,6 +59,7 @@ rule train_sft:
     resources:
         gpu=gpus("training"),
         mem_mb=training_memory,
+        checkpoint_minutes=config["resources"]["checkpoint_minutes"],
         seconds=expected(sft_seconds),
         runtime=limit(sft_seconds),
         disk_mb=checkpoint_size,
@@ -78,6 +78,7 @@ rule train_sft:
         " --seed {params.seed}"
         " --policy {wildcards.model}/sft"
         " --checkpoints results/checkpoints/{wildcards.model}/sft"
+        " --checkpoint-minutes {resources.checkpoint_minutes}"
         " --output {output.manifest:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -153,6 +154,7 @@ rule train_policy:
     resources:
         gpu=gpus("training"),
         mem_mb=training_memory,
+        checkpoint_minutes=config["resources"]["checkpoint_minutes"],
         seconds=expected(training_seconds),
         runtime=limit(training_seconds),
         disk_mb=checkpoint_size,
@@ -174,5 +176,6 @@ rule train_policy:
         " --seed {params.seed}"
         " --policy {wildcards.model}/{wildcards.method}/{wildcards.history}"
         " --checkpoints results/checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.history}"
+        " --checkpoint-minutes {resources.checkpoint_minutes}"
         " --output {output.manifest:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

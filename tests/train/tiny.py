@@ -125,6 +125,7 @@ def training_flags(folder: Path, **changes: object) -> list[object]:
         "seed": 0,
         "policy": "tiny/dpo/off",
         "checkpoints": folder / "checkpoints",
+        "checkpoint_minutes": 15,
         "output": folder / "policy" / "manifest.json",
         **changes,
     }

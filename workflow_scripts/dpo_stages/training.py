@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "bfloat16")
 SCHEDULERS = ("cosine", "linear", "constant_with_warmup", "constant")
 MAX_GRADIENT_NORM = 1.0  # the paper does not name one; this is the trainers' own default
-MINUTES_BETWEEN_CHECKPOINTS = 15.0
 VERSIONED = ("torch", "transformers", "trl", "accelerate")
 
 
@@ -86,9 +85,9 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint-minutes",
         type=float,
-        default=MINUTES_BETWEEN_CHECKPOINTS,
+        required=True,
         metavar="MINUTES",
-        help="between two checkpoints (default: %(default)g); 0 writes one after every step",
+        help="between two checkpoints; 0 writes one after every step",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
