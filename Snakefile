@@ -39,6 +39,9 @@ rule all:
 
 
 onstart:
+    # Snakemake 9 looks at the ready jobs again a second after each look, and once more for every job that has finished: in
+    # a long run that takes a whole core. It does so for a limit on jobs started a second, which nothing here needs.
+    workflow.scheduler.job_rate_limiter = None
     if workflow.is_main_process and workflow.local_exec and not shutil.which("nvidia-smi"):
         needing = sorted({job.rule.name for job in workflow.dag.needrun_jobs() if job.resources.get("gpu")})
         if needing:
