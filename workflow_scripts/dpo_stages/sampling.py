@@ -12,9 +12,11 @@ that template, or any end of sequence that the tokenizer or the checkpoint's gen
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from collections import deque
 from dataclasses import dataclass
@@ -295,6 +297,7 @@ def prepare_environment() -> None:
     """Set what vLLM and PyTorch read from the environment when they are imported; what the user set stays."""
     settings = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     if on_cpu():
+        _scratch()
         settings = {
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_LOGGING_LEVEL": "ERROR",  # its warnings are about what a CPU lacks
@@ -309,12 +312,21 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory:
+    """A folder for the temporary files of this process, of which vLLM and PyTorch would leave some behind."""
+    folder = tempfile.TemporaryDirectory(prefix="vllm-", ignore_cleanup_errors=True)
+    tempfile.tempdir = folder.name
+    return folder
+
+
 def end_process() -> None:
     """End the program at once where the engine ran inside it; to be called when everything is written.
 
     Taking a million objects of an idle engine apart takes the interpreter seconds, which no one has use for.
     """
     if on_cpu():
+        _scratch().cleanup()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
