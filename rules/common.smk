@@ -280,7 +280,6 @@ def judged_for_report():
 
 def study_in_words():
     """What the report says of the study's origin, by name."""
-    kinds = {"endpoint": "an endpoint", "served": "served by the workflow", "preference_model": "the preference model"}
     return {
         "Models": ", ".join(
             f"{config['models'][model]['label']} ({config['models'][model]['path'] or 'made by the workflow'})"
@@ -289,7 +288,6 @@ def study_in_words():
         "Off-policy data": config["preference_data"],
         "Preference model": config["preference_model"],
         "Instructions": INSTRUCTION_SET,
-        "Judge": f"{JUDGE['model']}, {kinds[JUDGE['kind']]}",
         "Seeds": ", ".join(map(str, config["seeds"])),
         "Arithmetic": f"{DTYPE} on {'GPUs' if GPU else 'CPU cores'}",
     }

@@ -22,9 +22,8 @@ def main() -> None:
 
     rows, models, read = [], {}, 0
     for path in arguments.tables:
-        ours = tables.read_csv(
-            path, ("policy", "model", "model_label", "method", "method_label", *paper_comparison.FIGURES)
-        )
+        needed = ("policy", "model", "model_label", "method", "method_label")
+        ours = tables.read_csv(path, (*needed, *tables.JUDGE_COLUMNS, *paper_comparison.FIGURES))
         models |= {row["model"]: row["model_label"] for row in ours}
         read += len(ours)
         reference = tables.PAPER / path.name

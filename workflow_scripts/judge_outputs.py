@@ -52,7 +52,7 @@ def main() -> None:
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
     key = api_key(arguments.api_key_variable)
 
-    from dpo_stages.annotations import read_pairs, write_annotations
+    from dpo_stages.annotations import describe_judge, read_pairs, write_annotations
     from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, open_cache
     from dpo_stages.judge_server import command_identity, serving
 
@@ -83,7 +83,7 @@ def main() -> None:
                 write_annotations(output, pairs, preferences, judge)
                 usage = {name: value - before[name] for name, value in vars(endpoint.usage).items()}
                 paid = {} if price is None else {"dollars": usage["tokens"] * price}
-                finish(output, len(pairs), len(preferences), {}, judge=judge["version"], **usage, **paid)
+                finish(output, len(pairs), len(preferences), {}, judge=describe_judge(judge), **usage, **paid)
         except JudgeFailed as error:
             sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 

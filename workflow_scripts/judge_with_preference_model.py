@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from dpo_stages.annotations import judge_record, read_pairs, write_annotations
+    from dpo_stages.annotations import describe_judge, judge_record, read_pairs, write_annotations
     from dpo_stages.comparisons import Pair, report
     from dpo_stages.files import read_table
     from dpo_stages.preference_models import open_preference_model
@@ -47,7 +47,7 @@ def main() -> None:
     preferences = 1 + 1 / (1 + np.exp(-comparisons.logits.astype(np.float64)))
     judge = judge_record(model.name, model.version, "pairwise comparison in both orders", "preference-model")
     write_annotations(arguments.output, rows, preferences.tolist(), judge)
-    finish(arguments.output, len(rows), len(rows), {}, judge=model.name, **figures)
+    finish(arguments.output, len(rows), len(rows), {}, judge=describe_judge(judge), **figures)
 
 
 if __name__ == "__main__":

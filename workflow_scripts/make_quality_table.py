@@ -23,14 +23,12 @@ def main() -> None:
 
     pairs = [tuple(pair.split("=")) for pair in arguments.pairs]
     records = [read_json(path) for path in arguments.win_rates]
-    judges = sorted({record["judge"]["model"] for record in records})
-    if len(judges) > 1:
-        raise BadInput(f"the win rates come from different judges ({', '.join(judges)}); judge all pairs with one")
     paper = tables.read_csv(tables.PAPER / "quality.csv", ("candidate_model", "lc_win_rate"))
     rows = quality.table_rows(pairs, records, paper, arguments.preference_data)
-    write_text(arguments.markdown, quality.as_markdown(rows, judges[0]))
+    judge = tables.one_judge(rows)
+    write_text(arguments.markdown, quality.as_markdown(rows, judge))
     write_text(arguments.csv, tables.as_csv(list(rows[0]), rows))
-    finish(arguments.csv, len(records), len(rows), {}, judge=judges[0])
+    finish(arguments.csv, len(records), len(rows), {}, judge=judge)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def main() -> None:
     comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
-    found = page.answers(points)
+    found, judging = page.answers(points), page.judging(ledgers)
     context = {
         "answers": [
             {
@@ -110,11 +110,16 @@ def main() -> None:
         "comparison": to_html(read_text(arguments.comparison.with_suffix(".md")), level=2),
         "responses": read_csv(arguments.responses, ("label", "text", "rule")),
         "graph": Markup(read_text(arguments.rules)),
-        "provenance": [*study.items(), ("Commit of the workflow", commit()), ("This page was made on", hardware())],
+        "provenance": [
+            *study.items(),
+            ("Judge", judging["judge"]),
+            ("Commit of the workflow", commit()),
+            ("This page was made on", hardware()),
+        ],
         "locks": page.versions(arguments.locks),
         "costs": costs,
         "total_time": page.duration(sum(row["seconds"] for row in costs)),
-        "judging": page.judging(ledgers),
+        "judging": judging,
     }
     write_text(arguments.output, page.render(context))
     size = arguments.output.stat().st_size

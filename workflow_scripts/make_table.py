@@ -68,7 +68,7 @@ def main() -> None:
     found = tables.decisions(rows)
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:
-        write_text(arguments.decisions, tables.decisions_as_csv(found))
+        write_text(arguments.decisions, tables.decisions_as_csv(found, tables.one_judge(map(vars, rows))))
     write_text(arguments.markdown, tables.as_markdown(arguments.table, rows, arguments.columns))
     write_text(arguments.csv, tables.rows_as_csv(rows))
     used = {name for row in rows for name in (row.policy, row.initial_policy)}

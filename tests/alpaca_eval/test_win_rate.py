@@ -1,6 +1,7 @@
 """Win rates: the leaderboard reproduced, rows aligned by index, other instruction sets, degenerate cases, gains."""
 
 import csv
+import dataclasses
 import gzip
 import random
 import shutil
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from dpo_stages import alpaca_eval_library, win_rate
-from dpo_stages.annotations import judge_record
+from dpo_stages.annotations import judge_record, read_pairs, write_annotations
 from dpo_stages.files import read_json, write_json
 from dpo_stages.gains import gain, resamples_path
 from dpo_stages.program import BadInput
@@ -206,6 +207,29 @@ def test_the_numbering_of_instructions_does_not_matter(study):
     for here, there in zip(policies, others, strict=True):
         ours, theirs = compute_win_rate(here, difficulties).figures, compute_win_rate(there, elsewhere).figures
         assert theirs["lc_win_rate"] == ours["lc_win_rate"] and theirs["lc_interval"] == ours["lc_interval"]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"), [("gpt-4-1106-preview", "published"), ("other", "published for another judge")]
+)
+def test_published_difficulties_under_another_judge_are_named_as_such(published, model, kind):
+    known = read_judgements(LEADERBOARD / "gemma-7b-it.csv.gz")
+    judged = dataclasses.replace(known, judge=judge_record(model, model, "prompt", "openai"))
+    figures = compute_win_rate(judged, published).figures
+    assert (figures["lc_kind"], figures["lc_description"]) == (kind, win_rate.LC_KINDS[kind])
+    assert figures["lc_win_rate"] == pytest.approx(10.4261, abs=1e-3)
+
+
+@pytest.mark.parametrize(("cut", "counted"), [((), None), ((2, 3), 2)])
+def test_responses_that_were_cut_are_counted(make_evaluation, tmp_path, cut, counted):
+    outputs, instructions, _ = make_evaluation()
+    if cut:
+        write_json(outputs, [{**row, "truncated": row["index"] in cut} for row in read_json(outputs)])
+    pairs = read_pairs(outputs, instructions)
+    write_annotations(tmp_path / "annotations.json", pairs, [1.5] * len(pairs), JUDGE)
+    judged = read_judgements(tmp_path / "annotations.json")
+    assert judged.truncated == counted
+    assert compute_win_rate(judged, win_rate.without_difficulties(judged)).figures["truncated"] == counted
 
 
 def test_results_of_two_judges_never_meet(study, tmp_path):

@@ -27,6 +27,7 @@ def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
             rows.append({
                 "policy": policy, "initial_policy": initial, "model": model, "model_label": LABELS[model],
                 "method": method, "method_label": method.upper(), "judge": judge, "gain": gain, "boundary_score": score,
+                "gain_low": gain - 2 if with_intervals else "", "gain_high": gain + 2 if with_intervals else "",
                 "boundary_low": score - 0.03 if with_intervals else "", "iter_1": source,
                 "boundary_high": score + 0.03 if with_intervals else "",
                 "recommended_source": "off" if score < 0.5 else "on",

@@ -16,6 +16,7 @@ def as_ours(number, **changes):
         policy = f"{row['model']}/{row['method']}/{history}" if history else f"{row['model']}/sft"
         made = {"policy": policy, "model_label": row["model"].title(), "method_label": row["method"].upper(), **row}
         made |= {figure: row.get(figure, "") for figure in FIGURES}
+        made |= {"judge": "j", "judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served"}
         rows.append(made | changes.get(policy, {}))
     return rows
 
@@ -65,6 +66,8 @@ def test_the_program_compares_tables_by_name_and_says_when_there_is_nothing(tmp_
     assert run_script("compare_with_paper", "--tables", *tables, *out).returncode == 0
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))
     assert list(rows[0]) == COLUMNS and {row["table"] for row in rows} == {"table3"} and len(rows) == 21
+    judge = "j (version 1, prompt p, served)"
+    assert {row["judge"] for row in rows} == {judge} and f"Judged by {judge}." in (tmp_path / "c.md").read_text()
     assert run_script("compare_with_paper", "--tables", tables[0], *out).returncode == 0
     assert (tmp_path / "c.csv").read_text().strip() == ",".join(COLUMNS)
     assert "None of the models of this study (Tiny) is one of the paper's." in (tmp_path / "c.md").read_text()

@@ -83,10 +83,11 @@ def test_what_the_program_writes_can_be_judged_like_an_evaluation(tmp_path, run_
     assert len(pairs) == 10 and all(pair["output_1"].startswith("chosen") for pair in pairs)
 
 
-def win_rate(judge="j", lc=40.0):
+def win_rate(version="1", lc=40.0):
+    judge = {"model": "j", "version": version, "prompt": "p", "endpoint": "served"}
     return {
         "win_rate": 41.0, "win_rate_interval": [38.0, 44.0], "lc_win_rate": lc, "lc_interval": [37.0, 43.0],
-        "average_length": 10.0, "reference_length": 12.0, "instructions": 805, "judge": {"model": judge},
+        "average_length": 10.0, "reference_length": 12.0, "instructions": 805, "judge": judge,
         "lc_kind": "length alone",
     }  # fmt: skip
 
@@ -104,9 +105,11 @@ def test_the_papers_figures_stand_beside_its_own_models(tmp_path, run_script):
     assert [row["paper_lc_win_rate"] for row in rows] == ["46.0", "", ""]
     text = (tmp_path / "q.md").read_text()
     assert "controlled for length alone" in text and "805 prompts" in text
-    files[0].write_text(json.dumps(win_rate(judge="another")))
+    assert "j (version 1, prompt p, served) prefers" in text
+    assert {(row["judge"], row["judge_version"], row["judge_endpoint"]) for row in rows} == {("j", "1", "served")}
+    files[0].write_text(json.dumps(win_rate(version="2")))
     done = run_script("make_quality_table", *arguments)
-    assert done.returncode == 2 and "different judges (another, j)" in done.stderr
+    assert done.returncode == 2 and "different judges cannot be shown together: j (version 1" in done.stderr
 
 
 def test_a_row_has_every_figure():

@@ -73,9 +73,10 @@ def report(tmp_path_factory, run_script):
     for name in ("a", "b"):
         (folder / name).mkdir()
         ledger = {"rows_out": 320, "requests": 300, "tokens": 70000, "from_cache": 20, "dollars": 1.25}
+        ledger["judge"] = f"j{EVIL} (version 1, prompt p, served)"
         (folder / name / "annotations.ledger.json").write_text(json.dumps(ledger))
     (folder / "train.lock.txt").write_text("# made\ntorch==2.13.0    # via trl\nnumpy==2.4.6\n")
-    arguments = ["--study", json.dumps({"Judge": f"j{EVIL}", "Seeds": "0"}), "--policy-tables", table]
+    arguments = ["--study", json.dumps({"Preference model": f"p{EVIL}", "Seeds": "0"}), "--policy-tables", table]
     arguments += ["--tables", folder / "table3.md", folder / "table9.md", "--figures", folder / "figure.svg"]
     arguments += ["--captions", "A figure", "--comparison", folder / "comparison.csv", "--rules", folder / "rules.svg"]
     arguments += [
@@ -98,7 +99,7 @@ def page(report):
 
 
 def test_what_a_model_wrote_is_text(report, page):
-    assert page.text.count(EVIL) == 4  # caption, prompt, response, judge
+    assert page.text.count(EVIL) == 6  # caption, prompt, response, preference model, judge twice
     tags = {tag for tag, _ in page.elements}
     assert "script" not in tags
     assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"]
@@ -125,6 +126,9 @@ def test_it_has_everything(page):
     assert "The boundary score picked the better arm for 2 of 3 initial policies" in text
     assert "Next: the policy's own samples" in text and "Next: off-policy data" in text
     assert "boundary score 0.62 (0.59–0.65)" in text
+    assert (
+        "Gain: +0.50 n.s. with off-policy data, -1.00 n.s. with its own samples." in text
+    )  # within -1.5 to 2.5, -3 to 1
     assert "Gain: +3.00 with off-policy data, +9.00 with its own samples." in text
     assert "The paper: boundary score 0.62, on-policy recommended (agrees), better arm on-policy (differs)." in text
     assert "took 30.0 min in all" in text and "idle" not in text

@@ -100,7 +100,8 @@ def test_the_tidy_csv_reads_back():
     assert (sft["iter_1"], sft["iter_2"], sft["gain"]) == ("", "", "")
     assert (row["iter_1"], row["iter_2"], row["gain"], row["delta"]) == ("off", "", "0.16", "inf")
     assert by_policy["llama-3-8b-instruct/dpo/off-on"]["iter_2"] == "on"
-    assert {row["judge"] for row in read} == {"gpt-4-1106-preview"}
+    judges = {tuple(row[name] for name in tables.JUDGE_COLUMNS) for row in read}
+    assert judges == {("gpt-4-1106-preview", "v", "p", "openai")}
 
 
 def test_markdown_has_the_papers_cells():
@@ -166,7 +167,7 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
     text = tables.as_markdown("table3", rows, tables.COLUMNS[1:])
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
-    assert "12.00 ± 2.48 (+2.00 ± 2.48)" in text and "Means of 3 seeds" in text
+    assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "Means of 3 seeds" in text
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
     assert "| all              | 0 of 2            | 0%    | 0% to 84%     |" in text
 
@@ -175,7 +176,7 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     win_rates, boundaries = seeded_records()
     measured_intervals = {
         ("m/dpo/off", "m/sft"): (0.25, 1.75),
-        ("m/dpo/on", "m/sft"): (1.0, 3.0),
+        ("m/dpo/on", "m/sft"): (-1.0, 3.0),
         ("m/dpo/off", "m/dpo/on"): (-2.0, -0.5),
     }
     rows = tables.build_rows(
@@ -183,11 +184,22 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
         lambda policy, other: measured_intervals[policy, other],
     )  # fmt: skip
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
+    assert [row.gain_separated for row in rows] == [None, True, False]
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
     counted = tally(tables.decisions(rows))
     assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
     text = tables.as_markdown("table3", rows, tables.COLUMNS[1:])
+    assert "(+2.00; -1.00 to +3.00 n.s.)" in text and "n.s.: the 95 % interval of the gain" in text
     assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
+
+
+def test_outputs_that_were_cut_are_counted_for_every_policy():
+    win_rates, _ = seeded_records()
+    for record, cut in zip(win_rates, (3, 2, 0), strict=False):
+        record["truncated"] = cut
+    rows = tables.build_rows({"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), None)
+    assert [row.truncated for row in rows] == [3, 0, 2]
+    assert "5 outputs, at most 3 of a policy, were cut" in tables.as_markdown("table1", rows, [])
 
 
 def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp_path, run_script):
@@ -236,6 +248,9 @@ def test_missing_results_are_named():
     [
         ({"judge": {**JUDGE, "model": "other"}}, "win rates with another judge"),
         ({"judge": {**JUDGE, "version": "later"}}, "win rates with another judge"),
+        ({"judge": {**JUDGE, "prompt": "q"}}, "win rates with another judge"),
+        ({"judge": {**JUDGE, "endpoint": "served"}}, "win rates with another judge"),
+        ({"judge": None}, "win rates with another judge"),
         ({"lc_kind": "fitted"}, "win rates with another lc kind"),
         ({"lc_win_rate": None}, "lc_win_rate is None"),
         ({"lc_win_rate": float("nan")}, "lc_win_rate is nan"),
@@ -287,6 +302,8 @@ def test_program(tmp_path, run_script):
     decisions = list(csv.DictReader(outputs["d.csv"].open()))
     wrong = [row["initial_policy"] for row in decisions if row["right"] == "False"]
     assert len(decisions) == 9 and wrong == ["zephyr-7b/dpo/on"]
+    judge = "gpt-4-1106-preview (version v, prompt p, openai)"
+    assert {row["judge"] for row in decisions} == {judge} and judge in outputs["t.md"].read_text()
     before = {name: path.read_bytes() for name, path in outputs.items()}
     run_script("make_table", *arguments)
     assert before == {name: path.read_bytes() for name, path in outputs.items()}

@@ -11,6 +11,7 @@
     generator_2   the policy's name
     annotator     the judge's prompt, which is also alpaca-eval's name of the annotator
     preference    float in [1, 2]: 1 + the probability that the policy's response is the better one
+    truncated     whether the policy's response was cut at the limit of its length; left out where that is not known
     judge         {"model", "version", "prompt", "endpoint"}: who judged, the same in every row of a file
 
 `judge.endpoint` is one of ENDPOINTS. Nothing here imports more than the standard library and, for the instruction set,
@@ -41,6 +42,13 @@ def judge_record(model: str, version: str, prompt: str, endpoint: str) -> dict[s
     if endpoint not in ENDPOINTS:
         raise ValueError(f"unknown kind of endpoint {endpoint!r}")
     return {"model": model, "version": version, "prompt": prompt, "endpoint": endpoint}
+
+
+def describe_judge(judge: dict[str, str] | None) -> str:
+    """A judge in words: its model, version, prompt and kind of endpoint, or that nobody knows."""
+    if judge is None:
+        return "an unnamed judge"
+    return f"{judge['model']} (version {judge['version']}, prompt {judge['prompt']}, {judge['endpoint']})"
 
 
 def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> list[dict]:
@@ -89,6 +97,7 @@ def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> l
             "output_2": produced[index]["output"],
             "generator_1": REFERENCE,
             "generator_2": produced[index]["generator"],
+            **{key: value for key, value in produced[index].items() if key == "truncated"},
         }
         for index, reference in sorted(by_index.items())
     ]

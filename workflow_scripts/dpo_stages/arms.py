@@ -8,6 +8,9 @@ import math
 from dataclasses import dataclass
 
 OFF, ON = "off", "on"
+NOISE = "n.s."  # marks a gain that its interval does not separate from zero
+
+Interval = tuple[float, float]
 
 
 def gain(lc_win_rate: float, initial_lc_win_rate: float) -> float:
@@ -44,6 +47,11 @@ def format_delta(value: float | None) -> str:
     return "<0.01" if 0 < value < 0.01 else f"{value:z.2f}"
 
 
+def separated(interval: Interval | None) -> bool | None:
+    """Whether the interval of a gain or difference leaves out zero; None if it was not measured."""
+    return None if interval is None else interval[0] > 0 or interval[1] < 0
+
+
 @dataclass(frozen=True)
 class Decision:
     """What the boundary score recommended for one initial policy, and which arm then gained more.
@@ -56,6 +64,8 @@ class Decision:
         off_gain: gain of the off-policy arm, in percentage points.
         on_gain: gain of the on-policy arm.
         difference_interval: of off_gain - on_gain; None if it was not measured.
+        off_gain_interval: of off_gain; None if it was not measured.
+        on_gain_interval: of on_gain; None if it was not measured.
     """
 
     initial_policy: str
@@ -64,7 +74,9 @@ class Decision:
     recommended: str
     off_gain: float
     on_gain: float
-    difference_interval: tuple[float, float] | None = None
+    difference_interval: Interval | None = None
+    off_gain_interval: Interval | None = None
+    on_gain_interval: Interval | None = None
 
     @property
     def difference(self) -> float:
@@ -86,10 +98,7 @@ class Decision:
     @property
     def separated(self) -> bool | None:
         """Whether the interval of the difference leaves out zero; None if it was not measured."""
-        if self.difference_interval is None:
-            return None
-        low, high = self.difference_interval
-        return low > 0 or high < 0
+        return separated(self.difference_interval)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dpo_stages.arms import OFF, ON, Decision, tally
 from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
-from dpo_stages.tables import paper_decisions, read_csv
+from dpo_stages.tables import JUDGE_COLUMNS, one_judge, paper_decisions, read_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +47,8 @@ class Point:
 
 
 _NEEDED = (
-    *("policy", "initial_policy", "model", "model_label", "method", "method_label", "judge", "gain"),
+    *("policy", "initial_policy", "model", "model_label", "method", "method_label"),
+    *(*JUDGE_COLUMNS, "gain", "gain_low", "gain_high"),
     *("boundary_score", "boundary_low", "boundary_high", "recommended_source", "difference_low", "difference_high"),
 )
 
@@ -61,9 +62,7 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
         BadInput: a file is no such table, the tables have different judges, or there is no point at all.
     """
     rows = [row for path in paths for row in read_csv(path, _NEEDED)]
-    judges = sorted({row["judge"] for row in rows})
-    if len(judges) > 1:
-        raise BadInput(f"the tables have different judges ({', '.join(judges)}); draw one figure for each")
+    one_judge(rows)
     arms: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for row in rows:
         if row["boundary_score"] and row["gain"]:
@@ -80,8 +79,8 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
 def _point(off: dict[str, str], on: dict[str, str]) -> Point:
     initial, score = off["initial_policy"], float(off["boundary_score"])
     gains = float(off["gain"]), float(on["gain"])
-    difference = _interval(off, "difference")
-    decision = Decision(initial, off["method"], score, off["recommended_source"], *gains, difference)
+    intervals = _interval(off, "difference"), _interval(off, "gain"), _interval(on, "gain")
+    decision = Decision(initial, off["method"], score, off["recommended_source"], *gains, *intervals)
     return Point(
         decision, _interval(off, "boundary"), off["model"], off["model_label"], off["method_label"], _name(initial)
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from dpo_stages.arms import OFF, ON
 from dpo_stages.boundary import recommended_source
-from dpo_stages.tables import markdown_table
+from dpo_stages.tables import judge_of, markdown_table
 
 FIGURES = ("lc_win_rate", "win_rate", "average_length", "boundary_score")
 COLUMNS = [
@@ -17,10 +17,11 @@ COLUMNS = [
     *(f"{prefix}{figure}" for figure in FIGURES for prefix in ("", "paper_", "difference_")),
     *("recommended", "paper_recommended", "stage_agrees"),
     *("better_arm", "paper_better_arm", "better_arm_agrees"),
+    "judge",
 ]
 """`recommended`: off-policy (preference injection) or on-policy (preference fine-tuning), of the initial policy.
 `better_arm`: which arm of the initial policy gained more. Both stand, like the boundary score, on the first row that was
-trained from an initial policy."""
+trained from an initial policy. `judge` is that of this study; the paper's was AlpacaEval 2's."""
 
 
 def compare(table: str, ours: Sequence[Mapping[str, str]], paper: Sequence[Mapping[str, str]]) -> list[dict]:
@@ -48,7 +49,7 @@ def _row(table: str, key: tuple, measured: Mapping, printed: Mapping) -> dict:
     first = measured[key][0]
     row: dict = dict.fromkeys(COLUMNS)
     row |= {"table": table, "model": model, "method": method, "history": "-".join(history) or "sft"}
-    row |= {name: first[name] for name in ("policy", "model_label", "method_label")}
+    row |= {name: first[name] for name in ("policy", "model_label", "method_label")} | {"judge": judge_of(first)}
     leads = bool(printed[key].get("boundary_score"))
     for figure in FIGURES:
         if figure != "boundary_score" or leads:
@@ -114,7 +115,8 @@ def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
                 cells.append(_cell(row[f"difference_{figure}"], digits, "+"))
             cells += [_agreement(row["stage_agrees"]), _agreement(row["better_arm_agrees"])] if decided else []
             lines.append(cells)
-        parts += [f"## {table.replace('table', 'Table ')}", markdown_table(lines)]
+        judges = "; ".join(dict.fromkeys(row["judge"] for row in mine))
+        parts += [f"## {table.replace('table', 'Table ')}", markdown_table(lines), f"Judged by {judges}."]
         if decided:
             parts.append(
                 f"The stage agrees with the paper's for {tally(mine, 'stage_agrees')} initial policies, and the better "

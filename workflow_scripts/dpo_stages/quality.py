@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dpo_stages.program import BadInput
 from dpo_stages.prompts import request_seed
-from dpo_stages.tables import markdown_table
+from dpo_stages.tables import judge_columns, markdown_table
 
 SUBSET = "quality"
 
@@ -93,7 +93,7 @@ def table_rows(
                 "average_length": record["average_length"],
                 "against_length": record["reference_length"],
                 "prompts": record["instructions"],
-                "judge": record["judge"]["model"],
+                **judge_columns(record["judge"]),
                 "lc_kind": record["lc_kind"],
                 "paper_lc_win_rate": next(
                     (float(row["lc_win_rate"]) for row in paper if row["candidate_model"] == model), None

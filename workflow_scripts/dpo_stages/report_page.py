@@ -13,7 +13,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from dpo_stages.arms import OFF, format_delta, tally
+from dpo_stages.arms import NOISE, OFF, Interval, format_delta, separated, tally
 from dpo_stages.boundary import stage_of
 from dpo_stages.boundary_figure import Point
 from dpo_stages.policies import Policy
@@ -61,8 +61,8 @@ def point_fields(point: Point) -> dict:
         "stage": stage_of(decision.boundary_score),
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
-        "off_gain": f"{decision.off_gain:+.2f}",
-        "on_gain": f"{decision.on_gain:+.2f}",
+        "off_gain": _gain(decision.off_gain, decision.off_gain_interval),
+        "on_gain": _gain(decision.on_gain, decision.on_gain_interval),
         "delta": format_delta(_delta(decision.off_gain, decision.on_gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
@@ -75,6 +75,11 @@ def point_fields(point: Point) -> dict:
         + (", though within noise" if noise else ""),
         "scale": scale(decision.boundary_score, point.interval),
     }
+
+
+def _gain(points: float, interval: Interval | None) -> str:
+    """A gain, marked where its interval does not separate it from zero."""
+    return f"{points:+.2f}" + (f" {NOISE}" if separated(interval) is False else "")
 
 
 def _delta(off_gain: float, on_gain: float) -> float | None:
@@ -164,7 +169,11 @@ def judging(ledgers: Sequence[Mapping]) -> dict:
     totals = {
         key: sum(ledger.get(key) or 0 for ledger in ledgers) for key in ("requests", "tokens", "from_cache", "dollars")
     }
-    return {"evaluations": len(ledgers), "rows": sum(ledger["rows_out"] for ledger in ledgers), **totals}
+    judges = sorted({ledger["judge"] for ledger in ledgers})
+    if len(judges) > 1:
+        raise BadInput(f"results of different judges cannot be shown together: {'; '.join(judges)}")
+    rows = sum(ledger["rows_out"] for ledger in ledgers)
+    return {"evaluations": len(ledgers), "rows": rows, "judge": judges[0], **totals}
 
 
 def render(context: Mapping) -> str:

@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from dpo_stages.arms import OFF, ON, Decision, delta, format_delta, gain, tally
+from dpo_stages.annotations import describe_judge
+from dpo_stages.arms import NOISE, OFF, ON, Decision, Interval, delta, format_delta, gain, separated, tally
 from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
 
 History = tuple[str, ...]
-Interval = tuple[float, float]
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
 PAPER = Path(__file__).resolve().parent.parent / "paper_reference"
+
+JUDGE_COLUMNS = {"judge": "model", "judge_version": "version", "judge_prompt": "prompt", "judge_endpoint": "endpoint"}
+"""The columns of a table that name its judge, and what they hold of annotations.judge_record."""
 
 COLUMNS = ("average_length", "boundary_score", "delta")
 """What Markdown may show besides the LC win rate and the win rate."""
@@ -47,6 +50,7 @@ class Row:
         gain: LC win rate minus the initial policy's; None for the SFT policy.
         gain_low: lower end of the gain's interval; None if it was not measured.
         gain_high: upper end.
+        gain_separated: whether the interval leaves out zero; None if it was not measured.
         win_rate: win rate.
         win_rate_low: lower end of its interval; None if it was not measured.
         win_rate_high: upper end.
@@ -60,9 +64,13 @@ class Row:
         difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
         difference_low: lower end of its interval; None if it was not measured.
         difference_high: upper end.
-        judge: who compared the outputs with the reference's.
+        judge: name of the model that compared the outputs with the reference's.
+        judge_version: what its endpoint calls it.
+        judge_prompt: what it was asked.
+        judge_endpoint: kind of its endpoint, see annotations.ENDPOINTS.
         lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
         instructions: number of instructions.
+        truncated: outputs that were cut at the limit of their length; None if nobody counted.
     """
 
     model: str
@@ -79,6 +87,7 @@ class Row:
     gain: float | None
     gain_low: float | None
     gain_high: float | None
+    gain_separated: bool | None
     win_rate: float
     win_rate_low: float | None
     win_rate_high: float | None
@@ -92,9 +101,13 @@ class Row:
     difference: float | None
     difference_low: float | None
     difference_high: float | None
-    judge: str
+    judge: str | None
+    judge_version: str | None
+    judge_prompt: str | None
+    judge_endpoint: str | None
     lc_kind: str
     instructions: int
+    truncated: int | None
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -155,14 +168,14 @@ def build_rows(
     require_same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
     if boundaries is not None:
         require_same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
-    interval = paired_interval or (lambda policy, other: (None, None))
+    interval = paired_interval or (lambda policy, other: None)
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
         policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
         gained = {policy: _gain(policy, win_rates) for policy in policies if policy.history}
         for policy in policies:
             initial = policy.initial if policy.history else None
-            gain_low, gain_high = interval(str(policy), str(initial)) if initial else (None, None)
+            gained_within = interval(str(policy), str(initial)) if initial else None
             arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
@@ -175,8 +188,9 @@ def build_rows(
                     policy=str(policy),
                     initial_policy=str(initial) if initial else None,
                     gain=gained.get(policy),
-                    gain_low=gain_low,
-                    gain_high=gain_high,
+                    gain_low=gained_within and gained_within[0],
+                    gain_high=gained_within and gained_within[1],
+                    gain_separated=separated(gained_within),
                     **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
                     **_evaluation(_find(win_rates, policy, "win rate")),
                     **_boundary(_find(boundaries, initial, "boundary score") if initial and boundaries else None),
@@ -200,7 +214,7 @@ _NO_COMPARISON = dict.fromkeys(("delta", "difference", "difference_low", "differ
 
 
 def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
-    low, high = interval(str(off), str(on))
+    low, high = interval(str(off), str(on)) or (None, None)
     values = (delta(gained[off], gained[on]), gained[off] - gained[on], low, high)
     return dict(zip(_NO_COMPARISON, values, strict=True))
 
@@ -250,10 +264,34 @@ def _evaluation(record: dict) -> dict:
         "win_rate_low": interval[0],
         "win_rate_high": interval[1],
         "average_length": _number(record, "average_length"),
-        "judge": judge["model"] if isinstance(judge, dict) else judge or "a judge without a name",
+        **judge_columns(judge),
         "lc_kind": str(record.get("lc_kind")),
         "instructions": _number(record, "instructions"),
+        "truncated": record.get("truncated"),
     }
+
+
+def judge_columns(judge: dict[str, str] | None) -> dict[str, str | None]:
+    """The columns of a table that name its judge; None where nobody knows."""
+    return {column: judge and judge[name] for column, name in JUDGE_COLUMNS.items()}
+
+
+def judge_of(row: Mapping[str, str | None]) -> str:
+    """The judge of a row in words; an empty name is none."""
+    judge = {name: row[column] for column, name in JUDGE_COLUMNS.items()}
+    return describe_judge(judge if judge["model"] else None)
+
+
+def one_judge(rows: Iterable[Mapping[str, str | None]]) -> str:
+    """The judge of all rows in words.
+
+    Raises:
+        BadInput: they have different judges.
+    """
+    judges = sorted({judge_of(row) for row in rows})
+    if len(judges) > 1:
+        raise BadInput(f"results of different judges cannot be shown together: {'; '.join(judges)}")
+    return judges[0]
 
 
 def _boundary(record: dict | None) -> dict:
@@ -279,11 +317,16 @@ def decisions(rows: Iterable[Row]) -> list[Decision]:
             arm[OFF].recommended_source,
             arm[OFF].gain,
             arm[ON].gain,
-            None if arm[OFF].difference_low is None else (arm[OFF].difference_low, arm[OFF].difference_high),
+            _interval(arm[OFF].difference_low, arm[OFF].difference_high),
+            *(_interval(arm[source].gain_low, arm[source].gain_high) for source in (OFF, ON)),
         )
         for (initial, method), arm in arms.items()
         if OFF in arm and ON in arm
     ]
+
+
+def _interval(low: float | None, high: float | None) -> Interval | None:
+    return None if low is None or high is None else (low, high)
 
 
 def rows_as_csv(rows: Sequence[Row]) -> str:
@@ -295,11 +338,12 @@ def rows_as_csv(rows: Sequence[Row]) -> str:
     return as_csv(names, lines)
 
 
-def decisions_as_csv(found: Sequence[Decision]) -> str:
-    """One line an initial policy and method: recommended and better arm, both gains, their difference."""
+def decisions_as_csv(found: Sequence[Decision], judge: str) -> str:
+    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
     names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
     names += ["difference", "separated", "better", "right"]
-    return as_csv(names, [{name: getattr(decision, name) for name in names} for decision in found])
+    lines = [{**{name: getattr(decision, name) for name in names}, "judge": judge} for decision in found]
+    return as_csv([*names, "judge"], lines)
 
 
 def as_csv(names: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
@@ -481,12 +525,15 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
 
 def _lc_win_rate(group: Sequence[Row]) -> str:
     text = mean_over_seeds([row.lc_win_rate for row in group])
-    if group[0].gain is None:
+    gains = [row.gain for row in group]
+    if gains[0] is None:
         return text
-    gains = mean_over_seeds([row.gain for row in group], sign="+")
-    if len(group) == 1 and group[0].gain_low is not None:
-        gains += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
-    return f"{text} ({gains})"
+    shown, found = mean_over_seeds(gains, sign="+"), group[0].gain_separated
+    if len(group) > 1:
+        found = abs(statistics.fmean(gains)) > half_of_interval(gains)
+    elif found is not None:
+        shown += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
+    return f"{text} ({shown}{f' {NOISE}' if found is False else ''})"
 
 
 def _boundary_score(group: Sequence[Row]) -> str:
@@ -506,12 +553,14 @@ def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str
 def mean_over_seeds(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
     """The mean, and with several values half the width of its 95 % interval by Student's t."""
     text = f"{statistics.fmean(values):{sign}.{decimals}f}"
-    if len(values) == 1:
-        return text
+    return text if len(values) == 1 else f"{text} ± {half_of_interval(values):.{decimals}f}"
+
+
+def half_of_interval(values: Sequence[float]) -> float:
+    """Half the width of the mean's 95 % interval by Student's t; at least two values."""
     from scipy.special import stdtrit
 
-    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{text} ± {half:.{decimals}f}"
+    return float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def markdown_table(lines: Sequence[Sequence[str]]) -> str:
@@ -526,9 +575,13 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """What the columns mean, and what the figures are relative to."""
     first, seeds = rows[0], len({row.seed for row in rows})
     sentences = [
-        f"Percent of {first.instructions} instructions on which {first.judge} prefers the policy to the reference "
+        f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
         f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
     ]
+    if seeds > 1 or any(row.gain_separated is not None for row in rows):
+        sentences.append(f"{NOISE}: the 95 % interval of the gain does not leave out zero.")
+    if cut := [row.truncated for row in rows if row.truncated]:
+        sentences.append(f"{sum(cut)} outputs, at most {max(cut)} of a policy, were cut at the limit of their length.")
     if "average_length" in columns:
         sentences.append("Avg. Len: characters of an output.")
     if "boundary_score" in columns:

@@ -14,6 +14,7 @@ Input is a policy's annotations (see annotations.py), or AlpacaEval's judgements
     lc_kind               which difficulties it stands on, one of LC_KINDS
     lc_by_row_position    only with missing instructions and published difficulties: the value that alpaca-eval's
                           command line gives, which numbers the rows it has from 0 and so mixes up the difficulties
+    truncated             responses that were cut at the limit of their length; null where nobody counted
     average_length        of the policy's responses, in characters; reference_length: of the reference's
     wins, draws, losses   rows with preference above, at and below one half
     confidence, resamples of the intervals
@@ -39,7 +40,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpo_stages import files
-from dpo_stages.annotations import check_preferences, name_rows, read_annotations, unique_by_index
+from dpo_stages.annotations import (
+    check_preferences,
+    describe_judge,
+    name_rows,
+    read_annotations,
+    unique_by_index,
+)
 from dpo_stages.length_control import (
     Floats,
     GamedBaselines,
@@ -52,9 +59,11 @@ from dpo_stages.program import BadInput
 
 LC_KINDS = {
     "published": "difficulties published by AlpacaEval, for its 805 instructions and GPT-4-turbo as judge",
+    "published for another judge": "difficulties published by AlpacaEval for GPT-4-turbo as judge; this judge is another",
     "fitted": "difficulties fitted jointly over the policies of the study, for its own instruction set and judge",
     "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
+PUBLISHED_FOR = "gpt-4-1106-preview"
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 
 _DATA = Path(__file__).resolve().parent.parent / "alpaca_eval_data"
@@ -75,6 +84,7 @@ class Judgements:
         preference: probability in [0, 1] that the policy's response beats the reference's.
         reference_length, length: of the two responses, in characters.
         source: the file, for messages.
+        truncated: how many of the policy's responses were cut at the limit of their length; None if nobody counted.
     """
 
     policy: str
@@ -84,6 +94,7 @@ class Judgements:
     reference_length: NDArray[np.int64]
     length: NDArray[np.int64]
     source: str
+    truncated: int | None = None
 
     @property
     def difference(self) -> Floats:
@@ -97,7 +108,7 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
     len_1 and len_2 are the lengths of the reference and of the policy in characters; preference is in [1, 2].
     """
     if str(path).endswith((".csv", ".csv.gz")):
-        rows, judge = _read_csv(path), None
+        rows, judge, truncated = _read_csv(path), None, None
         policy = Path(path).name.removesuffix(".gz").removesuffix(".csv")
         ordered = [row for _, row in sorted(unique_by_index(rows, path).items())]
         check_preferences([row["index"] for row in ordered], [row["preference"] for row in ordered], path)
@@ -105,6 +116,8 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
     else:
         ordered = read_annotations(path)
         policy, judge = ordered[0]["generator_2"], ordered[0]["judge"]
+        counted = all("truncated" in row for row in ordered)
+        truncated = sum(row["truncated"] is True for row in ordered) if counted else None
         lengths = [(len(row["output_1"]), len(row["output_2"])) for row in ordered]
     reference_length, length = np.array(lengths, dtype=np.int64).T
     return Judgements(
@@ -115,6 +128,7 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
         reference_length,
         length,
         str(path),
+        truncated,
     )
 
 
@@ -169,7 +183,7 @@ class Difficulties:
 
     Attributes:
         gamed: judgements of the gamed baselines and the difficulties.
-        kind: one of LC_KINDS.
+        kind: published, fitted or length alone, see LC_KINDS.
         judge: of the fitted ones; None for the others.
         policies: how many policies the difficulties were fitted over.
         source: the file, for messages.
@@ -292,13 +306,9 @@ def require_same_judge(first: Judgements, second: Judgements) -> None:
     """Results of two judges never meet."""
     if first.judge != second.judge:
         raise BadInput(
-            f"{first.source} was judged by {_judge_name(first.judge)} and {second.source} by "
-            f"{_judge_name(second.judge)}; results of two judges cannot be used together"
+            f"{first.source} was judged by {describe_judge(first.judge)} and {second.source} by "
+            f"{describe_judge(second.judge)}; results of two judges cannot be used together"
         )
-
-
-def _judge_name(judge: dict[str, str] | None) -> str:
-    return "an unnamed judge" if judge is None else f"{judge['model']} ({judge['version']}, {judge['endpoint']})"
 
 
 # Win rates
@@ -330,6 +340,9 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
             judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
         )
     missing = np.setdiff1d(difficulties.indices, judgements.index)
+    kind = difficulties.kind
+    if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
+        kind = "published for another judge"
     figures = {
         "policy": judgements.policy,
         "judge": judgements.judge,
@@ -340,9 +353,10 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
         "win_rate_interval": percentile_interval(plain),
         "lc_win_rate": float(package["length_controlled_winrate"]),
         "lc_interval": percentile_interval(lc),
-        "lc_kind": difficulties.kind,
-        "lc_description": LC_KINDS[difficulties.kind],
+        "lc_kind": kind,
+        "lc_description": LC_KINDS[kind],
         "difficulties_fitted_over": difficulties.policies,
+        "truncated": judgements.truncated,
         "average_length": float(judgements.length.mean()),
         "reference_length": float(judgements.reference_length.mean()),
         "wins": int(package["n_wins"]),
@@ -394,8 +408,8 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
             )
     elif difficulties.kind == "fitted" and judgements.judge != difficulties.judge:
         raise BadInput(
-            f"{judgements.source} was judged by {_judge_name(judgements.judge)}, the difficulties of "
-            f"{difficulties.source} stand on {_judge_name(difficulties.judge)}; fit them for this judge"
+            f"{judgements.source} was judged by {describe_judge(judgements.judge)}, the difficulties of "
+            f"{difficulties.source} stand on {describe_judge(difficulties.judge)}; fit them for this judge"
         )
     if len(judgements.index) < 2:
         raise BadInput(f"{judgements.source} has one row; a win rate needs at least two")
