@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages.cost import Speeds, time_limit
+from dpo_stages.cost import JUDGEMENT_TOKENS, Speeds, time_limit
 from dpo_stages.policies import Policy, combinations
 from dpo_stages.program import BadInput
 from dpo_stages.settings import OFF, ON, check_settings
@@ -56,6 +56,7 @@ INSTRUCTION_SET = config["evaluation"]["instructions"]
 INSTRUCTIONS = f"results/datasets/{INSTRUCTION_SET}/evaluation.parquet"
 JUDGE = config["judges"][config["evaluation"]["judge"]]
 JUDGE_ENV = "pairrm" if JUDGE["kind"] == "preference_model" else "alpaca-eval"
+SERVED = JUDGE["kind"] in ("vllm", "served")  # by the judging job itself
 
 
 wildcard_constraints:
@@ -159,6 +160,26 @@ def instructions_of(wildcards):
 
 def prompts(split):
     return f"results/datasets/{config['preference_data']}/{split}.parquet"
+
+
+# The judge that a job serves itself: its command, and the files that its answers stand on
+
+
+def serve_command(wildcards):
+    """A function, because {port} is no wildcard."""
+    if JUDGE["kind"] == "vllm":
+        return (
+            f"envs/run {SAMPLER} workflow_scripts/serve_judge.py --model results/models/{JUDGE['model']}/manifest.json"
+            f" --name {JUDGE['model']} --dtype {DTYPE} --port {{port}}"
+        )
+    return JUDGE["command"]
+
+
+def judge_stands_on():
+    if JUDGE["kind"] == "vllm":
+        manifest = f"results/models/{JUDGE['model']}/manifest.json"
+        return [manifest, "workflow_scripts/serve_judge.py", f"envs/{SAMPLER}.lock.txt"]
+    return JUDGE["reads"]
 
 
 # The policies of a table
@@ -462,13 +483,22 @@ def comparison_seconds(wildcards):
 
 def judging_seconds(wildcards):
     pairs = rows_of(INSTRUCTION_SET, "evaluation")
-    return SPEEDS.compare(pairs) if JUDGE["kind"] == "preference_model" else SPEEDS.judge(pairs)
+    if JUDGE["kind"] == "preference_model":
+        return SPEEDS.compare(pairs)
+    return SPEEDS.judge(pairs) + (SPEEDS.ready(judge_parameters()) if JUDGE["kind"] == "vllm" else 0)
 
 
-def judging_cents(wildcards):
-    """What the judge of an API costs for one policy."""
-    price = config["resources"]["judgement_dollars"] if JUDGE["kind"] == "endpoint" else 0
-    return round(100 * price * rows_of(INSTRUCTION_SET, "evaluation"))
+def judge_parameters():
+    return config["models"][JUDGE["model"]]["parameters"] if JUDGE["kind"] == "vllm" else 0
+
+
+def judging_memory(wildcards, attempt):
+    return attempt * int(16_000 + 4 * judge_parameters() / 1e6) if JUDGE["kind"] == "vllm" else attempt * 4000
+
+
+# Whole numbers, as resources are.
+CENTS_PER_MILLION_TOKENS = round(100 * (JUDGE["dollars_per_million_tokens"] or 0))
+CENTS_PER_POLICY = round(CENTS_PER_MILLION_TOKENS * JUDGEMENT_TOKENS * rows_of(INSTRUCTION_SET, "evaluation") / 1e6)
 
 
 def expected(seconds):

@@ -94,30 +94,37 @@ if JUDGE["kind"] == "preference_model":
 
 else:
 
+    JUDGING_GPUS = gpus("judging") if SERVED else 0
+
     # A judge that the job serves itself: what its command reads and runs must rerun the judging as well.
     rule judge_outputs:
         input:
             outputs="results/evaluations/{judged}/model_outputs.json",
             instructions=instructions_of,
-            served=JUDGE["reads"],
+            stands_on=judge_stands_on() if SERVED else [],
             program=program("judge_outputs", "alpaca-eval"),
+            server=program("serve_judge", SAMPLER) if JUDGE["kind"] == "vllm" else [],
         output:
             "results/evaluations/{judged}/annotations.json",
         log:
             "results/logs/judge_outputs/{judged}.log",
         benchmark:
             "results/benchmarks/judge_outputs/{judged}.jsonl"
-        localrule: True  # asks the internet
+        localrule: not JUDGING_GPUS  # an API is asked from where the internet is
         conda:
             "../envs/alpaca-eval.yaml"
         resources:
-            cents=judging_cents,
+            gpu=JUDGING_GPUS,
+            mem_mb=judging_memory,
+            cents=CENTS_PER_POLICY,
+            cents_per_million_tokens=CENTS_PER_MILLION_TOKENS,
             seconds=expected(judging_seconds),
+            runtime=limit(judging_seconds),
         params:
             model=JUDGE["model"],
             base_url=JUDGE["base_url"] or "none",
             api_key_variable=JUDGE["api_key_variable"] or "none",
-            serve=lambda wildcards: ["--serve", JUDGE["command"]] if JUDGE["command"] else [],  # a function: its {port} is no wildcard
+            serve=lambda w, input: ["--serve", serve_command(w), "--stands-on", *input.stands_on] if SERVED else [],
         shell:
             "envs/run alpaca-eval workflow_scripts/judge_outputs.py"
             " --outputs {input.outputs:q}"
@@ -126,6 +133,7 @@ else:
             " --base-url {params.base_url:q}"
             " --api-key-variable {params.api_key_variable}"
             " {params.serve:q}"
+            " --cents-per-million-tokens {resources.cents_per_million_tokens}"
             " --cache results/judge_cache/{wildcards.judged}"
             " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -10,6 +10,7 @@ import os
 import sys
 from contextlib import ExitStack
 
+from dpo_stages.judge_endpoint import RETIRED
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -38,6 +39,20 @@ def parse_arguments() -> argparse.Namespace:
         help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
     )
     parser.add_argument(
+        "--stands-on",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="files that the answers of --serve depend on, such as the model's manifest; with others it is another judge",
+    )
+    parser.add_argument(
+        "--cents-per-million-tokens",
+        type=int,
+        required=True,
+        metavar="CENTS",
+        help="price of the endpoint, for the cost that is printed; 0: nothing is paid, or nobody knows",
+    )
+    parser.add_argument(
         "--cache", required=True, metavar="DIR", help="folder of the judge's answers, of this run alone"
     )
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="annotations.json of each policy")
@@ -48,13 +63,17 @@ def main() -> None:
     arguments = parse_arguments()
     if len(arguments.outputs) != len(arguments.output):
         raise BadInput(f"{len(arguments.outputs)} --outputs but {len(arguments.output)} --output; give one for each")
+    if arguments.cents_per_million_tokens < 0:
+        raise BadInput(f"--cents-per-million-tokens is {arguments.cents_per_million_tokens}; a price is 0 or more")
     if arguments.serve and arguments.base_url != "none":
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
+    if arguments.judge_model in RETIRED:
+        print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
     key = api_key(arguments.api_key_variable)
 
     from dpo_stages.annotations import describe_judge, read_pairs, write_annotations
     from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, open_cache
-    from dpo_stages.judge_server import command_identity, serving
+    from dpo_stages.judge_server import served_revision, serving
 
     with ExitStack() as stack:
         try:
@@ -62,27 +81,28 @@ def main() -> None:
             cache = stack.enter_context(open_cache(arguments.cache))
             if arguments.serve:
                 server = stack.enter_context(serving(arguments.serve))
-                kind, url, identity = "served", server.url, command_identity(arguments.serve)
+                kind, url, revision = "served", server.url, served_revision(arguments.serve, arguments.stands_on)
             else:
+                revision = None
                 url = OPENAI_URL if arguments.base_url == "none" else arguments.base_url.rstrip("/")
-                kind, identity = "openai" if url == OPENAI_URL else "openai-compatible", [url]
-            endpoint = JudgeEndpoint(url, arguments.judge_model, key, cache, identity)
+                kind = "openai" if url == OPENAI_URL else "openai-compatible"
+            endpoint = JudgeEndpoint(url, arguments.judge_model, key, cache, [revision or url])
 
             from dpo_stages.judging import WeightedAnnotator  # a second or two, in which the server comes up
 
-            annotator = WeightedAnnotator(arguments.cache, endpoint, kind)
+            annotator = WeightedAnnotator(arguments.cache, endpoint, kind, revision)
             if arguments.serve:
                 server.wait_until_ready()
-            price = None if arguments.serve else price_per_token(arguments.judge_model)
             rows, tokens = sum(map(len, policies)), sum(map(annotator.estimated_tokens, policies))
-            cost = "" if price is None else f", about {tokens * price:.2f} dollars less what {arguments.cache} has"
+            price = arguments.cents_per_million_tokens / 1e8  # dollars a token
+            cost = f", about {tokens * price:.2f} dollars less what {arguments.cache} has" if price else ""
             print(f"{rows} pairs for {arguments.judge_model}, about {tokens} tokens{cost}", file=sys.stderr, flush=True)
             for pairs, output in zip(policies, arguments.output, strict=True):
                 before = dict(vars(endpoint.usage))
                 preferences, judge = annotator.judge(pairs)
                 write_annotations(output, pairs, preferences, judge)
                 usage = {name: value - before[name] for name, value in vars(endpoint.usage).items()}
-                paid = {} if price is None else {"dollars": usage["tokens"] * price}
+                paid = {"dollars": usage["tokens"] * price} if price else {}
                 finish(output, len(pairs), len(preferences), {}, judge=describe_judge(judge), **usage, **paid)
         except JudgeFailed as error:
             sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
@@ -98,14 +118,6 @@ def api_key(variable: str) -> str | None:
             f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
         )
     return key
-
-
-def price_per_token(model: str) -> float | None:
-    """alpaca-eval's price of a token in dollars, None for a model that it does not know."""
-    from dpo_stages.alpaca_eval_library import load
-
-    price = load("decoders.openai")[0]._get_price_per_token(model)
-    return price if price == price else None
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def messages_of_preference_model(model: str) -> tuple[list[dict[str, str]], list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--kind", choices=("endpoint", "served", "preference_model"), required=True, help="kind of the judge")
+    add("--kind", choices=("endpoint", "vllm", "served", "preference_model"), required=True, help="kind of the judge")
     add("--model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
     add("--csv", type=Path, required=True, metavar="OUT.csv")
     add("--markdown", type=Path, required=True, metavar="OUT.md")

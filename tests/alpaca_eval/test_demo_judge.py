@@ -68,6 +68,7 @@ def test_the_annotator_gets_the_hidden_qualitys_preferences(run_script, facts_fi
         "judge_outputs",
         *("--outputs", tmp_path / "model_outputs.json", "--instructions", tmp_path / "evaluation.parquet"),
         *("--judge-model", "demo-judge", "--base-url", "none", "--api-key-variable", "none", "--serve", serve),
+        *("--cents-per-million-tokens", 0),
         *("--cache", tmp_path / "cache", "--output", tmp_path / "annotations.json"),
         env="alpaca-eval",
     )

@@ -235,7 +235,8 @@ def wait_until(condition, seconds=20.0):
 def program_arguments(outputs, instructions, folder):
     return [
         *("--outputs", outputs, "--instructions", instructions, "--judge-model", "fake", "--base-url", "none"),
-        *("--api-key-variable", "none", "--serve", SERVE.format(folder=folder), "--cache", folder / "cache"),
+        *("--api-key-variable", "none", "--serve", SERVE.format(folder=folder), "--cents-per-million-tokens", 0),
+        *("--cache", folder / "cache"),
         *("--output", folder / "annotations.json"),
     ]
 
@@ -301,6 +302,8 @@ def test_a_cancelled_run_stops_its_server(make_evaluation, tmp_path):
         ({"--serve": None, "--base-url": "https://user:word@host/v1"}, 2, "must not carry credentials"),
         ({"--serve": None, "--base-url": "host"}, 2, "is not a URL"),
         ({"--api-key-variable": "NO_SUCH_KEY"}, 2, "NO_SUCH_KEY is not set"),
+        ({"--stands-on": "no-such-file"}, 2, "--stands-on: no-such-file is not a file"),
+        ({"--cents-per-million-tokens": -1}, 2, "a price is 0 or more"),
         ({"--output": "a b"}, 2, "give one for each"),
         ({"--cache": __file__}, 2, "name a folder"),
     ],
@@ -329,6 +332,7 @@ def test_the_program_takes_the_key_from_the_environment_and_leaks_it_nowhere(
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     del options["--serve"]
     options |= {"--base-url": fake_judge.url, "--api-key-variable": "TEST_JUDGE_KEY"}
+    options["--cents-per-million-tokens"] = 1000
     given = [part for option in options.items() for part in option]
     environment = {**os.environ, "TEST_JUDGE_KEY": KEY}
     fake_judge.behave = lambda attempt, prompt: "wrong key"
@@ -344,3 +348,35 @@ def test_the_program_takes_the_key_from_the_environment_and_leaks_it_nowhere(
         assert KEY not in done.stdout + done.stderr + everything_in(tmp_path)
     assert {headers["Authorization"] for headers in fake_judge.headers} == {f"Bearer {KEY}"}
     assert "Traceback" not in done.stderr
+    ledger = json.loads((tmp_path / "annotations.ledger.json").read_text())
+    assert (ledger["tokens"], ledger["dollars"]) == (
+        1100,
+        pytest.approx(0.011),
+    )  # 11 requests of 100 tokens at 10 dollars a million
+    assert "12 pairs for fake, about" in done.stderr and "dollars less what" in done.stderr
+    assert ledger["judge"] == "fake (version fake-v1, prompt weighted_alpaca_eval_gpt4_turbo, openai-compatible)"
+
+
+def test_a_retired_judge_is_named_as_such_before_it_fails(make_evaluation, tmp_path, run_script):
+    outputs, instructions, _ = make_evaluation()
+    arguments = program_arguments(outputs, instructions, tmp_path)
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    del options["--serve"]
+    options |= {"--judge-model": "gpt-4-1106-preview", "--api-key-variable": "NO_SUCH_KEY"}
+    done = run_script("judge_outputs", *(part for option in options.items() for part in option), env="alpaca-eval")
+    assert done.returncode == 2
+    assert "gpt-4-1106-preview was retired by its vendor in March 2026" in done.stderr
+
+
+def test_what_a_served_judge_stands_on_makes_its_version_and_its_answers(make_evaluation, tmp_path, run_script):
+    outputs, instructions, _ = make_evaluation()
+    weights = tmp_path / "weights"
+    arguments = [*program_arguments(outputs, instructions, tmp_path), "--stands-on", weights]
+    versions = []
+    for content, from_cache in (("first", 0), ("first", 11), ("second", 0)):
+        weights.write_text(content)
+        done = run_script("judge_outputs", *arguments, env="alpaca-eval")
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "annotations.ledger.json").read_text())["from_cache"] == from_cache
+        versions.append(json.loads((tmp_path / "annotations.json").read_text())[0]["judge"]["version"])
+    assert versions[0] == versions[1] != versions[2] and versions[0].startswith("fake-v1@")

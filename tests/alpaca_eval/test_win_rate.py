@@ -384,6 +384,7 @@ def test_the_programs_go_from_annotations_to_a_gain(make_evaluation, fake_judge,
         "judge_outputs",
         *("--outputs", *outputs, "--instructions", tmp_path / "evaluation.parquet", "--judge-model", "fake"),
         *("--base-url", fake_judge.url, "--api-key-variable", "none", "--cache", tmp_path / "cache"),
+        *("--cents-per-million-tokens", 0),
         *("--output", *annotations),
         env="alpaca-eval",
     )

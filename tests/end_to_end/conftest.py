@@ -21,10 +21,14 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @classmethod
+    def made_in(cls, folder: Path) -> "Clone":
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
         (folder / ".venvs").symlink_to(ROOT / ".venvs")
+        return cls(folder)
 
     def snakemake(self, *targets: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         """Run the small demo; standard error follows standard output in `stdout`."""
@@ -51,7 +55,7 @@ class Clone:
 
 @pytest.fixture(scope="session")
 def make_clone(tmp_path_factory):
-    return lambda name: Clone(tmp_path_factory.mktemp(name))
+    return lambda name: Clone.made_in(tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def make_tokenizer():
     )
 
 
-def make_model(tokenizer, hidden_size, layers):
+def make_model(tokenizer, hidden_size, layers, context=CONTEXT):
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -51,13 +51,34 @@ def make_model(tokenizer, hidden_size, layers):
         intermediate_size=64,
         num_hidden_layers=layers,
         num_attention_heads=hidden_size // 32,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         initializer_range=0.3,  # wide enough for distributions that are far from uniform
         tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
     return LlamaForCausalLM(config)
+
+
+def write_transitions(model, transitions):
+    """Make a model without memory: `transitions[token][next]` are its probabilities.
+
+    Each token is a direction of its own, for which the model must be at least as wide as the vocabulary is large. The
+    layers do nothing, and the head holds the log-probabilities.
+    """
+    import torch
+
+    size = model.config.hidden_size
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.model.norm.weight.fill_(1)
+        model.model.embed_tokens.weight.copy_(torch.eye(model.config.vocab_size, size))
+        model.lm_head.weight.fill_(-1)
+        for source, after in transitions.items():
+            for target, share in after.items():
+                # The norm makes sqrt(hidden size) of a one
+                model.lm_head.weight[target, source] = torch.tensor(share).log() / size**0.5
 
 
 def save_policy(folder, tokenizer, model):
@@ -82,25 +103,12 @@ def policy(tmp_path_factory, tokenizer):
 
 @pytest.fixture(scope="session")
 def scripted_policy(tmp_path_factory, tokenizer):
-    """A policy without memory: after the assistant's tag or an `a` comes an `a` or one of three ends.
-
-    Each token is a direction of its own, the layers do nothing, and the head holds the transitions' log-probabilities.
-    """
-    import torch
-
-    model = make_model(tokenizer, 384, 1)  # at least as wide as the vocabulary is large
+    """A policy without memory: after the assistant's tag or an `a` comes an `a` or one of three ends."""
+    model = make_model(tokenizer, 384, 1)
     ids = dict(
         zip(("a", END, END_OF_TURN, STOP), tokenizer.convert_tokens_to_ids(["a", END, END_OF_TURN, STOP]), strict=True)
     )
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.model.norm.weight.fill_(1)
-        model.model.embed_tokens.weight.copy_(torch.eye(len(tokenizer), 384))
-        model.lm_head.weight.fill_(-1)
-        for source in (tokenizer.convert_tokens_to_ids("<|assistant|>"), ids["a"]):
-            for target, share in ((ids["a"], 0.7), (ids[END], 0.1), (ids[END_OF_TURN], 0.1), (ids[STOP], 0.1)):
-                # The norm makes sqrt(hidden size) of a one
-                model.lm_head.weight[target, source] = torch.tensor(share).log() / 384**0.5
+    after = {ids["a"]: 0.7, ids[END]: 0.1, ids[END_OF_TURN]: 0.1, ids[STOP]: 0.1}
+    write_transitions(model, {tokenizer.convert_tokens_to_ids("<|assistant|>"): after, ids["a"]: after})
     model.generation_config.eos_token_id = [ids[END], ids[STOP]]
     return save_policy(tmp_path_factory.mktemp("scripted") / "checkpoint", tokenizer, model)

@@ -200,6 +200,18 @@ def test_several_gpus_train_one_policy_under_accelerate(clone):
     assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
 
 
+def test_a_judge_that_the_workflow_serves_is_a_model_on_gpus_of_the_judging_job(clone):
+    target = "results/evaluations/zephyr-7b/sft/annotations.json"
+    local = ("--config", "evaluation={judge: qwen2.5-14b}", "resources={judging_gpus: 2}", "--", target)
+    shown = snakemake("-n", "-p", "--cores", "8", *local, folder=clone).stdout
+    job = shown.partition("rule judge_outputs:")[2].partition("[")[0]
+    assert "results/models/qwen2.5-14b-instruct/manifest.json" in job and "gpu=2" in job and "cents=0" in job
+    assert "envs/run vllm workflow_scripts/serve_judge.py --model results/models/qwen2.5-14b-instruct" in job
+    api = snakemake("-n", "-p", "--cores", "8", target, folder=clone).stdout
+    job = api.partition("rule judge_outputs:")[2].partition("[")[0]
+    assert "gpu=0" in job and "cents=966" in job and "--serve" not in job
+
+
 def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
     dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
     initial = 3 * 3

@@ -30,7 +30,8 @@ def merged(base, overlay):
 
 def test_the_papers_study_is_valid_and_says_what_the_paper_says():
     config = checked(PAPER)
-    assert set(config["models"]) == {
+    of_judges = {judge["model"] for judge in config["judges"].values() if judge["kind"] == "vllm"}
+    assert set(config["models"]) - of_judges == {
         "llama-3-8b-instruct", "zephyr-7b", "phi-2", "qwen2.5-1.5b", "pythia-6.9b", "qwen3-4b",
     }  # fmt: skip
     needs_sft = {name for name, model in config["models"].items() if model["sft"] == "ultrachat"}
@@ -122,6 +123,9 @@ MISTAKES = [
     (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
     (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
     (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),
+    (("judges", "gpt-4-turbo", "dollars_per_million_tokens"), -1, ["dollars_per_million_tokens"]),
+    (("judges", "qwen2.5-14b", "model"), "qwen", ["judges.qwen2.5-14b.model names 'qwen'", "qwen2.5-14b-instruct"]),
+    (("judges", "qwen2.5-14b", "kind"), "local", ["judges.qwen2.5-14b.kind is 'local'", "vllm, served"]),
     (("tables", "table3", "models"), ["zephyr"], ["tables.table3.models names 'zephyr'", "did you mean zephyr-7b"]),
     (("tables", "table3", "sources"), [False, True], ["YAML reads a bare off so", "quotes"]),
     (("tables", "table3", "sources"), ["off", "mistral"], ["'mistral' is unknown", "off, on, llama"]),

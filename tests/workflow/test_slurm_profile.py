@@ -17,11 +17,11 @@ LOCAL = {
     name
     for file in (ROOT / "rules").glob("*.smk")
     for _, name, body in RULE.findall(file.read_text())
-    if "localrule: True" in body
+    if "localrule:" in body
 }
 
 
-def resources_asked(folder, *arguments, attempt):
+def resources_asked(folder, *arguments, attempt, local=LOCAL):
     """{rule, first output: resources} of the jobs that a run would submit."""
     command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "-n", "--profile", "slurm", "--attempt", attempt]
     done = subprocess.run(
@@ -36,7 +36,7 @@ def resources_asked(folder, *arguments, attempt):
     return {
         (rule, output): dict(re.findall(r"(\w+)=([^,]+)", resources))
         for rule, output, resources in jobs
-        if rule not in LOCAL
+        if rule not in local
     }
 
 
@@ -58,7 +58,9 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
             assert int(again[job][growing]) == 2 * int(resources[growing]) > 0, (job, growing)
         assert resources["nodes"] == "1", job  # else SLURM may give a job GPUs of several nodes
     if targets is STUDY:
-        assert rules == PROFILE["set-resources"].keys()  # a GPU rule that is missing there would wait on a CPU node
+        assert (
+            rules | {"judge_outputs"} == PROFILE["set-resources"].keys()
+        )  # a GPU rule that is missing there would wait on a CPU node
         for (rule, _), resources in asked.items():
             gpus = "4" if rule.startswith("train_") else "1"
             assert (resources["gpu"], resources["gpu_model"], resources["slurm_partition"]) == (gpus, "a100", "gpu")
@@ -68,6 +70,17 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
             if rule in ("make_demo_model", "train_ranker"):
                 assert "gpu_model" not in resources  # it alone makes a job ask for one GPU
                 assert resources["slurm_partition"] == "cpu"
+
+
+def test_a_judge_that_needs_a_gpu_is_a_job_of_the_cluster(clone):
+    local = ["--config", "evaluation={judge: qwen2.5-14b}", "--", "results/evaluations/zephyr-7b/sft/annotations.json"]
+    asked = resources_asked(clone, *local, attempt=1, local=LOCAL - {"judge_outputs"})
+    (resources,) = (resources for (rule, _), resources in asked.items() if rule == "judge_outputs")
+    assert (resources["gpu"], resources["gpu_model"], resources["slurm_partition"]) == ("1", "a100", "gpu")
+    body = next(
+        body for _, name, body in RULE.findall((ROOT / "rules/evaluation.smk").read_text()) if name == "judge_outputs"
+    )
+    assert "localrule: not JUDGING_GPUS" in body
 
 
 def test_what_asks_the_internet_and_what_takes_seconds_runs_where_snakemake_does():

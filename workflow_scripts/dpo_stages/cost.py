@@ -6,6 +6,8 @@ Nothing here changes a result.
 
 from dataclasses import dataclass
 
+JUDGEMENT_TOKENS = 1200  # of a request to a judge: the 805 of AlpacaEval take about a million
+
 
 @dataclass(frozen=True)
 class Speeds:

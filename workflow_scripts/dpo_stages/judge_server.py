@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpo_stages import files
@@ -71,13 +71,17 @@ def serving(command: str) -> Iterator[JudgeServer]:
             _stop(process)
 
 
-def command_identity(command: str) -> list[str]:
-    """What the answers of a served judge depend on: the command's words, and the content of the files it names."""
-    words = _split(command)
-    paths = [Path(word) for word in words[1:]]
-    named = [path for path in paths if path.is_file()]
-    named += [path / files.MANIFEST for path in paths if (path / files.MANIFEST).is_file()]
-    return [hashlib.sha256("\0".join(words).encode()).hexdigest(), *map(files.sha256, named)]
+def served_revision(command: str, stands_on: Sequence[str | os.PathLike]) -> str:
+    """What tells one judge that is served from another of the same name: a hash of the command's words and of the
+    content of the files that its answers depend on.
+
+    Raises:
+        BadInput: the command is none, or a file is not there.
+    """
+    if missing := [str(path) for path in stands_on if not Path(path).is_file()]:
+        raise BadInput(f"--stands-on: {missing[0]} is not a file")
+    words = [*_split(command), *map(files.sha256, stands_on)]
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:12]
 
 
 def _split(command: str) -> list[str]:

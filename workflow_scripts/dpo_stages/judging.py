@@ -28,9 +28,12 @@ class WeightedAnnotator:
         folder: where the annotator's private configuration goes; nothing is written into the package.
         endpoint: the judge.
         kind: kind of the endpoint, see annotations.ENDPOINTS.
+        revision: what the endpoint's own name for the model does not tell, such as which weights are served under it.
     """
 
-    def __init__(self, folder: str | os.PathLike, endpoint: JudgeEndpoint, kind: str) -> None:
+    def __init__(
+        self, folder: str | os.PathLike, endpoint: JudgeEndpoint, kind: str, revision: str | None = None
+    ) -> None:
         import yaml
 
         (annotators,) = alpaca_eval_library.load("annotators")
@@ -41,7 +44,7 @@ class WeightedAnnotator:
         (home.parent / "prompt.txt").write_text(template)
         (home / "configs.yaml").write_text(yaml.safe_dump(configuration))
         self._template_length = len(template)
-        self._endpoint, self._kind = endpoint, kind
+        self._endpoint, self._kind, self._revision = endpoint, kind, revision
         self._annotator = annotators.PairwiseAnnotator(
             annotators_config=home / "configs.yaml", caching_path=None, fn_completions=self._complete
         )
@@ -60,7 +63,8 @@ class WeightedAnnotator:
 
         Returns:
             The preference of each pair, in [1, 2]: 1 where output_1 is surely better, 2 where output_2 is. And the
-            judge, see annotations.judge_record; its version is what the endpoint itself calls the model.
+            judge, see annotations.judge_record; its version is what the endpoint itself calls the model, and the
+            revision.
 
         Raises:
             JudgeFailed: at least one row could not be judged; the message names the rows.
@@ -79,6 +83,7 @@ class WeightedAnnotator:
         if lost:
             raise JudgeFailed(f"alpaca-eval read no preference from the judge's answer for {name_rows(lost)}")
         version = "+".join(sorted(self._versions)) or self._endpoint.model
+        version += f"@{self._revision}" if self._revision else ""
         judge = judge_record(self._endpoint.model, version, alpaca_eval_library.PROMPT, self._kind)
         return [float(preference) for preference in preferences], judge
 

@@ -261,18 +261,7 @@ class Sampler:
         return 2 * config.num_hidden_layers * heads * size * 4 * tokens
 
     def _gpu_settings(self) -> dict[str, object]:
-        import torch
-
-        gpus, heads = torch.cuda.device_count(), self.config.num_attention_heads
-        if not gpus:
-            raise BadInput(
-                "this environment's vLLM needs an NVIDIA GPU and none is visible; use the environment vllm-cpu"
-            )
-        if heads % gpus:
-            raise BadInput(
-                f"the policy's {heads} attention heads cannot be shared by {gpus} GPUs; "
-                "set CUDA_VISIBLE_DEVICES to a number of GPUs that divides them"
-            )
+        gpus = gpus_for(self.config.num_attention_heads)
         return {"tensor_parallel_size": gpus, "gpu_memory_utilization": self.arguments.gpu_memory_utilization}
 
 
@@ -283,6 +272,25 @@ def figures(responses: list[Response]) -> dict[str, object]:
         "empty": sum(not response.text.strip() for response in responses),
         "mean_tokens": sum(response.tokens for response in responses) / max(1, len(responses)),
     }
+
+
+def gpus_for(heads: int) -> int:
+    """Number of the visible GPUs, which share a model's attention heads.
+
+    Raises:
+        BadInput: there is none, or it does not divide the heads.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if not gpus:
+        raise BadInput("this environment's vLLM needs an NVIDIA GPU and none is visible; use the environment vllm-cpu")
+    if heads % gpus:
+        raise BadInput(
+            f"the model's {heads} attention heads cannot be shared by {gpus} GPUs; "
+            "set CUDA_VISIBLE_DEVICES to a number of GPUs that divides them"
+        )
+    return gpus
 
 
 def on_cpu() -> bool:

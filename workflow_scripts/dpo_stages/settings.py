@@ -136,6 +136,8 @@ def _check_references(config: dict) -> None:
     for name, judge in config["judges"].items():
         if judge["kind"] == "preference_model":
             _expect(config["preference_models"], f"judges.{name}.model", judge["model"])
+        if judge["kind"] == "vllm":
+            _expect(config["models"], f"judges.{name}.model", judge["model"])
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
