@@ -10,6 +10,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import SCRIPTS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,26 @@ def test_a_folder_is_replaced_at_once_and_only_on_success(tmp_path):
         assert names(target) == ["old"]
     assert names(target) == ["new"]
     assert names(tmp_path) == ["checkpoint"]
+
+
+@pytest.mark.parametrize("replace", [replacing, replacing_folder])
+def test_what_a_killed_process_left_is_deleted_by_the_next_and_what_another_writes_is_not(tmp_path, replace):
+    target = tmp_path / "[a].json"
+    kill_in_the_middle = (
+        "import os, signal, sys\n"
+        f"from dpo_stages.files import {replace.__name__} as replace\n"
+        "with replace(sys.argv[1]) as temporary:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", kill_in_the_middle, target], cwd=SCRIPTS, check=False)
+    assert len(names(tmp_path)) == (1 if replace is replacing else 2)  # a folder's earlier content has a place, too
+    with replace(target) as first, replace(target) as second:
+        assert first.exists() and second.exists()
+        for temporary in (first, second):
+            if temporary.is_dir():
+                (temporary / "content").touch()
+    assert names(tmp_path) == ["[a].json"]
 
 
 def test_json_is_stable_and_refuses_what_json_has_not(tmp_path):

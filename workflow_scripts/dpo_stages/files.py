@@ -1,6 +1,8 @@
 """Reading with clear errors, writing whole files or none, and the manifests of checkpoint folders."""
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -17,25 +19,29 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MANIFEST = "manifest.json"
+PART = ".part"
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it over `path` on success, delete it on failure.
 
-    A reader therefore sees the old file, the whole new file or no file, never a part of one.
+    A reader therefore sees the old file, the whole new file or no file, never a part of one. What a killed process left
+    of an earlier attempt at `path` is deleted.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
+    _delete_leftovers(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     temporary = Path(name)
     try:
+        _lock(handle)
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are shared like any other file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -43,15 +49,45 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Like `replacing` for a folder: the content appears under `path` at once, replacing what was there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    _delete_leftovers(path)
+    temporary, earlier = (
+        Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)) for _ in range(2)
+    )
+    handles = [os.open(folder, os.O_RDONLY) for folder in (temporary, earlier)]
     try:
+        for handle in handles:
+            _lock(handle)
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(earlier)  # at once, where deleting it would show parts of it for a while
         temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, earlier):
+            shutil.rmtree(folder, ignore_errors=True)
+        for handle in handles:
+            os.close(handle)
+
+
+def _delete_leftovers(path: Path) -> None:
+    """Delete temporary files and folders of `path` that no process works on any more, as their locks tell."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(leftover, os.O_RDONLY if leftover.is_dir() else os.O_RDWR)
+            try:
+                if _lock(handle):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            finally:
+                os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file or folder until it is closed; False if another process has, or the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _umask() -> int:
