@@ -17,9 +17,9 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.cost import JUDGEMENT_TOKENS, Speeds, time_limit
-from dpo_stages.policies import Policy, combinations
+from dpo_stages.policies import AUTO, BLEND, MIX, OFF, ON, Policy, combinations
 from dpo_stages.program import BadInput
-from dpo_stages.settings import OFF, ON, check_settings
+from dpo_stages.settings import check_settings
 
 try:
     check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
@@ -35,8 +35,9 @@ def one_of(names):
 
 MODEL = rf"(?:{one_of(config['models'])})(?:@[0-9]+)?"
 METHOD = one_of(config["methods"])
-SOURCE = rf"(?:{one_of([OFF, ON, *config['sources']])})"
+SOURCE = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
 HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
+UNDECIDED = rf"(?:{SOURCE}-|{AUTO}-)*{AUTO}(?:-{SOURCE}|-{AUTO})*"  # histories that stand for a fixed one
 POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
 ORIGIN = rf"(?:{one_of(config['datasets'])}|{POLICY})"  # of candidates: a data set, or the policy that was sampled
 
@@ -63,6 +64,8 @@ wildcard_constraints:
     model=MODEL,
     method=METHOD,
     history=HISTORY,
+    undecided=UNDECIDED,
+    traced=rf"{MODEL}/(?:{METHOD})/(?:{HISTORY}|{UNDECIDED})",
     policy=POLICY,
     initial=POLICY,
     source=SOURCE,
@@ -131,6 +134,20 @@ def base_model(wildcards):
     return f"results/models/{named_by(wildcards).model}/manifest.json"
 
 
+def decision(initial):
+    """The source that `auto` took for a policy to train on next; Snakemake makes it before it goes on."""
+    return checkpoints.choose_source.get(policy=str(initial)).output[0]
+
+
+def resolved(policy):
+    """The fixed policy that a policy stands for whose history leaves sources to `auto`."""
+    return policy.resolved(lambda initial: json.loads(Path(decision(initial)).read_text())["source"])
+
+
+def is_mixed(source):
+    return source == BLEND or re.fullmatch(MIX, source) is not None
+
+
 def sampled_from(initial, source):
     """The policy or data set whose candidates `source` means for a policy that starts from `initial`."""
     if source == OFF:
@@ -139,6 +156,8 @@ def sampled_from(initial, source):
 
 
 def preferences(initial, source):
+    if is_mixed(source):
+        return f"results/mixtures/{initial}/{source}.parquet"
     return f"results/preferences/{sampled_from(initial, source)}/train.parquet"
 
 
@@ -182,6 +201,43 @@ def judge_stands_on():
     return JUDGE["reads"]
 
 
+def steps(policy):
+    """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
+    found = []
+    for named in Policy.parse(policy).lineage:
+        fixed = resolved(named)
+        initial, source = fixed.initial, fixed.source
+        mixed, measured = is_mixed(source), named.source in (AUTO, BLEND)
+        origins = {sampled_from(initial, one): preferences(initial, one) for one in ([OFF, ON] if mixed else [source])}
+        found.append(
+            {
+                "policy": str(fixed),
+                "initial_policy": str(initial),
+                "named_source": named.source,
+                "source": source,
+                "decision": decision(initial) if named.source == AUTO else None,
+                "boundary": f"results/boundary/{initial}.json" if measured else None,
+                "mixture": preferences(initial, source) if mixed else None,
+                "preferences": [
+                    {
+                        "origin": origin,
+                        "file": file,
+                        "sampled": origin not in config["datasets"],
+                        "own": origin == str(initial),
+                    }
+                    for origin, file in origins.items()
+                ],
+            }
+        )
+    return found
+
+
+def files_of_steps(policy):
+    told = steps(policy)
+    files = {step[kind] for step in told for kind in ("decision", "boundary", "mixture")}
+    return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
+
+
 # The policies of a table
 
 
@@ -209,14 +265,36 @@ def trained_policies(table):
     ]
 
 
-def initial_policies_of_table(table):
-    return sorted({str(policy.initial) for policy in trained_policies(table)})
+def policies_of_table(table, chosen=False):
+    """The trained policies of a table, the policies that they come from and the SFT policies.
+
+    Those are of the histories that are known beforehand, or, if `chosen`, those that `auto` chose.
+    """
+    trained = [resolved(policy) for policy in trained_policies(table) if policy.chooses == chosen]
+    sft = (f"{policy.seeded_model}/sft" for policy in trained)
+    return sorted({*map(str, trained), *(str(policy.initial) for policy in trained), *sft})
 
 
-def policies_of_table(table):
-    """The trained policies of a table, the policies that they come from and the SFT policies."""
-    sft = (f"{policy.seeded_model}/sft" for policy in trained_policies(table))
-    return sorted({*map(str, trained_policies(table)), *initial_policies_of_table(table), *sft})
+def initial_policies_of_table(table, chosen=False):
+    trained = (policy for policy in trained_policies(table) if policy.chooses == chosen)
+    return sorted({str(resolved(policy).initial) for policy in trained})
+
+
+def files_of_table(kind, chosen):
+    """Input function: files of one kind for the policies of a table, see `policies_of_table`."""
+    pattern = {
+        "win_rates": "results/evaluations/{policy}/win_rate.json",
+        "resamples": "results/evaluations/{policy}/win_rate_resamples.parquet",
+        "boundaries": "results/boundary/{policy}.json",
+    }[kind]
+    policies = initial_policies_of_table if kind == "boundaries" else policies_of_table
+    return lambda wildcards: [pattern.format(policy=policy) for policy in policies(wildcards.table, chosen)]
+
+
+def traced_policies(table):
+    """The policies of a table whose history it has to be told: all where it says what they took, else those of `auto`."""
+    whole = {"samples", "labels"} & set(config["tables"][table]["columns"])
+    return [str(policy) for policy in trained_policies(table) if whole or policy.chooses]
 
 
 # The policies of the analyses
@@ -242,7 +320,8 @@ def policies_of_figure3():
     """SFT policies trained on each source; another name of the policy's own samples gives way to `on`."""
     sources = config["analyses"]["figure3"]["sources"]
     policies = analysed("figure3", [(source,) for source in sources])
-    own = [policy for policy in policies if sampled_from(policy.initial, policy.source) == str(policy.initial)]
+    unmixed = [policy for policy in policies if not is_mixed(policy.source)]
+    own = [policy for policy in unmixed if sampled_from(policy.initial, policy.source) == str(policy.initial)]
     return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
 
 
@@ -277,7 +356,7 @@ def responding_policies():
     """The policies of Table 10: those of one model in one table, the SFT policy first."""
     settings = config["responses"]
     trained = [policy for policy in trained_policies(settings["table"]) if policy.seeded_model == settings["model"]]
-    return [f"{settings['model']}/sft", *map(str, trained)]
+    return list(dict.fromkeys([f"{settings['model']}/sft", *(str(resolved(policy)) for policy in trained)]))
 
 
 def shows_boundary(table):
@@ -295,7 +374,8 @@ def figure_caption(table):
 def judged_for_report():
     """All that a judge compared for the tables of the study."""
     gamed = [f"{INSTRUCTION_SET}/{variant}" for variant in ("verbose", "concise")] if FITTED_OVER else []
-    policies = {policy for table in config["tables"] for policy in policies_of_table(table)}
+    tables = [(table, chosen) for table in config["tables"] for chosen in (False, True)]
+    policies = {policy for table in tables for policy in policies_of_table(*table)}
     return [*sorted(policies), *gamed, *QUALITY_PAIRS]
 
 

@@ -96,12 +96,29 @@ rule adopt_policy:
     localrule: True
     conda:
         "../envs/workflow.yaml"
+    params:
+        policy="{model}/sft",
     shell:
         "envs/run workflow workflow_scripts/adopt_policy.py"
         " --model {input.model:q}"
-        " --policy {wildcards.model}/sft"
+        " --policy {params.policy}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# A history with `auto` stands for a fixed one, whose policy is trained once; here it gets the name that was asked for.
+use rule adopt_policy as adopt_choice with:
+    input:
+        model=lambda w: manifest(resolved(Policy.parse(f"{w.model}/{w.method}/{w.undecided}"))),
+        program=program("adopt_policy", "workflow"),
+    output:
+        "results/policies/{model}/{method}/{undecided}/manifest.json",
+    log:
+        "results/logs/adopt_choice/{model}/{method}/{undecided}.log",
+    wildcard_constraints:
+        model=MODEL,
+    params:
+        policy="{model}/{method}/{undecided}",
 
 
 rule compute_reference_logps:

@@ -75,7 +75,7 @@ rule show_judge_prompt:
 
 rule collect_responses:
     input:
-        outputs=[f"results/evaluations/{policy}/model_outputs.json" for policy in responding_policies()],
+        outputs=lambda w: [f"results/evaluations/{policy}/model_outputs.json" for policy in responding_policies()],
         instructions=INSTRUCTIONS,
         program=program("collect_responses", "workflow"),
     output:
@@ -87,7 +87,7 @@ rule collect_responses:
     conda:
         "../envs/workflow.yaml"
     params:
-        policies=responding_policies(),
+        policies=lambda w: responding_policies(),
         label=config["models"][config["responses"]["model"]]["label"],
     shell:
         "envs/run workflow workflow_scripts/collect_responses.py"
@@ -152,7 +152,7 @@ rule make_report:
         responses="results/tables/table10.csv",
         rules="results/figures/rules.svg",
         cost="results/cost.csv",
-        judgements=expand("results/evaluations/{judged}/annotations.json", judged=judged_for_report()),
+        judgements=lambda w: expand("results/evaluations/{judged}/annotations.json", judged=judged_for_report()),
         locks=expand("envs/{env}.lock.txt", env=["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]),
         page=["workflow_scripts/report/page.html.jinja", "workflow_scripts/report/style.css"],
         program=program("make_report", "workflow"),

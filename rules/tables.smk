@@ -7,11 +7,12 @@ Output:   results/tables/{table}.{csv,md}, results/figures/{table}.{svg,png}
 
 rule make_table:
     input:
-        win_rates=lambda w: [f"results/evaluations/{policy}/win_rate.json" for policy in policies_of_table(w.table)],
-        boundaries=lambda w: [f"results/boundary/{policy}.json" for policy in initial_policies_of_table(w.table)],
-        resamples=lambda w: [
-            f"results/evaluations/{policy}/win_rate_resamples.parquet" for policy in policies_of_table(w.table)
-        ],
+        **{
+            f"{which}{kind}": files_of_table(kind, chosen)
+            for kind in ("win_rates", "resamples", "boundaries")
+            for which, chosen in (("", False), ("chosen_", True))
+        },
+        traces=lambda w: [f"results/traces/{policy}.json" for policy in traced_policies(w.table)],
         program=program("make_table", "workflow"),
     output:
         csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),
@@ -30,6 +31,7 @@ rule make_table:
         histories=lambda w: ["-".join(history) for history in histories(w.table)],
         columns=table_setting("columns"),
         seeds=config["seeds"],
+        traces=lambda w, input: ["--traces", *input.traces] if input.traces else [],
     shell:
         "envs/run workflow workflow_scripts/make_table.py"
         " --table {wildcards.table}"
@@ -38,8 +40,9 @@ rule make_table:
         " --histories {params.histories}"
         " --columns {params.columns}"
         " --seeds {params.seeds}"
-        " --win-rates {input.win_rates:q}"
-        " --boundaries {input.boundaries:q}"
+        " --win-rates {input.win_rates:q} {input.chosen_win_rates:q}"
+        " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
+        " {params.traces:q}"
         " --csv {output.csv:q}"
         " --markdown {output.markdown:q}"
         " --decisions {output.decisions:q}"

@@ -1,6 +1,7 @@
-"""Take a base model that follows instructions already as the policy of iteration 0, without training.
+"""Take a model as a policy without training.
 
-The policy's files are hard links to the model's, so that it takes no space.
+That is a base model which follows instructions already, as the policy of iteration 0; or the policy that a history with
+`auto` in it stands for. The policy's files are hard links to the model's, so that it takes no space.
 """
 
 import argparse
@@ -14,14 +15,17 @@ from dpo_stages.program import BadInput, finish, run
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, metavar="MANIFEST", help="the base model")
-    parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy: MODEL/sft")
+    parser.add_argument("--model", type=Path, required=True, metavar="MANIFEST", help="the base model or policy")
+    parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy: MODEL/sft, or with auto")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
     arguments = parser.parse_args()
-    if Policy.parse(arguments.policy).iteration:
-        raise BadInput(f"--policy {arguments.policy}: a policy that is not trained here is named MODEL/sft")
+    policy = Policy.parse(arguments.policy)
+    if policy.iteration and not policy.chooses:
+        raise BadInput(
+            f"--policy {arguments.policy}: a policy that is not trained here is named MODEL/sft, or leaves a source to auto"
+        )
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
     if arguments.output.resolve() == arguments.model.resolve():

@@ -24,6 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--columns", nargs="*", choices=tables.COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
+    add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
     add("--csv", required=True, type=Path, metavar="OUT.csv")
     add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
@@ -55,7 +56,9 @@ def main() -> None:
     from dpo_stages.files import read_json, write_text
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
-        return None if paths is None else tables.by_policy(((path, read_json(path)) for path in paths), what)
+        if paths is None:
+            return None
+        return tables.by_policy(((path, read_json(path)) for path in dict.fromkeys(paths)), what)
 
     histories = [tuple(history.split("-")) for history in arguments.histories]
     win_rates = read(arguments.win_rates, "win rate")
@@ -63,15 +66,16 @@ def main() -> None:
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
+    traces = read(arguments.traces, "trace")
     interval = paired_interval(win_rates)
-    rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval)
+    rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
     found = tables.decisions(rows)
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:
         write_text(arguments.decisions, tables.decisions_as_csv(found, tables.one_judge(map(vars, rows))))
     write_text(arguments.markdown, tables.as_markdown(arguments.table, rows, arguments.columns))
     write_text(arguments.csv, tables.rows_as_csv(rows))
-    used = {name for row in rows for name in (row.policy, row.initial_policy)}
+    used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}
     finish(
         arguments.csv,

@@ -275,3 +275,62 @@ def test_any_two_sources_can_be_compared(clone):
     dag = Dag("--cores", "1", target, folder=clone)
     assert dag.jobs["draw_quality_pairs"] == dag.jobs["judge_outputs"] == dag.jobs["compute_win_rate"] == 1
     assert dag.jobs["train_policy"] == 2  # off and off-on, whose samples' chosen responses are the references
+
+
+ADAPTIVE = "results/tables/adaptive.csv"
+
+
+def adaptive(histories, folder, *options):
+    """The table of these histories of Zephyr, beside nothing else; columns ask for traces."""
+    table = f"tables={{adaptive: {{models: [zephyr-7b], methods: [dpo], histories: {histories}, columns: [labels]}}}}"
+    return Dag("--cores", "1", "--config", table, *options, "--", ADAPTIVE, folder=folder)
+
+
+def test_before_auto_has_decided_the_dag_holds_the_fixed_arms_and_the_first_decision(clone):
+    fixed = adaptive("['off', 'on', off-on]", clone)
+    undecided = adaptive("['off', 'on', off-on, auto-auto]", clone)
+    assert undecided.jobs - fixed.jobs == {"choose_source": 1, "trace_policy": 1}
+    alone = adaptive("[auto-auto]", clone)
+    assert alone.jobs["train_policy"] == 0
+    assert (alone.jobs["choose_source"], alone.jobs["measure_boundary"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "decided"),
+    [
+        ("results/policies/zephyr-7b/dpo/auto-auto/manifest.json", "zephyr-7b/sft"),
+        ("results/policies/zephyr-7b@1/dpo/off-auto/manifest.json", "zephyr-7b@1/dpo/off"),
+        ("results/policies/phi-2/dpo/auto/manifest.json", "phi-2/sft"),
+        ("results/traces/zephyr-7b/slic/auto-on.json", "zephyr-7b/sft"),
+    ],
+)
+def test_a_history_with_auto_can_be_asked_for_by_name(clone, target, decided):
+    done = snakemake("-n", "--cores", "1", target, folder=clone)
+    assert done.returncode == 0, done.stderr
+    assert f"results/decisions/{decided}.json" in done.stdout
+    assert "alteration of the DAG" in done.stdout
+
+
+def test_mixtures_share_the_samples_and_labels_of_the_fixed_arms(clone):
+    fixed = adaptive("['off', 'on']", clone)
+    mixed = adaptive("['off', 'on', mix25, mix50, blend]", clone)
+    per_policy = ["train_policy", "compute_reference_logps", "generate_evaluation_outputs", "judge_outputs"]
+    assert mixed.jobs - fixed.jobs == {
+        **dict.fromkeys([*per_policy, "compute_win_rate", "mix_preferences", "trace_policy"], 3)
+    }
+
+
+def test_a_mixture_takes_its_share_from_its_name_or_from_the_boundary(clone):
+    for source, flag in (("mix50", "--percent 50"), ("blend", "--boundary results/boundary/zephyr-7b/dpo/off.json")):
+        target = f"results/mixtures/zephyr-7b/dpo/off/{source}.parquet"
+        done = snakemake("-n", "-p", "--cores", "1", target, folder=clone)
+        (command,) = [line for line in done.stdout.splitlines() if "mix_preferences.py --on-policy" in line]
+        assert flag in command
+        assert "results/preferences/zephyr-7b/dpo/off/train" in command and "preferences/ultrafeedback/" in command
+
+
+def test_a_decision_by_hand_is_handed_on(clone):
+    by_hand = ["--config", "boundary={decisions: {zephyr-7b/sft: mix50}}"]
+    for policy, flag in (("zephyr-7b/sft", True), ("phi-2/sft", False)):
+        done = snakemake("-n", "-p", "--cores", "1", *by_hand, "--", f"results/decisions/{policy}.json", folder=clone)
+        assert ("--by-hand mix50" in done.stdout) == flag

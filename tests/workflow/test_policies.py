@@ -64,3 +64,22 @@ def test_iteration_zero_has_no_initial_policy_and_no_source():
         _ = policy.initial
     with pytest.raises(ValueError, match="iteration 0"):
         _ = policy.source
+
+
+def test_auto_stands_for_the_sources_that_were_chosen_each_for_the_policy_that_came_before():
+    asked = []
+
+    def decide(initial):
+        asked.append(str(initial))
+        return {"zephyr@1/sft": "off", "zephyr@1/dpo/off": "on"}[str(initial)]
+
+    assert str(Policy.parse("zephyr@1/dpo/auto-auto").resolved(decide)) == "zephyr@1/dpo/off-on"
+    assert asked == ["zephyr@1/sft", "zephyr@1/dpo/off"]
+    assert str(Policy.parse("zephyr@1/dpo/off-auto-mix50").resolved(decide)) == "zephyr@1/dpo/off-on-mix50"
+
+
+@given(policies)
+def test_nothing_is_decided_for_a_fixed_history(policy):
+    if not policy.chooses:
+        assert policy.resolved(None) is policy
+    assert [one.iteration for one in policy.lineage] == list(range(1, policy.iteration + 1))

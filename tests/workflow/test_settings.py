@@ -106,6 +106,10 @@ MISTAKES = [
     (("preference_model",), "pairrn", ["did you mean pairrm"]),
     (("sources", "a-b"), "zephyr-7b/sft", ["'a-b' is not allowed", "no dash"]),
     (("sources", "on"), "zephyr-7b/sft", ["sources.on is built in"]),
+    (("sources", "auto"), "zephyr-7b/sft", ["sources.auto is built in"]),
+    (("sources", "mix050"), "zephyr-7b/sft", ["sources.mix050 is built in"]),
+    (("sources", "x"), "zephyr-7b/dpo/auto", ["sources.x: auto is decided only while the study runs"]),
+    (("sources", "x"), "zephyr-7b/dpo/blend-x", ["sources.x is cyclic"]),
     (("sources", "x"), "zephyr-7b", ["sources.x", "not the name of a policy"]),
     (("sources", "x"), "zephir-7b/sft", ["did you mean zephyr-7b"]),
     (("sources", "x"), "zephyr-7b/dpo/x", ["sources.x is cyclic"]),
@@ -119,6 +123,15 @@ MISTAKES = [
     (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original", "needs both"]),
     (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
     (("boundary", "confidence"), 1, ["boundary.confidence"]),
+    (("boundary", "sequential"), "maybe", ["boundary.sequential is 'maybe'", "boolean"]),
+    (("boundary", "decisions"), {"zephyr-7b": "off"}, ["boundary.decisions.zephyr-7b", "not the name of a policy"]),
+    (("boundary", "decisions"), {"zephyr-7b/sft": "auto"}, ["auto is decided only while the study runs"]),
+    (("boundary", "decisions"), {"zephyr-7b/sft": "mistral"}, ["'mistral' is unknown"]),
+    (("boundary", "second_opinions"), ["pairrm"], ["second_opinions.0 is pairrm, which measures already"]),
+    (("boundary", "second_opinions"), ["pairrn"], ["second_opinions.0", "did you mean pairrm"]),
+    (("tables", "table2", "histories"), ["mix0"], ["'mix0' is unknown"]),
+    (("tables", "table2", "histories"), ["off-mix100"], ["'mix100' is unknown"]),
+    (("analyses", "table8", "sources"), ["auto"], ["analyses.table8.sources: auto is decided only while"]),
     (("evaluation", "fit_difficulty_over"), "table3", ["evaluation.instructions", "has no split verbose"]),
     (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
     (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
@@ -128,7 +141,11 @@ MISTAKES = [
     (("judges", "qwen2.5-14b", "kind"), "local", ["judges.qwen2.5-14b.kind is 'local'", "vllm, served"]),
     (("tables", "table3", "models"), ["zephyr"], ["tables.table3.models names 'zephyr'", "did you mean zephyr-7b"]),
     (("tables", "table3", "sources"), [False, True], ["YAML reads a bare off so", "quotes"]),
-    (("tables", "table3", "sources"), ["off", "mistral"], ["'mistral' is unknown", "off, on, llama"]),
+    (
+        ("tables", "table3", "sources"),
+        ["off", "mistral"],
+        ["'mistral' is unknown", "off, on, llama, auto, blend, mix1"],
+    ),
     (("tables", "table3", "sources"), ["off-on"], ["'off-on' is not allowed", "no dash"]),
     (("tables", "table3", "sources"), [], ["tables.table3 needs exactly one of sources and histories"]),
     (("tables", "table3", "histories"), ["off"], ["tables.table3 needs exactly one of sources and histories"]),
@@ -168,3 +185,17 @@ def test_a_mistake_gives_one_sentence_with_key_and_allowed_values(path, value, e
 def test_what_the_report_shows_must_be_in_the_study(section, change, expected):
     with pytest.raises(BadInput, match=re.escape(expected)):
         checked(merged(PAPER, {section: change}))
+
+
+@pytest.mark.parametrize("change", [{"sources": ["off", "auto"]}, {"sources": [], "histories": ["on-auto"]}])
+def test_difficulties_are_not_fitted_over_policies_that_are_not_known_yet(change):
+    demo = merged(PAPER, yaml.safe_load((ROOT / "demo/config.yaml").read_text()))
+    with pytest.raises(BadInput, match="fit_difficulty_over names table3, whose policies auto decides"):
+        checked(merged(demo, {"tables": {"table3": change}}))
+
+
+def test_adaptive_sources_work_in_any_history():
+    config = checked(edit(("tables", "table2", "histories"), ["auto-auto", "off-mix50", "blend", "mix5-llama-auto"]))
+    assert config["boundary"] == {
+        "split": "test", "confidence": 0.95, "sequential": False, "decisions": {}, "second_opinions": [],
+    }  # fmt: skip

@@ -4,6 +4,11 @@
             | model[@seed] "/" method "/" history      iteration k
     history = source ("-" source)*                     k names of candidate sources, oldest first
 
+Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
+initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
+initial policy's boundary score; `auto`, whatever that score recommends. A history with `auto` in it is no policy of its
+own: it stands for the fixed history that was chosen, see `Policy.resolved`.
+
 `zephyr-7b/dpo/off-on` was trained on off-policy candidates, then on its own samples. Its initial policy, which is also
 its reference model, is `zephyr-7b/dpo/off`, whose initial policy is `zephyr-7b/sft`. A seed other than the study's
 first rides on the model's name, so that the recursion carries it along: `zephyr-7b@1/dpo/off-on`.
@@ -13,7 +18,7 @@ This module is the only place that takes a policy's name apart. Standard library
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dpo_stages.program import BadInput
@@ -21,6 +26,9 @@ from dpo_stages.program import BadInput
 NAME = r"[a-z0-9][a-z0-9._-]*"  # of models, methods, data sets and preference models
 SOURCE = r"[a-z0-9][a-z0-9._]*"  # of candidate sources: no dash, which joins them
 SFT = "sft"
+OFF, ON, AUTO, BLEND = "off", "on", "auto", "blend"
+MIX = r"mix[1-9][0-9]?"  # and the percentage
+RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|mix[0-9]+"
 
 _POLICY = re.compile(
     rf"(?P<model>{NAME})(?:@(?P<seed>[0-9]+))?/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"
@@ -96,6 +104,28 @@ class Policy:
         if not self.history:
             raise ValueError(f"{self} is iteration 0 and was not trained on candidates")
         return self.history[-1]
+
+    @property
+    def chooses(self) -> bool:
+        """Whether its history leaves a source to a decision."""
+        return AUTO in self.history
+
+    @property
+    def lineage(self) -> "list[Policy]":
+        """The policies that it was trained from and itself, oldest first, without the SFT policy."""
+        return [*self.initial.lineage, self] if self.history else []
+
+    def resolved(self, decide: "Callable[[Policy], str]") -> "Policy":
+        """The policy of the fixed history that this one stands for.
+
+        Args:
+            decide: gives the source that was chosen for a policy to train on next; asked for the resolved initial policy
+                of each `auto`, oldest first.
+        """
+        if not self.chooses:
+            return self
+        initial = self.initial.resolved(decide)
+        return initial.then(self.method, decide(initial) if self.source == AUTO else self.source)
 
     def then(self, method: str, source: str) -> "Policy":
         """The policy that comes of one more iteration with `source`."""

@@ -7,10 +7,8 @@ import difflib
 import json
 import re
 
-from dpo_stages.policies import SOURCE, Policy
+from dpo_stages.policies import AUTO, BLEND, MIX, OFF, ON, RESERVED, SOURCE, Policy
 from dpo_stages.program import BadInput
-
-OFF, ON = "off", "on"
 
 
 def check_settings(config: dict, schema: dict) -> None:
@@ -21,6 +19,7 @@ def check_settings(config: dict, schema: dict) -> None:
     """
     _check_against_schema(config, schema)
     _check_references(config)
+    _check_boundary(config)
     _check_tables(config)
     _check_analyses(config)
     _check_report(config)
@@ -149,7 +148,7 @@ def _check_references(config: dict) -> None:
                 "slic-original, which needs both"
             )
     for name, value in config["sources"].items():
-        if name in (OFF, ON):
+        if re.fullmatch(RESERVED, name):
             raise BadInput(f"configuration: sources.{name} is built in; choose another name")
         check_policy(config, value, f"sources.{name}")
         _refuse_cycle(config, name)
@@ -171,6 +170,18 @@ def _refuse_cycle(config: dict, first: str) -> None:
                 waiting.append(used)
 
 
+def _check_boundary(config: dict) -> None:
+    """Decisions by hand are about fixed policies, and a second opinion is another preference model's."""
+    for name, source in config["boundary"]["decisions"].items():
+        check_policy(config, name, f"boundary.decisions.{name}")
+        check_source(config, source, f"boundary.decisions.{name}", decided=True)
+    for number, name in enumerate(config["boundary"]["second_opinions"]):
+        where = f"boundary.second_opinions.{number}"
+        _expect(config["preference_models"], where, name)
+        if name == config["preference_model"]:
+            raise BadInput(f"configuration: {where} is {name}, which measures already; name another preference model")
+
+
 def _check_tables(config: dict) -> None:
     for name, table in config["tables"].items():
         for key, section in (("models", "models"), ("methods", "methods")):
@@ -183,6 +194,14 @@ def _check_tables(config: dict) -> None:
         for history in table["histories"]:
             for source in history.split("-"):
                 check_source(config, source, f"tables.{name}.histories")
+    fitting = config["evaluation"]["fit_difficulty_over"]
+    if fitting is not None and any(
+        AUTO in re.split("[- ]", " ".join(config["tables"][fitting][key])) for key in ("sources", "histories")
+    ):
+        raise BadInput(
+            f"configuration: evaluation.fit_difficulty_over names {fitting}, whose policies {AUTO} decides about only "
+            "while the study runs; name a table without it"
+        )
 
 
 def _check_analyses(config: dict) -> None:
@@ -191,7 +210,7 @@ def _check_analyses(config: dict) -> None:
             _expect(config["models"], f"analyses.{name}.models", model)
         _expect(config["methods"], f"analyses.{name}.method", analysis["method"])
         for source in analysis.get("sources", []):
-            check_source(config, source, f"analyses.{name}.sources")
+            check_source(config, source, f"analyses.{name}.sources", decided=True)
 
 
 def _check_report(config: dict) -> None:
@@ -210,21 +229,30 @@ def _check_report(config: dict) -> None:
                 check_policy(config, name, where)
 
 
-def check_source(config: dict, source: str, where: str) -> None:
+def check_source(config: dict, source: str, where: str, decided: bool = False) -> None:
     """Make sure that `source`, found at the key `where`, names a candidate source of this study.
+
+    Args:
+        config: the whole configuration.
+        source: its name.
+        where: the key, for the message.
+        decided: whether it must be one that is known before the study runs, which `auto` is not.
 
     Raises:
         BadInput: it does not; the message lists the sources there are.
     """
-    known = [OFF, ON, *config["sources"]]
+    built_in = [OFF, ON, *([] if decided else [AUTO]), BLEND, "mix1 to mix99"]
+    known = ", ".join([OFF, ON, *config["sources"], *built_in[2:]])
     if not re.fullmatch(SOURCE, source):
         raise BadInput(
-            f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {', '.join(known)}"
+            f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {known}"
         )
-    if source not in known:
+    if decided and source == AUTO:
         raise BadInput(
-            f"configuration: {where}: the candidate source '{source}' is unknown; known are {', '.join(known)}"
+            f"configuration: {where}: {AUTO} is decided only while the study runs; name a fixed source, known are {known}"
         )
+    if source not in (OFF, ON, AUTO, BLEND, *config["sources"]) and not re.fullmatch(MIX, source):
+        raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {known}")
 
 
 def check_policy(config: dict, name: str, where: str) -> None:
@@ -241,7 +269,7 @@ def check_policy(config: dict, name: str, where: str) -> None:
     if policy.method is not None:
         _expect(config["methods"], where, policy.method)
     for source in policy.history:
-        check_source(config, source, where)
+        check_source(config, source, where, decided=True)
 
 
 def _expect(section: dict, where: str, name: str) -> None:

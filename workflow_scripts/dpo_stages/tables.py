@@ -10,6 +10,7 @@ import itertools
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -27,7 +28,7 @@ PAPER = Path(__file__).resolve().parent.parent / "paper_reference"
 JUDGE_COLUMNS = {"judge": "model", "judge_version": "version", "judge_prompt": "prompt", "judge_endpoint": "endpoint"}
 """The columns of a table that name its judge, and what they hold of annotations.judge_record."""
 
-COLUMNS = ("average_length", "boundary_score", "delta")
+COLUMNS = ("average_length", "boundary_score", "delta", "chosen", "samples", "labels")
 """What Markdown may show besides the LC win rate and the win rate."""
 
 
@@ -43,7 +44,8 @@ class Row:
         seed: seed of the replication.
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
         policy: name of the policy.
-        initial_policy: name of the policy that it was trained from; None for the SFT policy.
+        resolved_policy: the policy of the fixed history that it stands for where `auto` chose; else its own name.
+        initial_policy: name of the policy that this one was trained from; None for the SFT policy.
         lc_win_rate: length-controlled win rate.
         lc_low: lower end of its interval; None if it was not measured.
         lc_high: upper end.
@@ -71,6 +73,8 @@ class Row:
         lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
         instructions: number of instructions.
         truncated: outputs that were cut at the limit of their length; None if nobody counted.
+        samples_drawn: responses of policies that the history needs; None without its trace.
+        labels_made: pairs that the preference model compares for it; None without its trace.
     """
 
     model: str
@@ -80,6 +84,7 @@ class Row:
     seed: int
     history: History
     policy: str
+    resolved_policy: str
     initial_policy: str | None
     lc_win_rate: float
     lc_low: float | None
@@ -108,6 +113,8 @@ class Row:
     lc_kind: str
     instructions: int
     truncated: int | None
+    samples_drawn: int | None
+    labels_made: int | None
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -149,6 +156,7 @@ def build_rows(
     win_rates: Mapping[str, dict],
     boundaries: Mapping[str, dict] | None,
     paired_interval: Callable[[str, str], Interval] | None = None,
+    traces: Mapping[str, dict] | None = None,
 ) -> list[Row]:
     """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
 
@@ -161,6 +169,8 @@ def build_rows(
         boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
         paired_interval: gives the interval of the difference of two policies' LC win rates; None leaves intervals of
             gains and differences out.
+        traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
+            costs are wanted.
 
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
@@ -172,8 +182,9 @@ def build_rows(
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
         policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
-        gained = {policy: _gain(policy, win_rates) for policy in policies if policy.history}
-        for policy in policies:
+        stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
+        gained = {policy: _gain(policy, win_rates) for policy in stands_for.values() if policy.history}
+        for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
             gained_within = interval(str(policy), str(initial)) if initial else None
             arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
@@ -184,8 +195,9 @@ def build_rows(
                     method=method,
                     method_label=methods[method],
                     seed=seed,
-                    history=policy.history,
-                    policy=str(policy),
+                    history=named_policy.history,
+                    policy=str(named_policy),
+                    resolved_policy=str(policy),
                     initial_policy=str(initial) if initial else None,
                     gain=gained.get(policy),
                     gain_low=gained_within and gained_within[0],
@@ -194,9 +206,18 @@ def build_rows(
                     **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
                     **_evaluation(_find(win_rates, policy, "win rate")),
                     **_boundary(_find(boundaries, initial, "boundary score") if initial and boundaries else None),
+                    **_costs((traces or {}).get(str(named_policy))),
                 )
             )
     return rows
+
+
+def _resolved(policy: Policy, traces: Mapping[str, dict]) -> Policy:
+    return Policy.parse(_find(traces, policy, "trace")["resolved_policy"]) if policy.chooses else policy
+
+
+def _costs(record: dict | None) -> dict:
+    return {name: None if record is None else _number(record, name) for name in ("samples_drawn", "labels_made")}
 
 
 def _find(records: Mapping[str, dict], policy: Policy, what: str) -> dict:
@@ -425,6 +446,9 @@ def as_markdown(name: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
         "average_length": True,
         "boundary_score": any(row.boundary_score is not None for row in rows),
         "delta": {OFF, ON} <= {row.history[-1] for row in rows if row.history},
+        "chosen": any(row.resolved_policy != row.policy for row in rows),
+        "samples": any(row.samples_drawn is not None for row in rows),
+        "labels": any(row.labels_made is not None for row in rows),
     }
     columns = [column for column in COLUMNS if column in columns and shown[column]]
     parts = [f"# {re.sub('^table', 'Table ', name)}"]
@@ -515,10 +539,20 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
             "average_length": mean_over_seeds([row.average_length for row in group], 0),
             "boundary_score": _boundary_score(group) if first else "–",
             "delta": _delta(history[:-1], by_history) if first else "–",
+            "chosen": _chosen(group),
+            "samples": _mean_count([row.samples_drawn for row in group]),
+            "labels": _mean_count([row.labels_made for row in group]),
         }
         win_rate = mean_over_seeds([row.win_rate for row in group])
         lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
-    headers = {"average_length": "Avg. Len", "boundary_score": "BS (initial)", "delta": "Δ(×)"}
+    headers = {
+        "average_length": "Avg. Len",
+        "boundary_score": "BS (initial)",
+        "delta": "Δ(×)",
+        "chosen": "Chosen",
+        "samples": "Samples",
+        "labels": "Labels",
+    }
     header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
     return _Block(rows[0].model_label.replace("|", r"\|"), iterations, header, lines)
 
@@ -534,6 +568,18 @@ def _lc_win_rate(group: Sequence[Row]) -> str:
     elif found is not None:
         shown += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
     return f"{text} ({shown}{f' {NOISE}' if found is False else ''})"
+
+
+def _chosen(group: Sequence[Row]) -> str:
+    """The fixed histories that a history stands for, with their number of seeds where they differ."""
+    if group[0].resolved_policy == group[0].policy:
+        return "–"
+    counts = Counter("→".join(Policy.parse(row.resolved_policy).history) for row in group)
+    return ", ".join(name if len(counts) == 1 else f"{name} ({count})" for name, count in counts.most_common())
+
+
+def _mean_count(values: Sequence[int | None]) -> str:
+    return "–" if None in values else f"{statistics.fmean(values):,.0f}"
 
 
 def _boundary_score(group: Sequence[Row]) -> str:
@@ -594,6 +640,13 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
         sentences.append(
             "Δ: gain with off-policy candidates over gain with on-policy candidates; +∞ where only the former gain, "
             "– where neither do."
+        )
+    if "chosen" in columns:
+        sentences.append("Chosen: the sources that `auto` took; the policy is the one of that fixed history.")
+    if "samples" in columns or "labels" in columns:
+        sentences.append(
+            "Samples: responses of policies that a history needs, and Labels: pairs that the preference model compares for "
+            "it, both with those of the boundary scores that it follows; what arms share is counted for each."
         )
     if seeds > 1:
         sentences.append(f"Means of {seeds} seeds ± half of the 95 % interval.")
