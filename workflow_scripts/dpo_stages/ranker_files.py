@@ -28,12 +28,15 @@ class RankerNetwork:
     Args:
         weights: parameters by llm-blender's names.
         config: configuration of the backbone, as in its `config.json`.
+        dense: precision of its dense layers, see `MarkerEncoder`.
     """
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], config: Mapping[str, object]) -> None:
+    def __init__(
+        self, weights: Mapping[str, torch.Tensor], config: Mapping[str, object], dense: torch.dtype = torch.float32
+    ) -> None:
         prefix = "pretrained_model."
         backbone = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        self.hidden_states = MarkerEncoder(backbone, config, keep=True)
+        self.hidden_states = MarkerEncoder(backbone, config, keep=True, dense=dense)
         self.first, self.second = (
             (weights[f"head_layer.{number}.weight"], weights[f"head_layer.{number}.bias"]) for number in (1, 4)
         )
