@@ -24,7 +24,29 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from dpo_stages.comparisons import Pair  # noqa: E402
 from dpo_stages.pairrm import MARKERS, PairRM, conversation  # noqa: E402
 
-WORDS = "the a fox eats honey in caves and it is red or blue but not green so we dig here now".split()
+WORDS = [
+    "the",
+    "a",
+    "fox",
+    "eats",
+    "honey",
+    "in",
+    "caves",
+    "and",
+    "it",
+    "is",
+    "red",
+    "or",
+    "blue",
+    "but",
+    "not",
+    "green",
+    "so",
+    "we",
+    "dig",
+    "here",
+    "now",
+]
 LARGE = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096, "position_buckets": 256}
 TINY = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 256, "position_buckets": 32}
 
@@ -131,7 +153,9 @@ def side_by_side(name: str, shape: dict, pairs: list[Pair], arguments: argparse.
 
     tokens = sum(2 * sum(map(len, row)) for row in library_encoder(blender).encode(pairs))
     print(f"\n{name}, {shape['num_hidden_layers']} layers, {len(pairs)} pairs, {tokens} tokens in both orders\n")
-    print("| | CPU s | pairs/s | x batch 4 | x batch 1 | largest Δ of batch 1 | other labels |\n|---|---|---|---|---|---|---|")
+    print(
+        "| | CPU s | pairs/s | x batch 4 | x batch 1 | largest Δ of batch 1 | other labels |\n|---|---|---|---|---|---|---|"
+    )
     best = {program: min(values) for program, values in seconds.items()}
     default, single = list(programs)[:2]
     for program, value in best.items():
@@ -142,7 +166,10 @@ def side_by_side(name: str, shape: dict, pairs: list[Pair], arguments: argparse.
             f"| {best[single] / value:.2f} | {difference:.1e} | {flips} of {len(pairs)} |"
         )
     size = np.abs(logits[single]).mean()
-    print(f"\nMean logit {size:.2g} either way. Peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.", flush=True)
+    print(
+        f"\nMean logit {size:.2g} either way. Peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

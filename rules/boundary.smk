@@ -12,7 +12,8 @@ rule compare_candidates:
         on_policy=lambda w: candidates(w.policy, w.split),
         off_policy=lambda w: candidates(config["preference_data"], w.split),
         preference_model=PREFERENCE_MODEL,
-        program=program("compare_candidates", "pairrm"),
+        program=preference_model_program("compare_candidates"),
+        judge=config["judges"][LABELLING_JUDGE]["reads"] if LABELLING_JUDGE else [],
     output:
         sharded("comparisons", "{policy}/{split}.parquet"),
     log:
@@ -20,17 +21,22 @@ rule compare_candidates:
     benchmark:
         sharded_log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
     conda:
-        "../envs/pairrm.yaml"
+        f"../envs/{LABEL_ENV}.yaml"
     resources:
-        gpu=gpus("labelling"),
+        gpu=0 if LABELLING_JUDGE else gpus("labelling"),
         mem_mb=labelling_memory,
-        seconds=expected(comparison_seconds),
-        runtime=limit(comparison_seconds),
+        cents=preference_cents(compared_pairs),
+        seconds=expected(preference_seconds(compared_pairs)),
+        runtime=limit(preference_seconds(compared_pairs)),
+    params:
+        preference_model=preference_model_flags(config["preference_model"]),
     shell:
-        "envs/run pairrm workflow_scripts/compare_candidates.py"
+        f"envs/run {LABEL_ENV} workflow_scripts/compare_candidates.py"
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
+        " {params.preference_model}"
+        f"{judge_cache('comparisons', '{wildcards.policy}/{wildcards.split}')}"
         f"{shard_flag('comparisons')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -64,6 +64,28 @@ rule fetch_preference_model:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
+rule describe_judge:
+    input:
+        served=lambda w: labelling_judge(w)["reads"],
+        program=program("describe_judge", "workflow"),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    log:
+        "results/logs/describe_judge/{name}.log",
+    wildcard_constraints:
+        name=one_of(name for name, model in config["preference_models"].items() if model["judge"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        judge=judge_flags,
+    shell:
+        "envs/run workflow workflow_scripts/describe_judge.py"
+        " {params.judge:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
 rule train_ranker:
     input:
         pairs=ranker_setting("pairs"),
@@ -102,7 +124,8 @@ rule label_preferences:
     input:
         pairs=lambda w: candidates(w.origin, w.split),
         preference_model=PREFERENCE_MODEL,
-        program=program("label_preferences", "pairrm"),
+        program=preference_model_program("label_preferences"),
+        judge=config["judges"][LABELLING_JUDGE]["reads"] if LABELLING_JUDGE else [],
     output:
         sharded("preferences", "{origin}/{split}.parquet"),
     log:
@@ -110,16 +133,21 @@ rule label_preferences:
     benchmark:
         sharded_log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
     conda:
-        "../envs/pairrm.yaml"
+        f"../envs/{LABEL_ENV}.yaml"
     resources:
-        gpu=gpus("labelling"),
+        gpu=0 if LABELLING_JUDGE else gpus("labelling"),
         mem_mb=labelling_memory,
-        seconds=expected(labelling_seconds),
-        runtime=limit(labelling_seconds),
+        cents=preference_cents(labelled_pairs),
+        seconds=expected(preference_seconds(labelled_pairs)),
+        runtime=limit(preference_seconds(labelled_pairs)),
+    params:
+        preference_model=preference_model_flags(config["preference_model"]),
     shell:
-        "envs/run pairrm workflow_scripts/label_preferences.py"
+        f"envs/run {LABEL_ENV} workflow_scripts/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
+        " {params.preference_model}"
+        f"{judge_cache('preferences', '{wildcards.origin}/{wildcards.split}')}"
         f"{shard_flag('preferences')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

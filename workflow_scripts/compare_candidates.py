@@ -8,6 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
+from dpo_stages.preference_models import add_preference_model_flags, open_from
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.shards import add_shard_flag, parse_shard
 
@@ -16,12 +17,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--on-policy", type=Path, required=True, metavar="FILE", help="the policy's samples (Parquet)")
     parser.add_argument("--off-policy", type=Path, required=True, metavar="FILE", help="other candidates (Parquet)")
-    parser.add_argument(
-        "--preference-model",
-        required=True,
-        metavar="MODEL",
-        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
-    )
+    add_preference_model_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
@@ -31,7 +27,6 @@ def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.comparisons import Pair, report
     from dpo_stages.files import read_table, write_table
-    from dpo_stages.preference_models import open_preference_model
     from dpo_stages.schemas import CANDIDATES, COMPARISONS
 
     shard = parse_shard(arguments.shard)
@@ -46,7 +41,7 @@ def main() -> None:
     only_off = len(shard([prompt for prompt in off_policy if prompt not in sampled]))
     on_policy = shard(on_policy)
     shared = [row for row in on_policy if row["prompt_id"] in off_policy]
-    model = open_preference_model(arguments.preference_model)
+    model = open_from(arguments)
     keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
     pairs = [
         Pair(row["prompt"], row[f"response_{on}"], off_policy[row["prompt_id"]][f"response_{off}"])
@@ -78,7 +73,6 @@ def main() -> None:
         len(on_policy) + only_off,
         len(shared),
         dropped,
-        comparisons=len(rows),
         preference_model=model.name,
         **figures,
     )

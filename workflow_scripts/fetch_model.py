@@ -10,11 +10,11 @@ folder's files become hard links where the file system allows it.
 
 import argparse
 import json
-import re
 from pathlib import Path
 
 from dpo_stages.checkpoints import CONFIG, GENERATION_CONFIG, INDEX, link_files
 from dpo_stages.files import MANIFEST, read_json, replacing_folder, write_json, write_manifest, write_text
+from dpo_stages.hub import download, find
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.startup import importing_libraries, quiet_libraries
 
@@ -50,39 +50,6 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.chat_template and not arguments.chat_template.is_file():
         raise BadInput(f"--chat-template {arguments.chat_template} does not exist")
     return arguments
-
-
-def find_model(path: str, revision: str) -> tuple[Path, str | None]:
-    """Folder with a model's small files, and the commit it comes from; the hub's weights are not there yet.
-
-    Raises:
-        BadInput: no such folder, or the hub does not give the model.
-    """
-    if Path(path).is_dir():
-        return Path(path), None
-    if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)?", path) or path.startswith("."):
-        raise BadInput(f"{path} is neither a folder nor a model id of the form ORGANISATION/NAME")
-    folder = download(path, revision, list(SMALL_FILES))
-    return folder, folder.name
-
-
-def download(path: str, revision: str, names: list[str]) -> Path:
-    """Download files of a hub model into the hub's cache; without a network, take them from there."""
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=names))
-    except errors.GatedRepoError as error:
-        page = f"https://huggingface.co/{path}"
-        raise BadInput(f"{path} is gated: accept its terms on {page}, then set HF_TOKEN to a token of yours") from error
-    except errors.RevisionNotFoundError as error:
-        raise BadInput(f"{path} has no revision {revision} on the hub") from error
-    except errors.RepositoryNotFoundError as error:
-        raise BadInput(f"{path} is no folder here and no model on the hub (or a private one: set HF_TOKEN)") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise BadInput(f"the hub cannot be reached, and its local cache lacks {path} at {revision}") from error
-    except Exception as error:  # the hub's client lets several network libraries' errors through
-        raise BadInput(f"{path} cannot be downloaded from the hub: {type(error).__name__}: {error}") from error
 
 
 def weight_files(folder: Path, path: str) -> list[str]:
@@ -136,7 +103,7 @@ def main() -> None:
     with importing_libraries():
         from dpo_stages.chat_tokens import end_of_turn, load_tokenizer
     quiet_libraries()
-    source, commit = find_model(arguments.path, arguments.revision)
+    source, commit = find(arguments.path, arguments.revision, SMALL_FILES)
     with replacing_folder(arguments.output.parent) as folder:
         link_files(source, (name for name in SMALL_FILES if (source / name).is_file()), folder)
         config = check_config(folder, arguments.path)

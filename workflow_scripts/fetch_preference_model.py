@@ -1,21 +1,37 @@
-"""Fetch a preference model in llm-blender's layout, PairRM above all, from the hub or from a local folder.
+"""Fetch a preference model from the hub or from a local folder: a ranker in llm-blender's layout, PairRM above all, or a
+reward model (sequence classification with one score).
 
-Into the folder of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base
+Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. Of a ranker, into the folder of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base
 model, which gives the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs
 before anything appears under the output's name. A local folder's files become hard links where the file system allows it.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from dpo_stages.checkpoints import link_files
 from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
-from dpo_stages.preference_models import BASE, RANKER, base_beside, check_ranker
+from dpo_stages.hub import find
+from dpo_stages.preference_models import (
+    BASE,
+    RANKER,
+    RANKER_KIND,
+    REWARD_MODEL,
+    REWARD_MODEL_KIND,
+    SAFETENSORS,
+    SMALL_FILES,
+    WEIGHTS,
+    base_beside,
+    check_ranker,
+    find_preference_model,
+    is_reward_model,
+    model_config,
+)
 from dpo_stages.program import BadInput, finish, run
 
-RANKER_FILES = ("*.json", "*.bin", "*.safetensors", "*.model", "*.txt")
-BASE_FILES = ("*.json", "*.model", "*.txt", "pytorch_model.bin", "model.safetensors")
+RANKER_FILES = (*SMALL_FILES, *WEIGHTS)
+REWARD_MODEL_FILES = (*SMALL_FILES, SAFETENSORS)
+BASE_FILES = (*SMALL_FILES, "pytorch_model.bin", "model.safetensors")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,27 +45,6 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
     return arguments
-
-
-def find(path: str, revision: str, patterns: tuple[str, ...]) -> tuple[Path, str | None]:
-    """Folder of a model, downloaded if it is none here, and the commit it comes from.
-
-    Raises:
-        BadInput: no such folder, or the hub does not give the model.
-    """
-    if Path(path).is_dir():
-        return Path(path), None
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", path) or path.startswith("."):
-        raise BadInput(f"{path} is neither a folder nor a model id of the form ORGANISATION/NAME")
-
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(path, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:  # the hub's client lets several network libraries' errors through
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise BadInput(f"{path} at {revision} cannot be had from the hub ({type(error).__name__}: {reason})") from error
-    return folder, folder.name
 
 
 def names(folder: Path, patterns: tuple[str, ...]) -> list[str]:
@@ -70,21 +65,36 @@ def base_of(ranker: Path, config: dict) -> str | None:
 
 def main() -> None:
     arguments = parse_arguments()
-    source, commit = find(arguments.path, arguments.revision, RANKER_FILES)
+    source, commit = find_preference_model(arguments.path, arguments.revision)
     folder = source / RANKER if (source / RANKER).is_dir() else source
-    base = base_of(folder, check_ranker(folder))
-    about = {"kind": "preference model", "source": arguments.path, "revision": commit}
-
+    about = {"source": arguments.path, "revision": commit}
+    put = put_reward_model if is_reward_model(model_config(folder)) else put_ranker
     with replacing_folder(arguments.output.parent) as target:
-        link_files(folder, names(folder, RANKER_FILES), target / RANKER)
-        if base is not None:
-            base_folder, base_commit = find(base, "main", BASE_FILES)
-            link_files(base_folder, names(base_folder, BASE_FILES), target / BASE)
-            about |= {"base": base, "base_revision": base_commit}
-        try_out(target)
+        about |= put(folder, target)
         write_manifest(target, about)
         files = sum(1 for file in target.rglob("*") if file.is_file())
     finish(arguments.output, 1, 1, {}, files=files, revision=commit or "local")
+
+
+def put_ranker(folder: Path, target: Path) -> dict[str, str | None]:
+    """Put a ranker and its base model into `target` and try it out; what the manifest says of it."""
+    base = base_of(folder, check_ranker(folder))
+    about = {"kind": RANKER_KIND}
+    link_files(folder, names(folder, RANKER_FILES), target / RANKER)
+    if base is not None:
+        base_folder, base_commit = find(base, "main", BASE_FILES)
+        link_files(base_folder, names(base_folder, BASE_FILES), target / BASE)
+        about |= {"base": base, "base_revision": base_commit}
+    try_out(target)
+    return about
+
+
+def put_reward_model(folder: Path, target: Path) -> dict[str, str | None]:
+    """Put a reward model into `target`; what the manifest says of it."""
+    if not list(folder.glob(SAFETENSORS)):
+        raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
+    link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)
+    return {"kind": REWARD_MODEL_KIND}
 
 
 def try_out(folder: Path) -> None:

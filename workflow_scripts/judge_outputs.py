@@ -6,7 +6,6 @@ was answered: the next run asks only for the rest.
 """
 
 import argparse
-import os
 import sys
 from contextlib import ExitStack
 
@@ -69,12 +68,12 @@ def main() -> None:
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
     if arguments.judge_model in RETIRED:
         print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
-    key = api_key(arguments.api_key_variable)
 
     from dpo_stages.annotations import describe_judge, read_pairs, write_annotations
-    from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, open_cache
+    from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, api_key, open_cache
     from dpo_stages.judge_server import served_revision, serving
 
+    key = api_key(None if arguments.api_key_variable == "none" else arguments.api_key_variable)
     with ExitStack() as stack:
         try:
             policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
@@ -106,18 +105,6 @@ def main() -> None:
                 finish(output, len(pairs), len(preferences), {}, judge=describe_judge(judge), **usage, **paid)
         except JudgeFailed as error:
             sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
-
-
-def api_key(variable: str) -> str | None:
-    """The API key from the environment: the only place it comes from, and it goes nowhere but into the request."""
-    if variable == "none":
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise BadInput(
-            f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
-        )
-    return key
 
 
 if __name__ == "__main__":

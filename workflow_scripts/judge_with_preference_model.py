@@ -7,6 +7,7 @@ policy's output is the better one, which is the sigmoid of the preference model'
 import argparse
 import time
 
+from dpo_stages.preference_models import add_preference_model_flags, open_from
 from dpo_stages.program import finish, run
 
 
@@ -16,12 +17,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--instructions", required=True, metavar="FILE", help="instruction set (Parquet) with references"
     )
-    parser.add_argument(
-        "--preference-model",
-        required=True,
-        metavar="MODEL",
-        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
-    )
+    add_preference_model_flags(parser)
     parser.add_argument("--output", required=True, metavar="FILE", help="annotations.json")
     return parser.parse_args()
 
@@ -33,13 +29,12 @@ def main() -> None:
     from dpo_stages.annotations import describe_judge, judge_record, read_pairs, write_annotations
     from dpo_stages.comparisons import Pair, report
     from dpo_stages.files import read_table
-    from dpo_stages.preference_models import open_preference_model
     from dpo_stages.schemas import INSTRUCTIONS
 
     rows = read_pairs(arguments.outputs, arguments.instructions)
     instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
     prompts = {row["index"]: row["prompt"] for row in instructions}
-    model = open_preference_model(arguments.preference_model)
+    model = open_from(arguments)
     pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
     started = time.monotonic()
     comparisons = model.compare(pairs)

@@ -18,6 +18,7 @@ import argparse
 import time
 from pathlib import Path
 
+from dpo_stages.preference_models import add_preference_model_flags, open_from
 from dpo_stages.program import finish, run
 from dpo_stages.shards import add_shard_flag, parse_shard
 
@@ -25,12 +26,7 @@ from dpo_stages.shards import add_shard_flag, parse_shard
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="Parquet or .jsonl, see above")
-    parser.add_argument(
-        "--preference-model",
-        required=True,
-        metavar="MODEL",
-        help="manifest.json, folder in llm-blender's layout, or id on the hub, such as llm-blender/PairRM",
-    )
+    add_preference_model_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
@@ -41,10 +37,9 @@ def main() -> None:
     from dpo_stages.candidate_pairs import read_pairs
     from dpo_stages.comparisons import report
     from dpo_stages.files import write_table
-    from dpo_stages.preference_models import open_preference_model
 
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard))
-    model = open_preference_model(arguments.preference_model)
+    model = open_from(arguments)
     started = time.monotonic()
     comparisons = model.compare(table.pairs)
     figures = report(table.pairs, comparisons, time.monotonic() - started)

@@ -41,6 +41,16 @@ NASTY = (
 )
 """Texts that are read; none holds one of llm-blender's markers."""
 
+HOSTILE_WORDS = (
+    "<|source|>",
+    "a <|candidate1|> b <|candidate2|>",
+    "<|candidate|><|candidate|>",
+    "<|source|<|source|>>",
+    "＜｜ｓｏｕｒｃｅ｜＞ in full width",
+    "text <|candidate|> " * 50,
+)
+"""Texts with llm-blender's own markers in them, at which the library stops."""
+
 WORDS = [
     "the",
     "a",

@@ -158,7 +158,20 @@ MISTAKES = [
     (("analyses", "figure3", "sources"), [], ["analyses.figure3.sources"]),
     (("analyses", "boundary_cost", "method"), "ppo", ["analyses.boundary_cost.method names 'ppo'", "dpo, slic"]),
     (("analyses", "boundary_cost", "sources"), ["off"], ["analyses.boundary_cost.sources is unknown"]),
-    (("preference_models", "pairrm", "path"), None, ["exactly one of path and training"]),
+    (("preference_models", "pairrm", "path"), None, ["exactly one of path, training and judge"]),
+    (("preference_models", "pairrm", "engine"), "llm-blender", ["engine llm-blender and batch_size belong together"]),
+    (("preference_models", "pairrm", "batch_size"), 4, ["engine llm-blender and batch_size belong together"]),
+    (
+        ("preference_models", "pairrm"),
+        {"path": "x/y", "engine": "llm-blender", "batch_size": 4},
+        ["labelling and comparison to 1"],
+    ),
+    (
+        ("preference_models", "pairrm"),
+        {"judge": "gpt-4-turbi"},
+        ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
+    ),
+    (("preference_models", "pairrm"), {"judge": "pairrm"}, ["is a preference model itself"]),
 ]
 
 

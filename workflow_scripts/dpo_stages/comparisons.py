@@ -50,7 +50,7 @@ def report(pairs: Sequence[Pair], comparisons: Comparisons, seconds: float) -> d
     """Figures of a pass over pairs, for its ledger.
 
     Returns:
-        Pairs per second, shares of order flips and ties, the share of decided pairs in which the longer response is
+        Pairs, pairs per second, shares of order flips and ties, the share of decided pairs in which the longer response is
         preferred, and the model's own counts.
     """
     logits = comparisons.logits
@@ -58,6 +58,7 @@ def report(pairs: Sequence[Pair], comparisons: Comparisons, seconds: float) -> d
     decided = (logits != 0) & (longer != 0)
     count = max(len(pairs), 1)
     return {
+        "pairs": len(pairs),
         "pairs_per_second": round(len(pairs) / max(seconds, 1e-9), 1),
         "order_flip_rate": float(comparisons.order_flips.sum() / count),
         "ties": int((logits == 0).sum()),

@@ -320,6 +320,18 @@ class JudgeEndpoint:
         return text.replace(self._key, "(key)") if self._key else text
 
 
+def api_key(variable: str | None) -> str | None:
+    """The API key from the environment: the only place it comes from, and it goes nowhere but into the request."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise BadInput(
+            f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
+        )
+    return key
+
+
 def _total_tokens(usage: Any) -> int:
     return int(usage["total_tokens"]) if isinstance(usage, dict) and "total_tokens" in usage else 0
 

@@ -4,6 +4,7 @@ Its import takes seconds and it speaks on several channels, so it is imported wh
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -11,20 +12,26 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dpo_stages.pairrm import PairEncoder, PairRM, Tokens
+import numpy as np
+
+from dpo_stages.comparisons import Comparisons, Pair
+from dpo_stages.pairrm import PairEncoder, PairRM, Tokens, conversation
+from dpo_stages.preference_models import Options
+from dpo_stages.program import BadInput
 from dpo_stages.startup import importing_libraries, quiet_libraries
 
 if TYPE_CHECKING:
     import torch
 
 
-def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, device: str) -> object:
-    """`llm_blender.Blender` with a ranker in float32.
+def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, device: str, half: bool = False) -> object:
+    """`llm_blender.Blender` with a ranker.
 
     Args:
         ranker: folder in llm-blender's layout, or an id on the hub.
         base: folder of the base model; None: the one that the ranker's configuration names, or the ranker's own.
         device: "cpu" or "cuda".
+        half: in float16 on a GPU, which is the library's default; else in float32.
     """
     with importing_libraries():
         from llm_blender import Blender
@@ -32,7 +39,7 @@ def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, devi
     quiet_libraries()
     root, level = logging.getLogger(), logging.getLogger().level
     root.setLevel(logging.ERROR)  # on the root logger the library warns that it has no fuser, and of weights to come
-    settings = {"fp16": False} | ({} if base is None else {"model_name": str(base)})
+    settings = {"fp16": half} | ({} if base is None else {"model_name": str(base)})
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of settings that a ranker's configuration may well leave out
@@ -82,15 +89,68 @@ class LibraryNetwork:
         return (left - right).mean(dim=-1)
 
 
-def load_with_library(
-    ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str, device: str
-) -> PairRM:
-    """Load a ranker with llm-blender's loader; the arguments are those of `load_blender` and `PairRM`."""
-    from dpo_stages.disentangled_attention import is_supported
-    from dpo_stages.ranker_files import RankerNetwork
+class LibraryEngine:
+    """`compare_conversations` itself, for labels as others published them.
 
-    blender = load_blender(ranker, base, device)
+    Its logits depend on the batch size and on which pairs share a batch; pairs are read in the order of the input. Text
+    that makes the library stop, its own markers, is made harmless as by `PairEncoder.neutral`.
+
+    Args:
+        blender: as `load_blender` gives it.
+        batch_size: pairs that it reads at a time.
+        name: see `pairrm.PairRM`.
+        version: see `pairrm.PairRM`.
+    """
+
+    def __init__(self, blender: object, batch_size: int, name: str, version: str) -> None:
+        self.blender, self.batch_size, self.name, self.version = blender, batch_size, name, version
+
+    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+        """Compare the responses of every pair, in both orders."""
+        encoder = library_encoder(self.blender)
+        encoder.encode(pairs)  # for its counts
+        neutral = functools.lru_cache(maxsize=None)(encoder.neutral)
+        first, second = (
+            [
+                [{**turn, "content": neutral(turn["content"])} for turn in conversation(pair.prompt, response)]
+                for pair, response in ((pair, getattr(pair, name)) for pair in pairs)
+            ]
+            for name in ("response_1", "response_2")
+        )
+        orders = np.zeros((len(pairs), 2), dtype=np.float32)
+        for column, (mode, sign) in enumerate((("[A,B]", 1), ("[B,A]", -1))):
+            if pairs:  # the library does not take none
+                logits = self.blender.compare_conversations(first, second, self.batch_size, True, mode)
+                orders[:, column] = sign * logits
+        return Comparisons(orders, {**encoder.figures(), "batch_size": self.batch_size})
+
+
+def load_with_library(
+    ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str, device: str, options: Options
+) -> PairRM | LibraryEngine:
+    """Load a ranker with llm-blender's loader; the arguments are those of `load_blender` and `PairRM`.
+
+    Raises:
+        BadInput: llm-blender cannot load it.
+    """
+    from dpo_stages.disentangled_attention import is_supported
+    from dpo_stages.ranker_files import RankerNetwork, bfloat16_network
+
+    own = options.engine == "llm-blender"
+    try:
+        blender = load_blender(ranker, base, device, half=own)
+    except Exception as error:  # whatever a library as old as this lets through
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise BadInput(f"llm-blender cannot load {name} ({type(error).__name__}: {reason:.200})") from error
+    if own:
+        return LibraryEngine(blender, options.batch_size, name, version)
     module, config = blender.ranker, blender.ranker.config.to_dict()
-    network = RankerNetwork(module.state_dict(), config) if is_supported(config) else LibraryNetwork(module)
+    supported = is_supported(config)
+    network = RankerNetwork(module.state_dict(), config) if supported else LibraryNetwork(module)
+    coarse = None
+    if options.precision == "bfloat16":
+        if not supported:
+            raise BadInput(f"{name} is no DeBERTa-v3, for which alone --precision bfloat16 is made; leave it away")
+        coarse = bfloat16_network(module.state_dict(), config, device)
     encoder = library_encoder(blender)
-    return PairRM(network, encoder, lambda *order: library_logit(blender, *order), name, version, device)
+    return PairRM(network, encoder, lambda *order: library_logit(blender, *order), name, version, device, coarse)

@@ -19,6 +19,11 @@ allows.
 Rounding could still change a label where a logit is nearly zero. Pairs for which either order or their mean is nearer
 to zero than `CLOSE_CALL` are therefore scored again by the library's own forward, alone: their label is that of batch
 size 1 to the bit. What else is in the input, how it is sorted or cut into shards, cannot change a label.
+
+In bfloat16 the network is two to three times as fast and its logits are off by some hundredths. It then only sorts out
+what is clear: pairs nearer to zero than `COARSE_CLOSE_CALL` are scored again in float32, and so on as above. Before a pass
+begins, up to `CHECKED_PAIRS` of its own pairs are scored both ways; if more than `FLIPS_ALLOWED` of them get another label,
+the pass ends there.
 """
 
 import re
@@ -28,13 +33,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dpo_stages.comparisons import Comparisons, Pair, Turn
-from dpo_stages.program import ProgressReport
+from dpo_stages.program import BadInput, ProgressReport
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
 Tokens = tuple[int, ...]
+TokenPair = tuple[Tokens, Tokens, Tokens]  # source and two candidates
 
 MARKERS = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 """Tokens that llm-blender adds to the tokenizer, in its order."""
@@ -44,6 +50,12 @@ TASK = "Finish the following coversation in each i-th turn by filling in <Respon
 
 CLOSE_CALL = 1e-4
 """Logits nearer to zero than this are computed again at batch size 1; rounding stays ten times below it."""
+
+COARSE_CLOSE_CALL = 0.1
+"""Logits in bfloat16 that are nearer to zero than this are computed again in float32."""
+
+CHECKED_PAIRS, FLIPS_ALLOWED = 512, 0.005
+"""How many pairs try out bfloat16, and what share of them (one pair in any case) may get another label by it."""
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 """Padding included. Larger batches are no faster on a CPU, and slower once they leave its caches."""
@@ -118,7 +130,12 @@ class PairEncoder:
         self.source_id, self.left_id, self.right_id, self.candidate_id = map(tokenizer.token_to_id, MARKERS)
         self.neutralised = self.truncated_sources = self.truncated_candidates = 0
 
-    def encode(self, pairs: Sequence[Pair]) -> list[tuple[Tokens, Tokens, Tokens]]:
+    def figures(self) -> dict[str, int]:
+        """Counts, in pairs, of what has been encoded so far."""
+        names = ("truncated_sources", "truncated_candidates", "neutralised")
+        return {name: getattr(self, name) for name in names}
+
+    def encode(self, pairs: Sequence[Pair]) -> list[TokenPair]:
         """Tokens of (source, response_1, response_2) of each pair, cut to the lengths of batch size 1.
 
         Both candidates bear the marker `<|candidate|>`. Counts, in pairs, what was neutralised or truncated.
@@ -216,6 +233,7 @@ class PairRM:
         name: what ledgers and annotations call the model.
         version: what tells two versions of it apart.
         device: where the network is.
+        coarse: the same network in bfloat16, for what is no close call; None: everything in float32.
     """
 
     def __init__(
@@ -226,8 +244,9 @@ class PairRM:
         name: str,
         version: str,
         device: str,
+        coarse: Network | None = None,
     ) -> None:
-        self.network, self.encoder, self.library_logit = network, encoder, library_logit
+        self.network, self.encoder, self.library_logit, self.coarse = network, encoder, library_logit, coarse
         self.name, self.version, self.device = name, version, device
         self.close_calls = 0
 
@@ -240,22 +259,51 @@ class PairRM:
         encoded = self.encoder.encode(pairs)
         # Every distinct pair once, whichever of its responses comes first: the mirrored pair has mirrored orders.
         distinct = {_unordered(*row): None for row in encoded if row[1] != row[2]}
-        scores = dict(zip(distinct, self._score(list(distinct)), strict=True))
+        checked = self._check_precision(list(distinct))
+        score = self._scores if self.coarse is None else self._coarse_scores
+        scores = dict(zip(distinct, score(list(distinct)), strict=True))
         orders = np.zeros((len(encoded), 2), dtype=np.float32)
         for row, (source, first, second) in enumerate(encoded):
             if first != second:
                 as_given, swapped = scores[_unordered(source, first, second)]
                 orders[row] = (as_given, -swapped) if first < second else (swapped, -as_given)
-        figures = {
-            "truncated_sources": self.encoder.truncated_sources,
-            "truncated_candidates": self.encoder.truncated_candidates,
-            "neutralised": self.encoder.neutralised,
-            "close_calls": self.close_calls,
-        }
-        return Comparisons(orders, figures)
+        return Comparisons(orders, {**self.encoder.figures(), "close_calls": self.close_calls, **checked})
 
-    def _score(self, pairs: list[tuple[Tokens, Tokens, Tokens]]) -> np.ndarray:
+    def _check_precision(self, pairs: list[TokenPair]) -> dict[str, int]:
+        """Score some pairs in bfloat16 and in float32; figures of how many got another label.
+
+        Raises:
+            BadInput: too many did.
+        """
+        if self.coarse is None or not pairs:
+            return {}
+        sample = pairs[:: -(-len(pairs) // CHECKED_PAIRS)]
+        signs = [np.sign(_means(score(sample))) for score in (self._coarse_scores, self._scores)]
+        flips = int((signs[0] != signs[1]).sum())
+        if flips > max(1, FLIPS_ALLOWED * len(sample)):
+            raise BadInput(
+                f"bfloat16 gives {flips} of {len(sample)} pairs another label than float32, where {FLIPS_ALLOWED:.1%} "
+                f"may; label with --precision float32 (preference_models.{self.name}.precision)"
+            )
+        return {"bfloat16_checked": len(sample), "bfloat16_flips": flips}
+
+    def _coarse_scores(self, pairs: list[TokenPair]) -> np.ndarray:
+        """`_scores`, in bfloat16 where that is clear."""
+        scores = self._batched(self.coarse, pairs)
+        close = np.flatnonzero(_nearest_to_zero(scores) < COARSE_CLOSE_CALL)
+        scores[close] = self._scores([pairs[row] for row in close])
+        return scores
+
+    def _scores(self, pairs: list[TokenPair]) -> np.ndarray:
         """float32 [n, 2]: logit of the left candidate with the first on the left, and with the second on the left."""
+        scores = self._batched(self.network, pairs)
+        for row in np.flatnonzero(_nearest_to_zero(scores) < CLOSE_CALL):
+            scores[row] = [self.library_logit(*order) for order in _both_orders(*pairs[row])]
+            self.close_calls += 1
+        return scores
+
+    def _batched(self, network: Network, pairs: list[TokenPair]) -> np.ndarray:
+        """Both orders of each pair by one network, in batches of like lengths."""
         import torch
 
         scores = np.zeros((len(pairs), 2), dtype=np.float32)
@@ -265,16 +313,12 @@ class PairRM:
         with torch.inference_mode():
             for batch in batches([sum(map(len, pair)) for pair in pairs], TOKENS_PER_BATCH[self.device] // 2):
                 orders = [order for row in batch for order in _both_orders(*pairs[row])]
-                scores[batch] = self._logits(orders).reshape(-1, 2)
+                scores[batch] = self._logits(network, orders).reshape(-1, 2)
                 report.advance(len(batch))
-            means = (scores[:, 0] - scores[:, 1]) / 2
-            for row in np.flatnonzero(np.abs(np.column_stack([scores, means])).min(axis=1) < CLOSE_CALL):
-                scores[row] = [self.library_logit(*order) for order in _both_orders(*pairs[row])]
-                self.close_calls += 1
         report.close()
         return scores
 
-    def _logits(self, orders: list[tuple[Tokens, Tokens, Tokens]]) -> np.ndarray:
+    def _logits(self, network: Network, orders: list[TokenPair]) -> np.ndarray:
         """float32 [rows]: logit of each (source, left, right)."""
         import torch
 
@@ -283,14 +327,23 @@ class PairRM:
         # Each part begins with [CLS] and its marker.
         positions = [[1, len(source) + 1, len(source) + len(left) + 1] for source, left, _ in orders]
         ids, positions = (torch.tensor(x, device=self.device) for x in (ids, positions))
-        return self.network(ids, lengths, positions).float().cpu().numpy()
+        return network(ids, lengths, positions).float().cpu().numpy()
 
 
-def _unordered(source: Tokens, first: Tokens, second: Tokens) -> tuple[Tokens, Tokens, Tokens]:
+def _means(scores: np.ndarray) -> np.ndarray:
+    return (scores[:, 0] - scores[:, 1]) / np.float32(2)
+
+
+def _nearest_to_zero(scores: np.ndarray) -> np.ndarray:
+    """The smallest magnitude of both orders and their mean."""
+    return np.abs(np.column_stack([scores, _means(scores)])).min(axis=1)
+
+
+def _unordered(source: Tokens, first: Tokens, second: Tokens) -> TokenPair:
     return (source, first, second) if first < second else (source, second, first)
 
 
-def _both_orders(source: Tokens, first: Tokens, second: Tokens) -> tuple[tuple[Tokens, Tokens, Tokens], ...]:
+def _both_orders(source: Tokens, first: Tokens, second: Tokens) -> tuple[TokenPair, TokenPair]:
     return (source, first, second), (source, second, first)
 
 

@@ -1,27 +1,95 @@
 """Preference models behind one small interface: open one, and ask it for comparisons.
 
-A preference model lies in a folder, `results/preference_models/{name}/`:
+Three kinds: a ranker in llm-blender's layout (PairRM above all), a reward model (Hugging Face sequence classification with
+one score), and a judge behind an endpoint, asked as AlpacaEval asks. One lies in a folder, `results/preference_models/{name}/`:
 
-    manifest.json    where it comes from, and the SHA-256 of every file
+    manifest.json    its kind, where it comes from, and the SHA-256 of every file; of a judge, where it is asked
     ranker/          llm-blender's own layout: config.json and weights; one trained here has its tokenizer there too
     base/            the base model that ranker/config.json names, if it names one
     tokenizer.json   the tokenizer as llm-blender loads it, for models that may be read without it (see ranker_files)
+    model/           a reward model, as Transformers reads it
 
 Nothing in it is an absolute path: the base model is found beside the ranker, so the folder may be moved.
 """
 
+import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dpo_stages.comparisons import Comparisons, Pair
 from dpo_stages.files import MANIFEST, read_json, read_manifest
 from dpo_stages.program import BadInput
 
+if TYPE_CHECKING:
+    from dpo_stages.comparisons import Comparisons, Pair
+
 RANKER = "ranker"
 BASE = "base"
+REWARD_MODEL = "model"
 TOKENIZER = "tokenizer.json"
+RANKER_KIND, REWARD_MODEL_KIND, JUDGE_KIND = "preference model", "reward model", "judge"
+SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+SAFETENSORS = "*.safetensors"
+WEIGHTS = ("*.bin", SAFETENSORS)  # of rankers; PairRM itself is published as a pickle
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a preference model is run.
+
+    Attributes:
+        engine: of a ranker. "batched": our batching, in which a label depends on its pair alone; "llm-blender": the
+            library's own `compare_conversations`, whose labels depend on the batches.
+        batch_size: of the engine llm-blender.
+        precision: of the network; see `pairrm` for what bfloat16 is held to.
+        cache: folder of a judge's answers.
+    """
+
+    engine: str = "batched"
+    batch_size: int | None = None
+    precision: str = "float32"
+    cache: Path | None = None
+
+
+def add_preference_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `open_from` reads."""
+    add = parser.add_argument
+    add(
+        "--preference-model",
+        required=True,
+        metavar="MODEL",
+        help="manifest.json, folder of a ranker in llm-blender's layout or of a reward model, or id on the hub",
+    )
+    add(
+        "--engine",
+        choices=["batched", "llm-blender"],
+        default=Options.engine,
+        help="of a ranker: our batching, or the library's own compare_conversations (default: %(default)s)",
+    )
+    add("--batch-size", type=int, metavar="N", help="pairs that the engine llm-blender reads at a time")
+    add(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default=Options.precision,
+        help="of the network; bfloat16 is tried out on the pairs first (default: %(default)s)",
+    )
+    add("--cache", type=Path, metavar="DIR", help="folder of a judge's answers, of this run alone")
+
+
+def open_from(arguments: argparse.Namespace) -> "PreferenceModel":
+    """Open the preference model that a program's flags name.
+
+    Raises:
+        BadInput: see `open_preference_model`; or flags that do not belong together.
+    """
+    if (arguments.engine == "llm-blender") != (arguments.batch_size is not None):
+        raise BadInput("--engine llm-blender and --batch-size belong together; its labels depend on the batches")
+    if arguments.batch_size is not None and (arguments.batch_size < 1 or arguments.precision != Options.precision):
+        raise BadInput("--engine llm-blender wants a --batch-size of 1 or more, and no --precision")
+    options = Options(arguments.engine, arguments.batch_size, arguments.precision, arguments.cache)
+    return open_preference_model(arguments.preference_model, options)
 
 
 class PreferenceModel(Protocol):
@@ -35,46 +103,81 @@ class PreferenceModel(Protocol):
     name: str
     version: str
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: "Sequence[Pair]") -> "Comparisons":
         """Compare the responses of every pair, in both orders if the order could matter; in input order."""
 
 
-def open_preference_model(where: str | os.PathLike) -> PreferenceModel:
+def open_preference_model(where: str | os.PathLike, options: Options = Options()) -> PreferenceModel:
     """Open a preference model.
 
     Args:
-        where: a `manifest.json`, its folder, a folder in llm-blender's layout, or an id on the Hugging Face hub.
+        where: a `manifest.json`, its folder, a folder as the hub has it, or an id on the Hugging Face hub.
+        options: how it is run.
 
     Raises:
         BadInput: there is no such folder, its files are not those of its manifest, or it is no preference model.
     """
     path = Path(where)
     if path.name == MANIFEST:
-        manifest = read_manifest(path)
-        return _open_ranker(path.parent, path.parent / RANKER, manifest.get("revision") or _weights_hash(manifest))
+        return _open_manifest(path, options)
     if (path / MANIFEST).is_file():
-        return open_preference_model(path / MANIFEST)
+        return _open_manifest(path / MANIFEST, options)
     if path.is_dir():
-        return _open_ranker(path, path / RANKER if (path / RANKER).is_dir() else path, "local")
+        ranker = path / RANKER if (path / RANKER).is_dir() else path
+        return _open_folder(path, ranker, path.name, "local", options)
     if path.exists() or path.is_absolute() or len(path.parts) != 2:
         raise BadInput(f"{where} is no manifest.json, no folder and no id on the hub; name a preference model")
 
-    from dpo_stages.llm_blender_library import load_with_library
+    folder, commit = find_preference_model(str(where), "main")
+    return _open_folder(folder, folder, str(where), commit or "local", options)
 
-    return load_with_library(str(where), None, str(where), "main", _device())
+
+def _open_manifest(path: Path, options: Options) -> PreferenceModel:
+    manifest = read_manifest(path)
+    version, name = manifest.get("revision") or _weights_hash(manifest), path.parent.name
+    if manifest.get("kind") == JUDGE_KIND:
+        from dpo_stages.judge_preferences import JudgePreferences
+
+        return JudgePreferences(manifest, options.cache)
+    folder = RANKER if manifest.get("kind") == RANKER_KIND else REWARD_MODEL
+    if not (path.parent / folder).is_dir():
+        raise BadInput(f"{path} is of no preference model: there is no {folder}/ beside it")
+    return _open_folder(path.parent, path.parent / folder, name, version, options)
 
 
-def _open_ranker(folder: Path, ranker: Path, version: str) -> PreferenceModel:
-    check_ranker(ranker)
-    base = base_beside(ranker)
-    if (folder / TOKENIZER).is_file() and folder != ranker:
+def _open_folder(folder: Path, model: Path, name: str, version: str, options: Options) -> PreferenceModel:
+    """Open what lies in `model`, a ranker or a reward model; `folder` is where a ranker's tokenizer.json may be."""
+    config = model_config(model)
+    if is_reward_model(config):
+        from dpo_stages.reward_model import load_reward_model
+
+        if options.engine != Options.engine:
+            raise BadInput(f"{model} is a reward model, which llm-blender's engine does not run; leave --engine away")
+        return load_reward_model(model, name, version, _device(), options.precision)
+    check_ranker(model)
+    base = base_beside(model)
+    if options.engine == "batched" and (folder / TOKENIZER).is_file() and folder != model:
         from dpo_stages.ranker_files import load_directly
 
-        return load_directly(ranker, base, folder / TOKENIZER, folder.name, version, _device())
+        return load_directly(model, base, folder / TOKENIZER, name, version, _device(), options.precision)
 
     from dpo_stages.llm_blender_library import load_with_library
 
-    return load_with_library(ranker, base, folder.name, version, _device())
+    return load_with_library(model, base, name, version, _device(), options)
+
+
+def find_preference_model(path: str, revision: str) -> tuple[Path, str | None]:
+    """Folder of a ranker or reward model, downloaded if it is none here, and the commit it comes from.
+
+    Raises:
+        BadInput: no such folder, or the hub does not give the model.
+    """
+    from dpo_stages.hub import download, find
+
+    folder, commit = find(path, revision, SMALL_FILES)
+    if commit is not None:
+        download(path, commit, [SAFETENSORS] if is_reward_model(model_config(folder)) else WEIGHTS)
+    return folder, commit
 
 
 def _device() -> str:
@@ -83,14 +186,27 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def model_config(folder: Path) -> dict:
+    """The `config.json` of a ranker or reward model."""
+    if not (folder / "config.json").is_file():
+        raise BadInput(f"{folder} has no config.json; a folder in llm-blender's layout or a reward model is expected")
+    config = read_json(folder / "config.json")
+    return config if isinstance(config, dict) else {}
+
+
+def is_reward_model(config: dict) -> bool:
+    """Whether a `config.json` is of a network that classifies sequences."""
+    return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ())
+
+
 def check_ranker(folder: str | os.PathLike) -> dict:
     """Read the configuration of a ranker in llm-blender's layout, or say why it is none."""
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise BadInput(f"{folder} has no config.json; a folder in llm-blender's layout is expected")
-    config = read_json(folder / "config.json")
-    if not isinstance(config, dict) or config.get("ranker_type") != "pairranker":
-        raise BadInput(f"{folder}/config.json is not of a pairwise ranker: its ranker_type is not pairranker")
+    config = model_config(Path(folder))
+    if config.get("ranker_type") != "pairranker":
+        raise BadInput(
+            f"{folder}/config.json is neither of a pairwise ranker (ranker_type is not pairranker) "
+            "nor of a reward model (no architecture …ForSequenceClassification)"
+        )
     return config
 
 

@@ -1,7 +1,8 @@
-"""Identifiers of prompts, and the seeds of requests that follow from them."""
+"""Identifiers of prompts, the seeds of requests that follow from them, and prompts as one text."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 
 def prompt_id(messages: list[dict[str, str]]) -> str:
@@ -28,3 +29,10 @@ def request_seed(seed: int, identifier: str, index: int) -> int:
     """
     digest = hashlib.sha256(f"{seed}/{identifier}/{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+def instruction_text(prompt: Sequence[dict[str, str]]) -> str:
+    """The text that the judge sees: the user's turn, or all turns with their roles where there are several."""
+    if len(prompt) == 1:
+        return prompt[0]["content"]
+    return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in prompt)

@@ -7,7 +7,7 @@ chosen responses as references are an instruction set, and the random candidates
 from collections.abc import Sequence
 
 from dpo_stages.program import BadInput
-from dpo_stages.prompts import request_seed
+from dpo_stages.prompts import instruction_text, request_seed
 from dpo_stages.tables import judge_columns, markdown_table
 
 SUBSET = "quality"
@@ -53,13 +53,6 @@ def draw_pairs(
         drawn = row["response_1"] if number[row["prompt_id"]] % 2 == 0 else row["response_2"]
         outputs.append({**common, "dataset": SUBSET, "output": drawn, "generator": generator})
     return instructions, outputs
-
-
-def instruction_text(prompt: Sequence[dict[str, str]]) -> str:
-    """The text that the judge sees: the user's turn, or all turns with their roles where there are several."""
-    if len(prompt) == 1:
-        return prompt[0]["content"]
-    return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in prompt)
 
 
 def table_rows(

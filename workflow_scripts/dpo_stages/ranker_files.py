@@ -17,6 +17,7 @@ from dpo_stages.disentangled_attention import MarkerEncoder, is_supported
 from dpo_stages.files import read_json
 from dpo_stages.pairrm import PairEncoder, PairRM, Tokens
 from dpo_stages.preference_models import TOKENIZER
+from dpo_stages.program import BadInput
 
 WEIGHTS = ("pytorch_model.bin", "model.safetensors")  # in the order in which llm-blender looks for them
 TOLERANCE = 1e-5
@@ -56,7 +57,26 @@ def can_be_read_directly(ranker: Path, base: Path | None) -> bool:
     return is_supported(_backbone_config(ranker, base))
 
 
-def load_directly(ranker: Path, base: Path | None, tokenizer: Path, name: str, version: str, device: str) -> PairRM:
+def bfloat16_network(weights: Mapping[str, torch.Tensor], config: Mapping[str, object], device: str) -> RankerNetwork:
+    """The network with its dense layers in bfloat16.
+
+    Raises:
+        BadInput: the device is no faster in bfloat16.
+    """
+    fast = torch.cuda.is_bf16_supported(False) if device == "cuda" else cpu_has_bfloat16()
+    if not fast:
+        raise BadInput(f"this machine's {device.upper()} has no instructions for bfloat16; leave --precision away")
+    return RankerNetwork(weights, config, torch.bfloat16)
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this machine's CPU multiplies in bfloat16 (AVX-512 BF16 or AMX)."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def load_directly(
+    ranker: Path, base: Path | None, tokenizer: Path, name: str, version: str, device: str, precision: str = "float32"
+) -> PairRM:
     """Read a ranker without importing llm-blender, unless close calls call for it.
 
     Args:
@@ -66,12 +86,15 @@ def load_directly(ranker: Path, base: Path | None, tokenizer: Path, name: str, v
         name: see `PairRM`.
         version: see `PairRM`.
         device: see `PairRM`.
+        precision: float32, or bfloat16 for all but close calls.
     """
     from tokenizers import Tokenizer
 
     settings = read_json(ranker / "config.json")
     weights = {key: value.to(device, torch.float32) for key, value in _read_weights(ranker).items()}
-    network = RankerNetwork(weights, _backbone_config(ranker, base))
+    config = _backbone_config(ranker, base)
+    network = RankerNetwork(weights, config)
+    coarse = bfloat16_network(weights, config, device) if precision == "bfloat16" else None
     separator = "[SEP]"
     encoder = PairEncoder(
         Tokenizer.from_file(str(tokenizer)), separator, settings["source_maxlength"], settings["candidate_maxlength"]
@@ -88,7 +111,7 @@ def load_directly(ranker: Path, base: Path | None, tokenizer: Path, name: str, v
 
         return library_logit(blender(), source, left, right)
 
-    return PairRM(network, encoder, library_logit, name, version, device)
+    return PairRM(network, encoder, library_logit, name, version, device, coarse)
 
 
 def allow_direct_reading(folder: Path, ranker: Path, base: Path | None) -> bool:
@@ -111,7 +134,7 @@ def allow_direct_reading(folder: Path, ranker: Path, base: Path | None) -> bool:
     if expected != found:
         raise RuntimeError("its tokenizer reads texts in another way than llm-blender does")
     for order in expected:
-        difference = abs(library_logit(blender, *order) - float(direct._logits([order])[0]))
+        difference = abs(library_logit(blender, *order) - float(direct._logits(direct.network, [order])[0]))
         if not difference <= TOLERANCE:
             raise RuntimeError(f"its logits differ from llm-blender's by {difference}")
     return True

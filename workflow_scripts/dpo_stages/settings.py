@@ -130,11 +130,14 @@ def _check_references(config: dict) -> None:
         )
     _expect(config["preference_models"], "preference_model", config["preference_model"])
     for name, model in config["preference_models"].items():
-        if (model["path"] is None) == (model["training"] is None):
-            raise BadInput(f"configuration: preference_models.{name} needs exactly one of path and training")
+        _check_preference_model(config, f"preference_models.{name}", model)
     for name, judge in config["judges"].items():
         if judge["kind"] == "preference_model":
             _expect(config["preference_models"], f"judges.{name}.model", judge["model"])
+            if config["preference_models"][judge["model"]]["judge"] is not None:
+                raise BadInput(
+                    f"configuration: judges.{name}.model names {judge['model']}, a judge itself; name that judge instead"
+                )
         if judge["kind"] == "vllm":
             _expect(config["models"], f"judges.{name}.model", judge["model"])
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
@@ -152,6 +155,33 @@ def _check_references(config: dict) -> None:
             raise BadInput(f"configuration: sources.{name} is built in; choose another name")
         check_policy(config, value, f"sources.{name}")
         _refuse_cycle(config, name)
+
+
+def _check_preference_model(config: dict, where: str, model: dict) -> None:
+    """A preference model is one of three things, and its settings belong to what it is."""
+    if sum(model[key] is not None for key in ("path", "training", "judge")) != 1:
+        raise BadInput(f"configuration: {where} needs exactly one of path, training and judge")
+    own_engine = model["engine"] == "llm-blender"
+    if own_engine != (model["batch_size"] is not None):
+        raise BadInput(
+            f"configuration: {where}: engine llm-blender and batch_size belong together, its labels depend on it"
+        )
+    if own_engine and model["precision"] != "float32":
+        raise BadInput(f"configuration: {where}.precision is the engine batched's; llm-blender chooses its own")
+    shards = config["resources"]["shards"]
+    if own_engine and max(shards["labelling"], shards["comparison"]) > 1:
+        raise BadInput(
+            f"configuration: {where}.engine is llm-blender, whose labels depend on what shares a batch; "
+            "set resources.shards.labelling and comparison to 1"
+        )
+    if model["judge"] is not None:
+        _expect(config["judges"], f"{where}.judge", model["judge"])
+        if config["judges"][model["judge"]]["kind"] == "preference_model":
+            raise BadInput(f"configuration: {where}.judge names {model['judge']}, which is a preference model itself")
+        if own_engine or model["precision"] != "float32":
+            raise BadInput(
+                f"configuration: {where} is a judge; engine and precision belong to rankers and reward models"
+            )
 
 
 def _refuse_cycle(config: dict, first: str) -> None:

@@ -1,0 +1,31 @@
+"""Write the manifest of a judge behind an endpoint, so that label_preferences.py and compare_candidates.py can ask it."""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
+from dpo_stages.preference_models import JUDGE_KIND
+from dpo_stages.program import BadInput, finish, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
+    add("--base-url", metavar="URL", help="base URL of the endpoint, such as https://host/v1")
+    add("--serve", metavar="COMMAND", help="starts the judge's server; {port} is replaced by a free port")
+    add("--api-key-variable", metavar="NAME", help="environment variable that holds the API key, if there is one")
+    add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}")
+    arguments = parser.parse_args()
+    if (arguments.base_url is None) == (arguments.serve is None):
+        raise BadInput("give either --base-url or --serve: where the judge is asked")
+    if arguments.output.name != MANIFEST:
+        raise BadInput(f"--output must end in {MANIFEST}; got {arguments.output}")
+    names = {"base_url": arguments.base_url, "command": arguments.serve, "api_key_variable": arguments.api_key_variable}
+    with replacing_folder(arguments.output.parent) as folder:
+        write_manifest(folder, {"kind": JUDGE_KIND, "model": arguments.model, **names})
+    finish(arguments.output, 1, 1, {}, judge=arguments.model)
+
+
+if __name__ == "__main__":
+    run(main)
