@@ -67,7 +67,7 @@ rule fetch_preference_model:
 rule describe_judge:
     input:
         served=lambda w: labelling_judge(w)["reads"],
-        program=program("describe_judge", "workflow"),
+        program=program("describe_judge", "workflow", without=(*NETWORKS, *JUDGES)),
     output:
         "results/preference_models/{name}/manifest.json",
     log:

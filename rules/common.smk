@@ -96,10 +96,14 @@ def imports_of(file):
     return {f"workflow_scripts/{name.replace('.', '/')}.py" for name in names if name.startswith("dpo_stages.")}
 
 
-def program(name, env, without=()):
+# What a program imports by the kind of the preference model that it opens.
+NETWORKS, JUDGES = ("llm_blender_library", "ranker_files", "reward_model"), ("judge_preferences",)
+
+
+def program(name, env, without=("reward_model", *JUDGES)):
     """What a change of must rerun a rule: its program, the modules that it imports, its environment's lock file.
 
-    `without` names modules that the program would import for other settings than these.
+    `without` names modules that the program imports only for settings other than these.
     """
     left_out = {f"workflow_scripts/dpo_stages/{module}.py" for module in without}
     files, waiting = set(), {f"workflow_scripts/{name}.py"}
@@ -442,8 +446,7 @@ def sampling_flags():
 
 def preference_model_program(name):
     """A program that asks the study's preference model, without the modules of other kinds of models."""
-    networks, judges = ["llm_blender_library", "ranker_files", "reward_model"], ["judge_preferences"]
-    return program(name, LABEL_ENV, without=networks if LABELLING_JUDGE else judges)
+    return program(name, LABEL_ENV, without=NETWORKS if LABELLING_JUDGE else JUDGES)
 
 
 def preference_model_flags(name):

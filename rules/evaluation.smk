@@ -70,7 +70,7 @@ if JUDGE["kind"] == "preference_model":
             outputs="results/evaluations/{judged}/model_outputs.json",
             instructions=instructions_of,
             preference_model=f"results/preference_models/{JUDGE['model']}/manifest.json",
-            program=program("judge_with_preference_model", "pairrm", without=["judge_preferences"]),
+            program=program("judge_with_preference_model", "pairrm", without=JUDGES),
         output:
             "results/evaluations/{judged}/annotations.json",
         log:

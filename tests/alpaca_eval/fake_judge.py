@@ -90,7 +90,7 @@ class FakeJudge:
 
     def answer(self, handler, behaviour: str, body: dict, prompt: str) -> None:
         first, second = map(quality, responses_of(prompt))
-        probability = 1 / (1 + math.exp(second - first))
+        probability = 0.9 if behaviour == "m is better" else 1 / (1 + math.exp(second - first))
         top = [
             {"token": "m", "logprob": math.log(probability)},
             {"token": "M", "logprob": math.log1p(-probability)},
@@ -107,7 +107,7 @@ class FakeJudge:
         }
         error = {"error": {"message": f"nothing for {handler.headers.get('Authorization', 'nobody')}", "code": None}}
         match behaviour:
-            case "ok":
+            case "ok" | "m is better":
                 handler.send(200, completion)
             case "slow":
                 time.sleep(0.2)
