@@ -478,7 +478,8 @@ def judge_flags(wildcards):
         "--serve": "command",
         "--api-key-variable": "api_key_variable",
     }
-    return [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
+    words = [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
+    return [*words, "--stands-on", *judge["reads"]]
 
 
 RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}

@@ -14,6 +14,7 @@ def main() -> None:
     add("--model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
     add("--base-url", metavar="URL", help="base URL of the endpoint, such as https://host/v1")
     add("--serve", metavar="COMMAND", help="starts the judge's server; {port} is replaced by a free port")
+    add("--stands-on", nargs="*", default=[], metavar="FILE", help="files that the answers of --serve depend on")
     add("--api-key-variable", metavar="NAME", help="environment variable that holds the API key, if there is one")
     add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}")
     arguments = parser.parse_args()
@@ -21,7 +22,8 @@ def main() -> None:
         raise BadInput("give either --base-url or --serve: where the judge is asked")
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}; got {arguments.output}")
-    names = {"base_url": arguments.base_url, "command": arguments.serve, "api_key_variable": arguments.api_key_variable}
+    names = {"base_url": arguments.base_url, "command": arguments.serve, "stands_on": arguments.stands_on}
+    names["api_key_variable"] = arguments.api_key_variable
     with replacing_folder(arguments.output.parent) as folder:
         write_manifest(folder, {"kind": JUDGE_KIND, "model": arguments.model, **names})
     finish(arguments.output, 1, 1, {}, judge=arguments.model)

@@ -171,7 +171,7 @@ MISTAKES = [
         {"judge": "gpt-4-turbi"},
         ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
     ),
-    (("preference_models", "pairrm"), {"judge": "pairrm"}, ["is a preference model itself"]),
+    (("preference_models", "pairrm"), {"judge": "pairrm"}, ["of kind preference_model; take an endpoint or served"]),
 ]
 
 

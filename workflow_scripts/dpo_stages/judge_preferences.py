@@ -25,7 +25,7 @@ class JudgePreferences:
     """A judge.
 
     Args:
-        judge: model, base_url, api_key_variable and command, as `judges` of the configuration has them.
+        judge: model, base_url, api_key_variable, command and what it stands on, as `describe_judge.py` writes them.
         cache: folder of its answers.
 
     Raises:
@@ -54,7 +54,7 @@ class JudgePreferences:
     def _ask(self, keys: list[tuple[str, str, str]]) -> tuple[np.ndarray, dict[str, int]]:
         """Logits of the first response of each key, asked about in first and in second place, and what was asked."""
         from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, api_key, open_cache
-        from dpo_stages.judge_server import command_identity, serving
+        from dpo_stages.judge_server import served_revision, serving
 
         key, command, base_url = api_key(self.judge["api_key_variable"]), self.judge["command"], self.judge["base_url"]
         with ExitStack() as stack:
@@ -62,15 +62,15 @@ class JudgePreferences:
                 cache = stack.enter_context(open_cache(self.cache))
                 if command:
                     server = stack.enter_context(serving(command))
-                    kind, url, identity = "served", server.url, command_identity(command)
+                    kind, url, revision = "served", server.url, served_revision(command, self.judge["stands_on"])
                 else:
-                    url = base_url.rstrip("/")
-                    kind, identity = "openai" if url == OPENAI_URL else "openai-compatible", [url]
-                endpoint = JudgeEndpoint(url, self.judge["model"], key, cache, identity)
+                    url, revision = base_url.rstrip("/"), None
+                    kind = "openai" if url == OPENAI_URL else "openai-compatible"
+                endpoint = JudgeEndpoint(url, self.judge["model"], key, cache, [revision or url])
 
                 from dpo_stages.judging import WeightedAnnotator
 
-                annotator = WeightedAnnotator(self.cache, endpoint, kind)
+                annotator = WeightedAnnotator(self.cache, endpoint, kind, revision)
                 if command:
                     server.wait_until_ready()
                 columns = []

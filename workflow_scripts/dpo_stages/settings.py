@@ -176,8 +176,11 @@ def _check_preference_model(config: dict, where: str, model: dict) -> None:
         )
     if model["judge"] is not None:
         _expect(config["judges"], f"{where}.judge", model["judge"])
-        if config["judges"][model["judge"]]["kind"] == "preference_model":
-            raise BadInput(f"configuration: {where}.judge names {model['judge']}, which is a preference model itself")
+        kind = config["judges"][model["judge"]]["kind"]
+        if kind not in ("endpoint", "served"):
+            raise BadInput(
+                f"configuration: {where}.judge names {model['judge']} of kind {kind}; take an endpoint or served"
+            )
         if own_engine or model["precision"] != "float32":
             raise BadInput(
                 f"configuration: {where} is a judge; engine and precision belong to rankers and reward models"
