@@ -1,7 +1,8 @@
 """Win rate and length-controlled win rate of one or several policies, with intervals.
 
-By alpaca-eval's own code, from annotations.json, or from AlpacaEval's judgements as numbers (CSV, also gzipped, with
-the columns index, len_1, len_2 and preference, where output 1 is the reference's).
+By alpaca-eval's own code, from annotations.json of this workflow or of alpaca-eval's own command, or from AlpacaEval's
+judgements as numbers (CSV, also gzipped, with the columns index, len_1, len_2 and preference, where output 1 is the
+reference's).
 """
 
 import argparse

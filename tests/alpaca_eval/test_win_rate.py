@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import gzip
+import hashlib
 import random
 import shutil
 from pathlib import Path
@@ -116,6 +117,60 @@ def test_a_subset_is_aligned_by_index(tmp_path, published):
     expected = [difficulty[index] for index in judgements.index.tolist()]
     assert featurized["test"]["instruction_difficulty"].tolist() == pytest.approx(expected)
     assert abs(figures["lc_by_row_position"] - figures["lc_win_rate"]) > 0.05
+
+
+# What alpaca-eval's own command writes
+
+
+def library_rows(monkeypatch, tmp_path, size=40):
+    """Rows of alpaca-eval's own annotations.json for a set of instructions that stands in for AlpacaEval's."""
+    generator = random.Random(0)
+    rows, known = [], ["index,length,instruction_sha256"]
+    for index in range(size):
+        instruction, reference = f"What is {index}?", "a" * generator.randrange(50, 150)
+        known.append(f"{index},{len(reference)},{hashlib.sha256(instruction.encode()).hexdigest()[:16]}")
+        rows.append(
+            {
+                "instruction": instruction, "output_1": reference, "generator_1": "gpt4_1106_preview",
+                "output_2": "b" * generator.randrange(50, 150), "generator_2": "some-model", "dataset": "d",
+                "annotator": "weighted_alpaca_eval_gpt4_turbo", "preference": 1 + generator.random(),
+            }
+        )  # fmt: skip
+    monkeypatch.setattr(win_rate, "_REFERENCE_LENGTHS", write_lines(tmp_path / "references.csv", known))
+    return rows
+
+
+def test_annotations_of_alpaca_evals_own_command_get_their_index_by_the_instruction(monkeypatch, tmp_path, published):
+    rows = library_rows(monkeypatch, tmp_path)
+    kept = rows[:5] + rows[6:]
+    random.Random(1).shuffle(kept)
+    write_json(tmp_path / "annotations.json", kept)
+    judged = read_judgements(tmp_path / "annotations.json")
+    assert judged.index.tolist() == [index for index in range(40) if index != 5]
+    assert judged.preference.tolist() == [rows[index]["preference"] - 1 for index in judged.index]
+    assert judged.judge == judge_record(
+        "gpt-4-1106-preview", "gpt-4-1106-preview", "weighted_alpaca_eval_gpt4_turbo", "openai"
+    )
+    figures = compute_win_rate(judged, published).figures
+    assert (figures["policy"], figures["lc_kind"], figures["instructions"]) == ("some-model", "published", 39)
+    assert figures["missing_instructions"] == [5, *range(40, 805)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: [*rows, rows[3]], r"1 row \(index 3\) more than once"),
+        (lambda rows: [{**rows[0], "instruction": "Else?"}, *rows[1:]], "row 1: no index, and the instruction is none"),
+        (lambda rows: [{**rows[0], "preference": None}, *rows[1:]], r"no preference in \[1, 2\] in 1 row \(index 0\)"),
+        (lambda rows: [{**rows[0], "output_2": None}, *rows[1:]], "row 1: output_2 should be text"),
+        (lambda rows: [{**rows[0], "generator_2": "x"}, *rows[1:]], "several policies"),
+        (lambda rows: [*rows[1:], {"instruction": "What is 0?"}], "row 40: lacks output_1"),
+    ],
+)
+def test_annotations_of_alpaca_evals_own_command_that_are_not_whole_are_refused(monkeypatch, tmp_path, change, message):
+    write_json(tmp_path / "annotations.json", change(library_rows(monkeypatch, tmp_path)))
+    with pytest.raises(BadInput, match=message):
+        read_judgements(tmp_path / "annotations.json")
 
 
 def csv_rows(path) -> list[dict]:

@@ -40,9 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpo_stages import files
+from dpo_stages.alpaca_eval_library import PROMPT
 from dpo_stages.annotations import (
     check_preferences,
     describe_judge,
+    judge_record,
     name_rows,
     read_annotations,
     unique_by_index,
@@ -70,6 +72,7 @@ _DATA = Path(__file__).resolve().parent.parent / "alpaca_eval_data"
 PUBLISHED = _DATA / "df_gamed.csv"
 _REFERENCE_LENGTHS = _DATA / "reference_lengths.csv"
 _VERSIONS = ("verbose", "concise")
+_LIBRARY_COLUMNS = ("instruction", "output_1", "output_2", "generator_2", "annotator", "preference")
 _GAMED_COLUMNS = ("model", "preference", "index", "std_delta_len", "instruction_difficulty")
 
 
@@ -105,7 +108,8 @@ class Judgements:
 def read_judgements(path: str | os.PathLike) -> Judgements:
     """Read `annotations.json`, or a CSV (also gzipped) with the columns index, len_1, len_2 and preference.
 
-    len_1 and len_2 are the lengths of the reference and of the policy in characters; preference is in [1, 2].
+    len_1 and len_2 are the lengths of the reference and of the policy in characters; preference is in [1, 2]. What
+    alpaca-eval's own command writes for AlpacaEval's instructions has no index, and gets it by the instruction's text.
     """
     if str(path).endswith((".csv", ".csv.gz")):
         rows, judge, truncated = _read_csv(path), None, None
@@ -114,7 +118,7 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
         check_preferences([row["index"] for row in ordered], [row["preference"] for row in ordered], path)
         lengths = [(row["len_1"], row["len_2"]) for row in ordered]
     else:
-        ordered = read_annotations(path)
+        ordered = _read_library_annotations(path) or read_annotations(path)
         policy, judge = ordered[0]["generator_2"], ordered[0]["judge"]
         counted = all("truncated" in row for row in ordered)
         truncated = sum(row["truncated"] is True for row in ordered) if counted else None
@@ -130,6 +134,34 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
         str(path),
         truncated,
     )
+
+
+def _read_library_annotations(path: str | os.PathLike) -> list[dict] | None:
+    """Rows of alpaca-eval's own annotations.json with index and judge, ordered by index; None for this workflow's."""
+    rows = files.read_json(path)
+    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict) or "index" in rows[0]:
+        return None
+    for number, row in enumerate(rows, start=1):
+        if missing := [key for key in _LIBRARY_COLUMNS if not isinstance(row, dict) or key not in row]:
+            raise BadInput(f"{path}, row {number}: lacks {', '.join(missing)}")
+        if wrong := [key for key in _LIBRARY_COLUMNS[:-1] if not isinstance(row[key], str)]:
+            raise BadInput(f"{path}, row {number}: {wrong[0]} should be text, found {row[wrong[0]]!r:.40}")
+    known = {row["instruction_sha256"]: int(row["index"]) for row in _csv_rows(_REFERENCE_LENGTHS, ("index",))}
+    found = [{**row, "index": known.get(hashlib.sha256(row["instruction"].encode()).hexdigest()[:16])} for row in rows]
+    if unknown := [number for number, row in enumerate(found, start=1) if row["index"] is None]:
+        raise BadInput(
+            f"{path}, row {unknown[0]}: no index, and the instruction is none of AlpacaEval's, which alone are known by "
+            "their text; judge with judge_outputs.py"
+        )
+    for key, what in (("generator_2", "policies"), ("annotator", "judges")):
+        if len({row[key] for row in found}) != 1:
+            raise BadInput(f"{path} holds annotations of several {what} (column {key}); one file holds those of one")
+    ordered = [row for _, row in sorted(unique_by_index(found, path).items())]
+    check_preferences([row["index"] for row in ordered], [row["preference"] for row in ordered], path)
+    annotator = ordered[0]["annotator"]
+    model = PUBLISHED_FOR if annotator == PROMPT else annotator
+    judge = judge_record(model, model, annotator, "openai")
+    return [{**row, "judge": judge} for row in ordered]
 
 
 def _read_csv(path: str | os.PathLike) -> list[dict]:
