@@ -39,6 +39,7 @@ SOURCE = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
 HISTORY = rf"{SOURCE}(?:-{SOURCE})*"
 UNDECIDED = rf"(?:{SOURCE}-|{AUTO}-)*{AUTO}(?:-{SOURCE}|-{AUTO})*"  # histories that stand for a fixed one
 POLICY = rf"{MODEL}/(?:sft|(?:{METHOD})/{HISTORY})"
+OPINION = one_of(config["boundary"]["second_opinions"])
 ORIGIN = rf"(?:{one_of(config['datasets'])}|{POLICY})"  # of candidates: a data set, or the policy that was sampled
 
 
@@ -74,6 +75,7 @@ wildcard_constraints:
     source=SOURCE,
     dataset=one_of(config["datasets"]),
     split="train|test|evaluation|verbose|concise",
+    opinion=OPINION,
     origin=ORIGIN,
     against=ORIGIN,
     judged=rf"{POLICY}|{re.escape(INSTRUCTION_SET)}/(?:verbose|concise)|quality/{ORIGIN}/against/{ORIGIN}",
@@ -516,6 +518,7 @@ STAGE_OF = {
     "candidates": "sampling",
     "preferences": "labelling",
     "comparisons": "comparison",
+    "second_opinions": "comparison",
     "evaluations": "evaluation",
 }
 
@@ -614,6 +617,17 @@ def compared_pairs(wildcards):
 def preference_seconds(pairs):
     """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
     return lambda wildcards: SPEEDS.judge(2 * pairs(wildcards)) if LABELLING_JUDGE else SPEEDS.compare(pairs(wildcards))
+
+
+def boundary_pairs(wildcards):
+    """Pairs of a whole boundary measurement."""
+    return 4 * rows_of(config["preference_data"], config["boundary"]["split"])
+
+
+def sequential_seconds(wildcards):
+    """Sampling and comparing all prompts, which is the most that it takes."""
+    pairs = boundary_pairs(wildcards)
+    return SPEEDS.sample(parameters_of(wildcards), pairs / 2) + preference_seconds(boundary_pairs)(wildcards)
 
 
 def judging_seconds(wildcards):

@@ -6,42 +6,65 @@ files has are counted and left out. measure_boundary.py turns the comparisons in
 
 import argparse
 import time
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dpo_stages.preference_models import add_preference_model_flags, open_from
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.shards import add_shard_flag, parse_shard
+from dpo_stages.workers import add_serve_flag, check_serve_flag, serve
+
+if TYPE_CHECKING:
+    from dpo_stages.preference_models import PreferenceModel
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--on-policy", type=Path, required=True, metavar="FILE", help="the policy's samples (Parquet)")
+    parser.add_argument("--on-policy", type=Path, metavar="FILE", help="the policy's samples (Parquet)")
     parser.add_argument("--off-policy", type=Path, required=True, metavar="FILE", help="other candidates (Parquet)")
     add_preference_model_flags(parser)
     add_shard_flag(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
-    return parser.parse_args()
+    parser.add_argument("--output", type=Path, metavar="FILE", help="Parquet")
+    add_serve_flag(parser, "on_policy", "output")
+    arguments = parser.parse_args()
+    check_serve_flag(parser, arguments, "on_policy", "output")
+    return arguments
 
 
-def main() -> None:
-    arguments = parse_arguments()
+class Comparer:
+    """Compares samples with the off-policy candidates; the preference model is opened when it is first needed."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from dpo_stages.files import read_table
+        from dpo_stages.schemas import CANDIDATES
+
+        self.arguments, self.shard = arguments, parse_shard(arguments.shard)
+        rows = read_table(arguments.off_policy, CANDIDATES).to_pylist()
+        self.off_policy = {row["prompt_id"]: row for row in rows}
+
+    @cached_property
+    def model(self) -> "PreferenceModel":
+        """The preference model."""
+        return open_from(self.arguments)
+
+
+def compare(comparer: Comparer, samples: Path, output: Path) -> None:
+    """Compare one file of samples."""
     from dpo_stages.comparisons import Pair, report
     from dpo_stages.files import read_table, write_table
     from dpo_stages.schemas import CANDIDATES, COMPARISONS
 
-    shard = parse_shard(arguments.shard)
-    on_policy = read_table(arguments.on_policy, CANDIDATES).to_pylist()
-    off_policy = {row["prompt_id"]: row for row in read_table(arguments.off_policy, CANDIDATES).to_pylist()}
+    off_policy, shard = comparer.off_policy, comparer.shard
+    on_policy = read_table(samples, CANDIDATES).to_pylist()
     sampled = {row["prompt_id"] for row in on_policy}
     if sampled.isdisjoint(off_policy):
-        raise BadInput(
-            f"{arguments.on_policy} and {arguments.off_policy} share no prompt; give candidates of one split"
-        )
+        raise BadInput(f"{samples} and {comparer.arguments.off_policy} share no prompt; give candidates of one split")
 
     only_off = len(shard([prompt for prompt in off_policy if prompt not in sampled]))
     on_policy = shard(on_policy)
     shared = [row for row in on_policy if row["prompt_id"] in off_policy]
-    model = open_from(arguments)
+    model = comparer.model
     keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
     pairs = [
         Pair(row["prompt"], row[f"response_{on}"], off_policy[row["prompt_id"]][f"response_{off}"])
@@ -65,17 +88,27 @@ def main() -> None:
             keys, pairs, comparisons.logits.tolist(), comparisons.order_flips.tolist(), strict=True
         )
     ]
-    write_table(arguments.output, rows, COMPARISONS)
+    write_table(output, rows, COMPARISONS)
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
     finish(
-        arguments.output,
+        output,
         len(on_policy) + only_off,
         len(shared),
         dropped,
         preference_model=model.name,
         **figures,
     )
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    comparer = Comparer(arguments)
+    if arguments.serve:
+        comparer.model  # noqa: B018  # loaded while the first samples are drawn
+        serve(lambda on_policy, output: compare(comparer, Path(on_policy), Path(output)))
+    else:
+        compare(comparer, arguments.on_policy, arguments.output)
 
 
 if __name__ == "__main__":

@@ -24,35 +24,33 @@ from dpo_stages.sampling import (
     read_prompts,
 )
 from dpo_stages.shards import add_shard_flag, parse_shard
+from dpo_stages.workers import add_serve_flag, check_serve_flag, serve
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="PARQUET", help="table with prompt_id and prompt"
-    )
+    parser.add_argument("--prompts", type=Path, metavar="PARQUET", help="table with prompt_id and prompt")
     add_sampling_flags(parser)
     add_shard_flag(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
+    parser.add_argument("--output", type=Path, metavar="PARQUET")
+    add_serve_flag(parser, "prompts", "output")
     arguments = parser.parse_args()
+    check_serve_flag(parser, arguments, "prompts", "output")
     check_sampling_flags(arguments)
     if arguments.temperature == 0:
         raise BadInput("--temperature is 0, which makes both candidates of a prompt the same; give a number above 0")
     return arguments
 
 
-def main() -> None:
-    arguments = parse_arguments()
-    shard = parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, output: Path) -> None:
+    """Sample the candidates of one file of prompts."""
     from dpo_stages.schemas import PROMPTS, SAMPLED_CANDIDATES
 
-    prompts = shard(read_prompts(arguments.prompts, PROMPTS))
-    sampler = Sampler(arguments.policy.parent, arguments)
+    prompts = parse_shard(arguments.shard)(read_prompts(prompts_file, PROMPTS))
     tokens = tokenize_prompts(sampler.tokenizer, prompts)
     kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
     if prompts.num_rows and not kept:
-        raise BadInput(f"no prompt of {arguments.prompts} leaves room for a response in {sampler.context} tokens")
+        raise BadInput(f"no prompt of {prompts_file} leaves room for a response in {sampler.context} tokens")
     requests = [
         Request(ids, request_seed(arguments.seed, row["prompt_id"], number), sampler.room(ids))
         for row, ids in kept
@@ -71,9 +69,9 @@ def main() -> None:
         }
         for (row, _), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
     ]
-    write_table(arguments.output, rows, SAMPLED_CANDIDATES)
+    write_table(output, rows, SAMPLED_CANDIDATES)
     finish(
-        arguments.output,
+        output,
         prompts.num_rows,
         len(rows),
         {NO_ROOM: prompts.num_rows - len(rows)},
@@ -81,6 +79,18 @@ def main() -> None:
         identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
         context=sampler.context,
     )
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    parse_shard(arguments.shard)
+    read_manifest(arguments.policy)
+    sampler = Sampler(arguments.policy.parent, arguments)
+    if arguments.serve:
+        sampler.lasting = True
+        serve(lambda prompts, output: sample(sampler, arguments, Path(prompts), Path(output)))
+    else:
+        sample(sampler, arguments, arguments.prompts, arguments.output)
 
 
 if __name__ == "__main__":

@@ -106,8 +106,15 @@ def test_a_measurement_that_goes_on_reuses_what_was_compared():
 
 def test_a_block_with_other_prompts_than_asked_for_is_refused():
     table = make_table(0.6)
-    with pytest.raises(BadInput, match="not exactly those"):
-        measure_in_blocks(dict.fromkeys(table["prompt_id"]), lambda block: part(table, block[1:]))
+    with pytest.raises(BadInput, match="and others were made"):
+        measure_in_blocks(dict.fromkeys(table["prompt_id"]), lambda block: table)
+
+
+def test_prompts_that_cannot_be_compared_are_left_out():
+    table = make_table(0.6)
+    measured = measure_in_blocks(dict.fromkeys(table["prompt_id"]), lambda block: part(table, block[1:]))
+    assert measured.verdict == "decided" and measured.budget == PROMPTS
+    assert measured.comparisons == 4 * measured.prompts < 4 * PROMPTS
 
 
 def test_order_of_rows_and_seed():

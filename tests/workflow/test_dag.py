@@ -334,3 +334,32 @@ def test_a_decision_by_hand_is_handed_on(clone):
     for policy, flag in (("zephyr-7b/sft", True), ("phi-2/sft", False)):
         done = snakemake("-n", "-p", "--cores", "1", *by_hand, "--", f"results/decisions/{policy}.json", folder=clone)
         assert ("--by-hand mix50" in done.stdout) == flag
+
+
+def test_a_sequential_measurement_is_one_job_that_samples_and_compares_for_itself(clone):
+    target = "results/boundary/zephyr-7b/sft.json"
+    fixed = Dag("--cores", "1", target, folder=clone)
+    options = ["--cores", "1", "--config", "boundary={sequential: true}", "--", target]
+    dag = Dag(*options, folder=clone)
+    assert fixed.jobs - dag.jobs == {"sample_candidates": 8, "compare_candidates": 1, "gather_shards": 1}
+    assert dag.jobs - fixed.jobs == {}
+    (command,) = [
+        line for line in snakemake("-n", "-p", *options, folder=clone).stdout.splitlines() if "--sampler" in line
+    ]
+    assert (
+        "--sampler 'envs/run vllm workflow_scripts/sample_candidates.py --serve --policy results/policies/" in command
+    )
+    assert "--temperature 0.7" in command and "--seed 0" in command and "--confidence 0.95" in command
+
+
+def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp_path):
+    overlay = tmp_path / "opinions.yaml"
+    overlay.write_text("preference_models: {other: {path: a/b}}\nboundary: {second_opinions: [other]}\n")
+    target = "results/robustness/zephyr-7b/dpo/off.json"
+    plain = Dag("--cores", "1", target, folder=clone)
+    asked = Dag("--cores", "1", "--configfile", overlay, "--", target, folder=clone)
+    assert plain.jobs["look_again"] == 1
+    assert asked.jobs - plain.jobs == {"compare_again": 1, "fetch_preference_model": 1}
+    shards = ["--config", "resources={shards: {comparison: 3}}"]
+    sharded = Dag("--cores", "1", "--configfile", overlay, *shards, "--", target, folder=clone)
+    assert (sharded.jobs["compare_again"], sharded.jobs["compare_candidates"]) == (3, 3)

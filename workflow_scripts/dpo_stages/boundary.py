@@ -272,19 +272,20 @@ def measure_in_blocks(
 
     Args:
         prompt_ids: the budget.
-        compare: makes the comparisons of the prompts of one block, as `measure_boundary` takes them.
+        compare: makes the comparisons of the prompts of one block, as `measure_boundary` takes them. Prompts that cannot
+            be compared, as those that leave no room for a response, are left out.
         seed: of the order in which prompts are taken.
         options: as for `measure_boundary`.
 
     Raises:
-        BadInput: `compare` gave prompts that it was not asked for, or left one out.
+        BadInput: `compare` gave prompts that it was not asked for.
     """
     prompt_ids = [str(prompt_id) for prompt_id in prompt_ids]
     made: list[Comparisons] = []
     for block in nested_blocks(prompt_ids, seed):
         compared = as_comparisons(compare(block))
-        if set(compared.prompt_ids) != set(block):
-            raise BadInput(f"comparisons of {len(block)} prompts were asked for, but not exactly those were made")
+        if not set(compared.prompt_ids) <= set(block):
+            raise BadInput(f"comparisons of {len(block)} prompts were asked for, and others were made")
         made.append(compared)
         measured = measure_boundary(_joined(made), sequential=True, seed=seed, **options)
         if measured.verdict == DECIDED:

@@ -145,6 +145,7 @@ class Sampler:
     Attributes:
         tokenizer: the checkpoint's.
         context: longest prompt and response together, in tokens.
+        lasting: the engine stays for further calls of `sample`, with a cache for any of them.
 
     Raises:
         BadInput: the checkpoint has no tokenizer, no chat template or no end of turn.
@@ -152,6 +153,7 @@ class Sampler:
 
     def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
         self.folder, self.arguments = folder, arguments
+        self.lasting, self.engine = False, None
         prepare_environment()
         without_hub()
         with importing_libraries():
@@ -184,8 +186,10 @@ class Sampler:
         """Sample one response a request, in the order of the requests."""
         if not requests:
             return []  # a shard may be empty
-        with importing_libraries():
-            engine = self._start_engine(requests)
+        if self.engine is None:
+            with importing_libraries():
+                self.engine = self._start_engine(requests)
+        engine = self.engine
         from vllm import SamplingParams
         from vllm.inputs import tokens_input
         from vllm.sampling_params import RequestOutputKind
@@ -240,8 +244,10 @@ class Sampler:
         return LLMEngine.from_engine_args(engine, usage_context=UsageContext.LLM_CLASS)
 
     def _cpu_settings(self, requests: list[Request]) -> dict[str, object]:
-        longest = max(len(request.prompt) + request.max_tokens for request in requests)
-        at_a_time = min(CPU_BATCH, len(requests))
+        longest, at_a_time = self.context, CPU_BATCH
+        if not self.lasting:
+            longest = max(len(request.prompt) + request.max_tokens for request in requests)
+            at_a_time = min(CPU_BATCH, len(requests))
         wanted = self._cache_bytes(at_a_time * (longest + CPU_BLOCK))
         return {
             "enforce_eager": True,  # compiling takes longer than sampling

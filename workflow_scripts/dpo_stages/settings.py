@@ -213,6 +213,10 @@ def _check_boundary(config: dict) -> None:
         _expect(config["preference_models"], where, name)
         if name == config["preference_model"]:
             raise BadInput(f"configuration: {where} is {name}, which measures already; name another preference model")
+        if config["preference_models"][name]["judge"]:
+            raise BadInput(
+                f"configuration: {where} is {name}, a judge behind an endpoint; name a ranker or reward model"
+            )
 
 
 def _check_tables(config: dict) -> None:
