@@ -42,6 +42,13 @@ onstart:
     # Snakemake 9 looks at the ready jobs again a second after each look, and once more for every job that has finished: in
     # a long run that takes a whole core. It does so for a limit on jobs started a second, which nothing here needs.
     workflow.scheduler.job_rate_limiter = None
+    if workflow.is_main_process and (earlier := jobs_of_folder(Path.cwd())):
+        print(
+            "jobs of an earlier run are still in SLURM's queue and would write the same files; cancel them with "
+            f"`scancel {' '.join(earlier)}`, then start again",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     if workflow.is_main_process and workflow.local_exec and not shutil.which("nvidia-smi"):
         needing = sorted({job.rule.name for job in workflow.dag.needrun_jobs() if job.resources.get("gpu")})
         if needing:

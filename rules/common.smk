@@ -20,6 +20,7 @@ from dpo_stages.cost import JUDGEMENT_TOKENS, Speeds, time_limit
 from dpo_stages.policies import AUTO, BLEND, MIX, OFF, ON, Policy, combinations
 from dpo_stages.program import BadInput
 from dpo_stages.settings import check_settings
+from dpo_stages.slurm_queue import jobs_of_folder
 
 try:
     check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
@@ -357,6 +358,27 @@ def boundary_cost_files(pattern, kind=None):
 
 def training_log(policy):
     return f"results/policies/{policy}/training_log.jsonl"
+
+
+def from_the_hub():
+    """The models and data of the tables and analyses that are downloaded, as the files that stand for them."""
+    sections = [*config["tables"].values(), *config["analyses"].values()]
+    models = {model for section in sections for model in section["models"]}
+    models |= {Policy.parse(origin).model for origin in config["sources"].values()}
+    chats = {(config["models"][model]["sft"], "train") for model in models} - {(None, "train")}
+    models |= {JUDGE["model"]} if JUDGE["kind"] == "vllm" else set()
+    data = config["preference_data"]
+    splits = {(data, "train"), (data, config["boundary"]["split"]), (INSTRUCTION_SET, "evaluation"), *chats}
+    ranked = config["preference_models"][config["preference_model"]]["path"]
+    return [
+        *(f"results/models/{model}/manifest.json" for model in sorted(models) if config["models"][model]["path"]),
+        *(
+            f"results/datasets/{dataset}/{split}.parquet"
+            for dataset, split in sorted(splits)
+            if config["datasets"][dataset]["adapter"] != "local"
+        ),
+        *([PREFERENCE_MODEL] if ranked else []),
+    ]
 
 
 # What the report shows besides the tables of policies

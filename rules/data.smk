@@ -37,3 +37,10 @@ rule prepare_dataset:
         " --seed {params.seed}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# All that the study takes from elsewhere, for a cluster whose compute nodes have no internet.
+rule fetch:
+    input:
+        from_the_hub(),
+    localrule: True

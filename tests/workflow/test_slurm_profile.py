@@ -86,3 +86,15 @@ def test_a_judge_that_needs_a_gpu_is_a_job_of_the_cluster(clone):
 def test_what_asks_the_internet_and_what_takes_seconds_runs_where_snakemake_does():
     assert {"fetch_model", "fetch_preference_model", "prepare_dataset", "judge_outputs"} < LOCAL
     assert {"make_table", "measure_boundary", "compute_win_rate", "gather_shards"} < LOCAL
+
+
+def test_fetch_is_all_that_the_whole_study_takes_from_elsewhere(clone):
+    def fetched(target):
+        command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "-n", "--cores", "1", target]
+        said = subprocess.run(command, text=True, capture_output=True, cwd=clone, check=True).stdout
+        pattern = (
+            r"^(?:local)?rule (?:fetch_model|fetch_preference_model|prepare_dataset):\n(?: {4}.*\n)*? {4}output: (.*)\n"
+        )
+        return sorted(re.findall(pattern, said, re.MULTILINE))
+
+    assert fetched("fetch") == fetched("all") != []
