@@ -406,6 +406,20 @@ def figure_caption(table):
     )
 
 
+def labelled_for_report():
+    """Whose candidates were labelled for the tables of the study, where that is known beforehand."""
+    trained = [
+        policy for table in config["tables"] for policy in map(Policy.parse, policies_of_table(table)) if policy.history
+    ]
+    sources = {policy: [OFF, ON] if is_mixed(policy.source) else [policy.source] for policy in trained}
+    return sorted({sampled_from(policy.initial, one) for policy in trained for one in sources[policy]})
+
+
+def compared_for_report():
+    """The policies whose samples were compared for the boundary scores of the tables."""
+    return sorted({policy for table in config["tables"] for policy in initial_policies_of_table(table)})
+
+
 def judged_for_report():
     """All that a judge compared for the tables of the study."""
     gamed = [f"{INSTRUCTION_SET}/{variant}" for variant in ("verbose", "concise")] if FITTED_OVER else []

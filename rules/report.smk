@@ -1,7 +1,7 @@
 """What people read first: settings, prompt and sample responses as tables, the comparison with the paper, one page.
 
 Required: the tables and figures of the study, evaluation outputs, the configuration.
-Output:   results/tables/{table6,table7,table9,table10,comparison}.{csv,md}, results/figures/rules.svg,
+Output:   results/tables/{labels,table6,table7,table9,table10,comparison}.{csv,md}, results/figures/rules.svg,
           results/report.html
 """
 
@@ -13,6 +13,7 @@ REPORT_TABLES = [
     "quality",
     "intra_diversity",
     "boundary_cost",
+    "labels",
     "table6",
     "table7",
     "table9",
@@ -23,6 +24,33 @@ REPORT_FIGURES = {
 }
 
 PAPER_TABLES = [f"workflow_scripts/paper_reference/table{number}.csv" for number in range(1, 6)]
+
+
+rule make_labels_table:
+    input:
+        preferences=[f"results/preferences/{origin}/train.parquet" for origin in labelled_for_report()],
+        comparisons=[
+            f"results/comparisons/{policy}/{config['boundary']['split']}.parquet" for policy in compared_for_report()
+        ],
+        program=program("make_labels_table", "workflow"),
+    output:
+        csv=report("results/tables/labels.csv", category="Tables", labels={"table": "Labels"}),
+        markdown="results/tables/labels.md",
+    log:
+        "results/logs/make_labels_table.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        names=[*labelled_for_report(), *compared_for_report()],
+    shell:
+        "envs/run workflow workflow_scripts/make_labels_table.py"
+        " --preferences {input.preferences:q}"
+        " --comparisons {input.comparisons:q}"
+        " --names {params.names:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule make_settings_table:

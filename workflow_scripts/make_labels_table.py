@@ -1,0 +1,34 @@
+"""Make the table of what labelling reports: of every pass of the preference model, from the ledgers beside its outputs."""
+
+import argparse
+from pathlib import Path
+
+from dpo_stages.program import BadInput, finish, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--preferences", nargs="+", type=Path, required=True, metavar="FILE", help="of label_preferences.py")
+    add("--comparisons", nargs="*", type=Path, default=[], metavar="FILE", help="of compare_candidates.py")
+    add("--names", nargs="+", required=True, metavar="NAME", help="whose candidates they are of, one a file")
+    add("--csv", type=Path, required=True, metavar="OUT.csv")
+    add("--markdown", type=Path, required=True, metavar="OUT.md")
+    arguments = parser.parse_args()
+    files = [*arguments.preferences, *arguments.comparisons]
+    if len(files) != len(arguments.names):
+        raise BadInput(f"{len(files)} files but {len(arguments.names)} --names; give one for each")
+
+    from dpo_stages import label_report, tables
+    from dpo_stages.files import read_json, write_text
+
+    works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
+    ledgers = [read_json(file.with_name(f"{file.stem}.ledger.json")) for file in files]
+    rows = list(map(label_report.row, arguments.names, works, ledgers))
+    write_text(arguments.markdown, label_report.as_markdown(rows))
+    write_text(arguments.csv, tables.as_csv(list(rows[0]), rows))
+    finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))
+
+
+if __name__ == "__main__":
+    run(main)
