@@ -9,6 +9,7 @@ rule sample_candidates:
     input:
         policy=lambda w: manifest(w.policy),
         prompts=lambda w: prompts(w.split),
+        trained_on=lambda w: [] if w.split == "train" else ancient(prompts("train")),  # for the check of shared prompts alone
         program=program("sample_candidates", SAMPLER),
     output:
         sharded("candidates", "{policy}/{split}.parquet"),
@@ -25,6 +26,7 @@ rule sample_candidates:
         runtime=limit(sampling_seconds),
     params:
         sampling=sampling_flags(),
+        shared=shared_prompts_flags,
         dtype=DTYPE,
         seed=seed_of,
     shell:
@@ -32,6 +34,7 @@ rule sample_candidates:
         " --policy {input.policy:q}"
         " --prompts {input.prompts:q}"
         " {params.sampling}"
+        " {params.shared}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
         f"{shard_flag('candidates')}"

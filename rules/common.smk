@@ -520,6 +520,11 @@ def judge_flags(wildcards):
     return [*words, "--stands-on", *judge["reads"]]
 
 
+def shared_prompts_flags(wildcards, input):
+    """How many of the prompts that a policy is measured on may be among those that policies are trained on."""
+    return f"--trained-on {input.trained_on} --shared-prompts {config['shared_prompts']}" if input.trained_on else ""
+
+
 RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
 
 

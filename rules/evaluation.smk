@@ -11,6 +11,7 @@ rule generate_evaluation_outputs:
     input:
         policy=lambda w: manifest(w.policy),
         instructions=INSTRUCTIONS,
+        trained_on=ancient(prompts("train")),  # for the check of shared prompts alone
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
         sharded("evaluations", "{policy}/model_outputs.json"),
@@ -27,6 +28,7 @@ rule generate_evaluation_outputs:
         runtime=limit(generation_seconds),
     params:
         sampling=sampling_flags(),
+        shared=shared_prompts_flags,
         dtype=DTYPE,
         seed=seed_of,
     shell:
@@ -35,6 +37,7 @@ rule generate_evaluation_outputs:
         " --generator {wildcards.policy}"
         " --instructions {input.instructions:q}"
         " {params.sampling}"
+        " {params.shared}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
         f"{shard_flag('evaluations')}"

@@ -29,13 +29,14 @@ def main() -> None:
         raise BadInput(f"{len(arguments.policies)} --policies but {len(arguments.outputs)} --outputs; give one each")
 
     from dpo_stages import responses
-    from dpo_stages.files import read_json, read_table, write_text
+    from dpo_stages.annotations import read_rows
+    from dpo_stages.files import read_table, write_text
     from dpo_stages.policies import Policy
     from dpo_stages.schemas import INSTRUCTIONS
     from dpo_stages.tables import as_csv
 
     outputs = {
-        policy: {row["index"]: row for row in read_json(path)}
+        policy: {row["index"]: row for row in read_rows(path, ("index", "output"))}
         for policy, path in zip(arguments.policies, arguments.outputs, strict=True)
     }
     references = {row["index"]: row for row in read_table(arguments.instructions, INSTRUCTIONS).to_pylist()}

@@ -8,6 +8,7 @@ that ran in several jobs has several for each model, and their seconds are added
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import count, positive_float
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -23,8 +24,15 @@ def parse_arguments() -> argparse.Namespace:
         ("training", "train_policy"),
     ):
         add(f"--{job}", required=True, nargs="+", type=Path, metavar="JSONL", help=f"benchmarks of {what}")
-    add("--gpus", required=True, nargs=3, type=int, metavar="N", help="of sampling, comparing and training; 0 on a CPU")
-    add("--epochs", required=True, type=float, help="epochs of training")
+    add(
+        "--gpus",
+        required=True,
+        nargs=3,
+        type=count,
+        metavar="N",
+        help="of sampling, comparing and training; 0 on a CPU",
+    )
+    add("--epochs", required=True, type=positive_float, help="epochs of training")
     add("--split", required=True, help="split of the preference data that measures boundaries, for the words")
     add("--method", required=True, metavar="LABEL", help="what trained, for the words")
     add("--csv", required=True, type=Path, metavar="OUT.csv")

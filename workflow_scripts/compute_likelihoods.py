@@ -8,11 +8,11 @@ or that leave no room for a response, are counted and left out.
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import positive_int
 from dpo_stages.files import read_manifest, read_table, write_table
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.schemas import CANDIDATES, LIKELIHOODS
 from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.training import positive_int
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def main() -> None:
     quiet_libraries()
     folder = arguments.policy.parent
     rows, dropped, truncated = candidate_likelihoods(
-        load_model(folder).eval().to(torch.accelerator.current_accelerator() or "cpu"),
+        load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu"),
         load_tokenizer(folder),
         on_policy,
         off_policy,

@@ -7,11 +7,11 @@ does; a pair whose prompt leaves no room for a response has no row.
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import positive_int
 from dpo_stages.files import read_manifest, read_table, write_table
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.training import positive_int
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -47,7 +47,7 @@ def main() -> None:
     tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
     if not tokens.table.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
-    model = load_model(folder).eval().to(torch.accelerator.current_accelerator() or "cpu")
+    model = load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
     logps = response_logps(model, tokens.table, arguments.batch_size, tokenizer.pad_token_id, arguments.dtype)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)

@@ -7,6 +7,7 @@ prompts are drawn, and which of two candidates, depends on the seed and the prom
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import seed
 from dpo_stages.program import finish, run
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     add("--preferences", type=Path, required=True, metavar="PARQUET", help="chosen and rejected responses")
     add("--generator", required=True, metavar="NAME", help="what the judge's tables call the candidates")
     add("--prompts", type=int, required=True, metavar="N", help="how many prompts are drawn")
-    add("--seed", type=int, required=True)
+    add("--seed", type=seed, required=True)
     add("--instructions", type=Path, required=True, metavar="PARQUET", help="out: prompts and chosen responses")
     add("--output", type=Path, required=True, metavar="JSON", help="out: model_outputs.json with the candidates")
     arguments = parser.parse_args()

@@ -24,6 +24,7 @@ from dpo_stages.sampling import (
     read_prompts,
 )
 from dpo_stages.shards import add_shard_flag, parse_shard
+from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--instructions", type=Path, required=True, metavar="PARQUET", help="the evaluation set")
     parser.add_argument("--generator", required=True, metavar="NAME", help="what the judge's tables call the policy")
     add_sampling_flags(parser)
+    add_shared_prompts_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     arguments = parser.parse_args()
@@ -44,7 +46,9 @@ def main() -> None:
     read_manifest(arguments.policy)
     from dpo_stages.schemas import INSTRUCTIONS
 
-    instructions = shard(read_prompts(arguments.instructions, INSTRUCTIONS))
+    instructions = read_prompts(arguments.instructions, INSTRUCTIONS)
+    shared = check_shared_prompts(instructions, arguments.instructions, arguments, shard)
+    instructions = shard(instructions)
     sampler = Sampler(arguments.policy.parent, arguments)
     rows = instructions.to_pylist()
     requests = []
@@ -70,7 +74,7 @@ def main() -> None:
         for row, response in zip(rows, responses, strict=True)
     ]
     write_json(arguments.output, outputs)
-    finish(arguments.output, len(rows), len(outputs), {}, **figures(responses), context=sampler.context)
+    finish(arguments.output, len(rows), len(outputs), {}, **figures(responses), **shared, context=sampler.context)
 
 
 if __name__ == "__main__":

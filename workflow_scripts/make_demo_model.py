@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dpo_stages.argument_types import seed
 from dpo_stages.files import MANIFEST, read_json_lines, replacing_folder, sha256, write_manifest
 from dpo_stages.program import BadInput, ProgressReport, finish, run
 from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
@@ -50,15 +51,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, metavar="JSONL", help="conversations to train on")
     parser.add_argument("--epochs", type=int, required=True, help="passes over --data")
     parser.add_argument("--learning-rate", type=float, required=True, help="peak; linear warm-up, then cosine to zero")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the initial weights and the batches' order")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of the initial weights and the batches' order")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
     arguments = parser.parse_args()
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}, which lists the files beside it; got {arguments.output}")
-    if arguments.epochs < 1 or not arguments.learning_rate > 0:
-        raise BadInput("--epochs and --learning-rate must be positive")
+    if arguments.epochs < 1 or not 0 < arguments.learning_rate < float("inf"):
+        raise BadInput("--epochs and --learning-rate must be positive and finite")
     return arguments
 
 

@@ -20,13 +20,16 @@ from pathlib import Path
 from random import Random
 
 from dpo_stages import demo_world as world
+from dpo_stages.argument_types import seed
 from dpo_stages.files import write_json, write_text
 from dpo_stages.program import BadInput, finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, required=True, help="seed of the facts, the instructions and the responses")
+    parser.add_argument(
+        "--seed", type=seed, required=True, help="seed of the facts, the instructions and the responses"
+    )
     parser.add_argument("--train-prompts", type=int, required=True, metavar="N", help="prompts to train policies on")
     parser.add_argument("--test-prompts", type=int, required=True, metavar="N", help="prompts to measure boundaries on")
     parser.add_argument(

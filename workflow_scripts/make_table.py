@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dpo_stages import tables
+from dpo_stages.argument_types import seed
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -19,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--table", required=True, metavar="NAME", help="name of the table, such as table3")
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="models in the table's order")
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
-    add("--seeds", nargs="+", type=int, default=[0], help="seeds; the first has the plain names (default: 0)")
+    add("--seeds", nargs="+", type=seed, default=[0], help="seeds; the first has the plain names (default: 0)")
     add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
     add("--columns", nargs="*", choices=tables.COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")

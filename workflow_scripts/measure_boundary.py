@@ -12,6 +12,7 @@ anytime-valid confidence sequence leaves 0.5 out: it tells how many of the promp
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import confidence, seed
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -20,9 +21,9 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--comparisons", type=Path, required=True, metavar="FILE", help="Parquet or CSV file")
     add("--output", type=Path, required=True, metavar="OUT.json", help="the measurement; OUT.md says it in words")
-    add("--confidence", type=float, default=0.95, help="level of the interval (default: 0.95)")
+    add("--confidence", type=confidence, default=0.95, help="level of the interval (default: 0.95)")
     add("--sequential", action="store_true", help="stop as soon as the stage is decided")
-    add("--seed", type=int, default=0, help="of the prompts' order, for blocks and halves (default: 0)")
+    add("--seed", type=seed, default=0, help="of the prompts' order, for blocks and halves (default: 0)")
     add("--robustness", action="store_true", help="add the decision on parts of the comparisons")
     add("--second-opinion", nargs="+", default=[], metavar="NAME=FILE", help="comparisons under other models")
     add("--policy", default="policy", help="name of the policy, for the result")

@@ -9,6 +9,7 @@ is the policy's figure of Table 8. Comparisons of prompts without log-probabilit
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import confidence
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -20,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--policy", required=True, help="name of the policy, for the result")
     add("--preference-model", required=True, metavar="NAME", help="name of what compared, for the result")
     add("--preference-data", required=True, metavar="NAME", help="name of the off-policy candidates' data set")
-    add("--confidence", type=float, required=True, help="level of the intervals")
+    add("--confidence", type=confidence, required=True, help="level of the intervals")
     add("--output", type=Path, required=True, metavar="OUT.json")
     return parser.parse_args()
 
@@ -31,8 +32,6 @@ def main() -> None:
     from dpo_stages.files import read_table, write_json
     from dpo_stages.schemas import COMPARISONS, LIKELIHOODS
 
-    if not 0 < arguments.confidence < 1:
-        raise BadInput(f"--confidence is {arguments.confidence}; it must lie between 0 and 1, as 0.95 does")
     comparisons = read_table(arguments.comparisons, COMPARISONS).to_pylist()
     likelihoods = read_table(arguments.likelihoods, LIKELIHOODS).to_pylist()
     kept, on_logps, off_logps = logps_of_comparisons(comparisons, likelihoods)

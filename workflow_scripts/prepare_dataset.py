@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dpo_stages.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
+from dpo_stages.argument_types import seed
 from dpo_stages.files import read_json, read_json_lines, read_parquet, write_table
 from dpo_stages.program import BadInput, finish, run
 
@@ -39,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)"
     )
-    parser.add_argument("--seed", type=int, required=True, help="seed of the subset and of rejected responses")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of the subset and of rejected responses")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     arguments = parser.parse_args()
     check_adapter(arguments.adapter, arguments.kind)

@@ -24,6 +24,7 @@ from dpo_stages.sampling import (
     read_prompts,
 )
 from dpo_stages.shards import add_shard_flag, parse_shard
+from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 from dpo_stages.workers import add_serve_flag, check_serve_flag, serve
 
 
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=Path, metavar="PARQUET", help="table with prompt_id and prompt")
     add_sampling_flags(parser)
+    add_shared_prompts_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, metavar="PARQUET")
     add_serve_flag(parser, "prompts", "output")
@@ -46,7 +48,9 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
     """Sample the candidates of one file of prompts."""
     from dpo_stages.schemas import PROMPTS, SAMPLED_CANDIDATES
 
-    prompts = parse_shard(arguments.shard)(read_prompts(prompts_file, PROMPTS))
+    prompts, shard = read_prompts(prompts_file, PROMPTS), parse_shard(arguments.shard)
+    shared = check_shared_prompts(prompts, prompts_file, arguments, shard)
+    prompts = shard(prompts)
     tokens = tokenize_prompts(sampler.tokenizer, prompts)
     kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
     if prompts.num_rows and not kept:
@@ -76,6 +80,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
         len(rows),
         {NO_ROOM: prompts.num_rows - len(rows)},
         **figures(responses),
+        **shared,
         identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
         context=sampler.context,
     )

@@ -19,6 +19,7 @@ device as it is, on several under `accelerate launch`; a killed run, started aga
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import positive_float
 from dpo_stages.files import read_manifest, read_table
 from dpo_stages.losses import LOSSES, ORIGINAL_SLIC
 from dpo_stages.program import BadInput, finish, run
@@ -28,7 +29,6 @@ from dpo_stages.training import (
     add_training_flags,
     check_training_flags,
     describe,
-    positive_float,
     save_policy,
     train,
     trainer_settings,
@@ -117,7 +117,7 @@ def main() -> None:
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
     trainer = PreferenceTrainer(
-        load_model(arguments.initial.parent),
+        load_model(arguments.initial.parent, arguments.max_length),
         args=config,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,

@@ -11,6 +11,7 @@ On one thread the same input and seed give the same bytes.
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import seed
 from dpo_stages.files import MANIFEST
 from dpo_stages.program import BadInput, finish, run
 
@@ -29,14 +30,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--learning-rate", type=float, required=True, help="peak, of AdamW")
     add("--epochs", type=int, required=True, help="passes over the pairs")
     add("--batch-size", type=int, required=True, help="pairs a step")
-    add("--seed", type=int, required=True, help="of the weights and of the order of the pairs")
+    add("--seed", type=seed, required=True, help="of the weights and of the order of the pairs")
     add("--pretraining", type=Path, metavar="JSONL", help="good conversations to pre-train on; needs the next two")
     add("--pretraining-epochs", type=int, help="passes over the conversations")
     add("--pretraining-learning-rate", type=float, help="peak, of AdamW")
     add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced")
     arguments = parser.parse_args()
     for name, value in vars(arguments).items():
-        if isinstance(value, int | float) and name != "seed" and value <= 0:
+        if isinstance(value, int | float) and name != "seed" and not 0 < value < float("inf"):
             raise BadInput(f"--{name.replace('_', '-')} is {value}; give a number above zero")
     if (
         len(

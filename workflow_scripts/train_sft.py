@@ -56,7 +56,7 @@ def main() -> None:
     if not tokens.table.num_rows:
         raise BadInput(f"{arguments.dataset} has no conversation with an assistant's turn to learn")
     trainer = SupervisedTrainer(
-        load_model(arguments.base.parent),
+        load_model(arguments.base.parent, arguments.max_length),
         args=config,
         train_dataset=Dataset(tokens.table, fingerprint="conversations"),
         processing_class=tokenizer,

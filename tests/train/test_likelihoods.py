@@ -53,7 +53,7 @@ def test_each_is_the_sum_over_the_responses_tokens_under_the_policy(tmp_path, ru
     run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "l.parquet"))
     found = likelihoods(tmp_path / "l.parquet")
     assert len(found) == 4 * 12
-    policy = load_model(model.parent)
+    policy = load_model(model.parent, 96)
     for on_policy, rows in ((True, own), (False, others)):
         for row in rows:
             for index in (1, 2):

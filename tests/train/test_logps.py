@@ -42,8 +42,8 @@ def trl_logps(folder, policy, tokens, tokenizer, narrow: bool):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
 def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
-    theirs = trl_logps(tmp_path, load_model(model.parent), tokens, tokenizer, dtype == "bfloat16")
-    ours = response_logps(load_model(model.parent), tokens, 8, tokenizer.pad_token_id, dtype)
+    theirs = trl_logps(tmp_path, load_model(model.parent, 96), tokens, tokenizer, dtype == "bfloat16")
+    ours = response_logps(load_model(model.parent, 96), tokens, 8, tokenizer.pad_token_id, dtype)
     for name in ours:
         assert ours[name] == pytest.approx(theirs[name], abs=tolerance)
 
@@ -73,14 +73,14 @@ def test_every_architecture_of_the_study(tmp_path, tokenizer, tokens, architectu
 
 
 def test_batches_do_not_matter(model, tokenizer, tokens):
-    alone = response_logps(load_model(model.parent), tokens, 1, tokenizer.pad_token_id, "float32")
-    together = response_logps(load_model(model.parent), tokens, 80, tokenizer.pad_token_id, "float32")
+    alone = response_logps(load_model(model.parent, 96), tokens, 1, tokenizer.pad_token_id, "float32")
+    together = response_logps(load_model(model.parent, 96), tokens, 80, tokenizer.pad_token_id, "float32")
     for name in alone:
         assert alone[name] == pytest.approx(together[name], abs=1e-4)
 
 
 def test_uniform_policy(model, tokenizer, tokens):
-    policy = load_model(model.parent)
+    policy = load_model(model.parent, 96)
     with torch.no_grad():
         policy.lm_head.weight.zero_()
     logps = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
@@ -89,7 +89,7 @@ def test_uniform_policy(model, tokenizer, tokens):
 
 
 def test_broken_weights_are_an_error(model, tokenizer, tokens):
-    policy = load_model(model.parent)
+    policy = load_model(model.parent, 96)
     with torch.no_grad():
         policy.lm_head.weight.fill_(math.nan)
     with pytest.raises(BadInput, match="is nan: the policy's weights are broken"):

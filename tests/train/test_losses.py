@@ -24,7 +24,7 @@ def make_trainer(tmp_path_factory, model, tokenizer, preferences):
     from dpo_stages.trainers import PreferenceTrainer
 
     tokens = tokenize_preferences(tokenizer, read_table(preferences, PREFERENCES).slice(0, PAIRS), 96).table
-    logps = response_logps(load_model(model.parent), tokens, 8, tokenizer.pad_token_id, "float32")
+    logps = response_logps(load_model(model.parent, 96), tokens, 8, tokenizer.pad_token_id, "float32")
     pairs = tokens.append_column("ref_chosen_logps", [logps["chosen"]])
     pairs = pairs.append_column("ref_rejected_logps", [logps["rejected"]])
 
@@ -41,7 +41,7 @@ def make_trainer(tmp_path_factory, model, tokenizer, preferences):
             bf16=False,
         )
         trainer = PreferenceTrainer(
-            load_model(model.parent),
+            load_model(model.parent, 96),
             args=config,
             train_dataset=Dataset(pairs, fingerprint="pairs"),
             processing_class=tokenizer,

@@ -246,6 +246,14 @@ def test_a_policy_that_did_not_change_is_an_error(tmp_path, run_here, flags):
     assert not (tmp_path / "policy").exists()
 
 
+def test_a_model_with_a_shorter_context_is_an_error(tmp_path, run_here, flags):
+    with pytest.raises(
+        BadInput, match="the context of .* is 512 tokens, and --max-length 513 is longer; set max_length"
+    ):
+        run_here("train_policy", *flags(tmp_path, max_length=513))
+    assert not (tmp_path / "policy").exists()
+
+
 def test_a_broken_training_stops(tmp_path, run_here, flags):
     with pytest.raises(BadInput, match=r"the (loss|gradient) is (nan|inf) at step \d"):
         run_here("train_policy", *flags(tmp_path, loss="ipo", learning_rate=1e30))

@@ -54,7 +54,7 @@ def test_the_first_loss_is_that_of_the_assistants_tokens(trained, model, tokeniz
     from dpo_stages.chat_tokens import tokenize_conversations
     from dpo_stages.checkpoints import load_model
 
-    policy = load_model(model.parent)
+    policy = load_model(model.parent, 96)
     tokens = tokenize_conversations(tokenizer, pa.Table.from_pylist(chat_rows(40), schema=CHAT), 128).table.to_pylist()
     with torch.no_grad():
         losses = [

@@ -73,4 +73,4 @@ def test_the_program_shows_instruction_reference_and_every_policy(evaluation, ru
     assert "Of all 3 instructions" in rows[0]["rule"] and "2 different ones" in rows[0]["rule"]
     (evaluation / "on.json").write_text("[]")
     done = run_script("collect_responses", *arguments)
-    assert done.returncode == 2 and "on.json does not answer" in done.stderr
+    assert done.returncode == 2 and "on.json should hold a list of rows" in done.stderr

@@ -114,6 +114,7 @@ MISTAKES = [
     (("sources", "x"), "zephir-7b/sft", ["did you mean zephyr-7b"]),
     (("sources", "x"), "zephyr-7b/dpo/x", ["sources.x is cyclic"]),
     (("sources",), {"x": "zephyr-7b/dpo/off-y", "y": "phi-2/dpo/x"}, ["is cyclic"]),
+    (("shared_prompts",), 2, ["shared_prompts"]),
     (("sampling", "top_p"), 1.5, ["sampling.top_p"]),
     (("sampling", "temperature"), -0.1, ["sampling.temperature"]),
     (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),

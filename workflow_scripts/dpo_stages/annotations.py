@@ -68,7 +68,9 @@ def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> l
 
     references = files.read_table(instructions, INSTRUCTIONS).select(["prompt_id", "index", "instruction", "reference"])
     by_index = unique_by_index(references.to_pylist(), instructions)
-    produced = unique_by_index(_rows(outputs, ("index", "prompt_id", "instruction", "output", "generator")), outputs)
+    produced = unique_by_index(
+        read_rows(outputs, ("index", "prompt_id", "instruction", "output", "generator")), outputs
+    )
     if missing := sorted(by_index.keys() - produced.keys()):
         raise BadInput(
             f"{outputs} has no output for {name_rows(missing)} of {instructions}; generate the outputs again"
@@ -126,7 +128,7 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
         BadInput: a row lacks a column, has no preference or one outside [1, 2], an index is there twice, or the rows
             come from more than one policy or judge.
     """
-    rows = _rows(path, ("index", "instruction", "output_1", "output_2", "generator_2", "preference", "judge"))
+    rows = read_rows(path, ("index", "instruction", "output_1", "output_2", "generator_2", "preference", "judge"))
     ordered = [row for _, row in sorted(unique_by_index(rows, path).items())]
     check_preferences([row["index"] for row in ordered], [row["preference"] for row in ordered], path)
     for key, what in (("generator_2", "policies"), ("judge", "judges")):
@@ -163,7 +165,12 @@ def name_rows(indices: Sequence[int]) -> str:
     return f"{len(indices)} row{'s' if len(indices) != 1 else ''} (index {shown}{more})"
 
 
-def _rows(path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
+def read_rows(path: str | os.PathLike, columns: Sequence[str]) -> list[dict]:
+    """Read a list of rows with at least these columns.
+
+    Raises:
+        BadInput: it is something else, or a row lacks a column or has another thing than text in it.
+    """
     rows = files.read_json(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise BadInput(f"{path} should hold a list of rows, one an instruction")

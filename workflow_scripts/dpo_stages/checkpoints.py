@@ -48,8 +48,12 @@ def link_files(source: Path, names: Iterable[str], target: Path) -> None:
             shutil.copyfile(file, link)
 
 
-def load_model(folder: Path) -> "PreTrainedModel":
-    """Load a policy in float32, the precision of the weights that training updates; no remote code is run."""
+def load_model(folder: Path, max_length: int) -> "PreTrainedModel":
+    """Load a policy in float32, the precision of the weights that training updates; no remote code is run.
+
+    Raises:
+        BadInput: there is none, or it has no positions for `max_length` tokens: what it makes of more is noise or a crash.
+    """
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -57,6 +61,12 @@ def load_model(folder: Path) -> "PreTrainedModel":
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{folder} has no causal language model that can be loaded: {error}") from error
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", max_length)
+    if context < max_length:
+        raise BadInput(
+            f"the context of {folder} is {context} tokens, and --max-length {max_length} is longer; set max_length in the "
+            f"configuration to {context} or less"
+        )
     # Nothing is generated here, and some published settings of generation are refused when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     return model

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dpo_stages.annotations import describe_judge
 from dpo_stages.arms import NOISE, OFF, ON, Decision, Interval, delta, format_delta, gain, separated, tally
+from dpo_stages.files import read_text
 from dpo_stages.policies import Policy
 from dpo_stages.program import BadInput
 
@@ -383,10 +384,10 @@ def read_csv(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         BadInput: the file is missing, has no row, or lacks one of the columns `needed`.
     """
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist")
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise BadInput(f"{path} is not a CSV file: {error}") from error
     if not rows:
         raise BadInput(f"{path} has no rows")
     missing = [name for name in needed if name not in rows[0]]

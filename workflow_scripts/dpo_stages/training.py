@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dpo_stages.argument_types import positive_float, positive_int, seed, share
 from dpo_stages.checkpoints import (
     CONFIG,
     TRAINING_LOG,
@@ -30,30 +31,6 @@ MAX_GRADIENT_NORM = 1.0  # the paper does not name one; this is the trainers' ow
 VERSIONED = ("torch", "transformers", "trl", "accelerate")
 
 
-def positive_int(text: str) -> int:
-    """Argument type: a whole number above zero."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
-
-
-def positive_float(text: str) -> float:
-    """Argument type: a finite number above zero."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a finite number above zero, got {text}")
-    return value
-
-
-def share(text: str) -> float:
-    """Argument type: a number in [0, 1)."""
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, got {text}")
-    return value
-
-
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that both kinds of training take."""
     parser.add_argument("--learning-rate", type=positive_float, required=True, help="peak, of AdamW")
@@ -73,7 +50,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="bfloat16: mixed precision with float32 master weights, saved in bfloat16",
     )
-    parser.add_argument("--seed", type=int, required=True, help="of the rows' order and of dropout")
+    parser.add_argument("--seed", type=seed, required=True, help="of the rows' order and of dropout")
     parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy that is made")
     parser.add_argument(
         "--checkpoints",
