@@ -96,6 +96,11 @@ def as_markdown(jobs: list[Job], rows: list[dict], gpus: list[int]) -> str:
             schedule.append(f"| {number} | {hours:.1f} | {work / number:.1f} | {longest:.1f} | {ratio} |")
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
+    undecided = sum(job.rule == "choose_source" for job in jobs)
+    if undecided:
+        notes += (
+            f" What hangs on {undecided} decisions of `auto` or more is known only when they are made, and not counted."
+        )
     return "\n".join(["# What the study takes", "", notes, "", *lines, "", *schedule, ""])
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import ROOT, SCRIPTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,3 +267,19 @@ def test_a_broken_parquet_file_is_named(tmp_path):
 def test_help_is_quick_and_explains_itself(run_script):
     done = run_script("measure_boundary", "--help")
     assert done.returncode == 0 and "preference injection" in done.stdout
+
+
+def test_the_readmes_example_runs_without_the_workflows_libraries():
+    """Ten lines of Python for people who have comparisons already: what they print is what the README's words mean."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(example.strip().splitlines()) <= 10
+    example += (
+        "import sys\nprint([name for name in ('torch', 'pyarrow', 'pandas', 'snakemake') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", example], text=True, capture_output=True, cwd=SCRIPTS, check=True)
+    first, paragraph, *_, loaded = done.stdout.strip().splitlines()
+    assert first.startswith("0.15 (") and first.endswith("off undecided")
+    assert paragraph.startswith(
+        "**my-model: preference injection, so train next on off-policy candidates (undecided).**"
+    )
+    assert loaded == "[]"

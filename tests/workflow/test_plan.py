@@ -107,3 +107,17 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     assert "| 64 |" in (tmp_path / "plan.md").read_text()
     wrong = run_script("plan_study", *arguments[:2], "--targets", "results/nothing", *arguments[4:])
     assert wrong.returncode == 2 and "Snakemake cannot plan results/nothing" in wrong.stderr
+
+
+def test_a_plan_and_a_rule_graph_say_what_is_known_before_auto_has_decided(tmp_path, run_script):
+    target = "results/policies/zephyr-7b/dpo/auto-auto/manifest.json"
+    arguments = ["--configuration", json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text())), "--targets", target]
+    plan, graph = tmp_path / "plan.md", tmp_path / "rules.svg"
+    outputs = ["--benchmarks", tmp_path, "--csv", tmp_path / "plan.csv", "--markdown", plan]
+    done = run_script("plan_study", *arguments, *outputs)
+    assert done.returncode == 0, done.stderr
+    assert "What hangs on 1 decisions of `auto` or more is known only when they are made" in plan.read_text()
+    assert "choose_source" in plan.read_text()
+    done = run_script("draw_rule_graph", *arguments, "--output", graph)
+    assert done.returncode == 0, done.stderr
+    assert ">choose source<" in graph.read_text() and ">measure boundary<" in graph.read_text()
