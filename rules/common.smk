@@ -3,7 +3,6 @@
 Every other rule file uses what stands here. A policy's name is taken apart by dpo_stages.policies alone.
 """
 
-import ast
 import functools
 import json
 import re
@@ -85,18 +84,17 @@ wildcard_constraints:
 # Programs and environments
 
 
+# Text is searched rather than parsed: this file is read again by every job, and a parser would take longer than the rest.
+IMPORT = re.compile(r"^ *(?:from|import) dpo_stages(?:\.(\w+)|.* import (.+))", re.MULTILINE)
+
+
 @functools.cache
 def imports_of(file):
     """The dpo_stages modules that a program or module imports, inside its functions too."""
     names = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "dpo_stages":
-            names |= {f"dpo_stages.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return {f"workflow_scripts/{name.replace('.', '/')}.py" for name in names if name.startswith("dpo_stages.")}
+    for module, listed in IMPORT.findall((ROOT / file).read_text()):
+        names |= {module} if module else {name.split()[0] for name in listed.split(",")}
+    return {f"workflow_scripts/dpo_stages/{name}.py" for name in names}
 
 
 # What a program imports by the kind of the preference model that it opens.

