@@ -58,3 +58,6 @@ onstart:
                 file=sys.stderr,
             )
             sys.exit(2)
+    if workflow.is_main_process:  # the resolved configuration, to be read by people; no rule reads it
+        resolved_configuration = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
+        write_text("results/run_config.yaml", resolved_configuration)

@@ -16,6 +16,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.cost import JUDGEMENT_TOKENS, Speeds, time_limit
+from dpo_stages.files import write_text
 from dpo_stages.policies import AUTO, BLEND, MIX, OFF, ON, Policy, combinations
 from dpo_stages.program import BadInput
 from dpo_stages.settings import check_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dpo_stages.program import BadInput, finish, run
 
-LEDGER = ("output", "rows_in", "rows_out", "dropped")
+LEDGER = ("output", "rows_in", "rows_out", "dropped", "provenance")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -5,10 +5,6 @@ The page is whole in itself, without scripts and without anything from the netwo
 
 import argparse
 import json
-import os
-import platform
-import shutil
-import subprocess
 from pathlib import Path
 
 from dpo_stages.program import BadInput, finish, run
@@ -36,42 +32,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def commit() -> str:
-    """The commit of the workflow, and whether files differ from it."""
-
-    def git(*arguments: str) -> str | None:
-        if shutil.which("git") is None:
-            return None
-        folder = Path(__file__).resolve().parent
-        done = subprocess.run(["git", *arguments], cwd=folder, text=True, capture_output=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    head, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
-    if head is None:
-        return "unknown: the workflow does not lie in a git repository"
-    return head + (", with changes that are not committed" if changed else "")
-
-
-def hardware() -> str:
-    """This machine: processor, cores, memory and GPUs."""
-    processor = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor() or platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    words = [processor, f"{len(os.sched_getaffinity(0))} cores", f"{memory:.0f} GiB"]
-    if shutil.which("nvidia-smi"):
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], text=True, capture_output=True, check=False
-        )
-        words += done.stdout.split("\n")[:-1]
-    return ", ".join(words)
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text(encoding="utf-8").splitlines() if Path(path).is_file() else []
-
-
 def main() -> None:
     arguments = parse_arguments()
     if len(arguments.figures) != len(arguments.captions):
@@ -83,6 +43,7 @@ def main() -> None:
     from dpo_stages.boundary_figure import read_points
     from dpo_stages.files import read_json, read_text, write_text
     from dpo_stages.markdown_html import to_html
+    from dpo_stages.provenance import commit, hardware
     from dpo_stages.tables import read_csv
 
     study = json.loads(arguments.study)

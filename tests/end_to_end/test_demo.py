@@ -112,3 +112,31 @@ def test_a_touched_input_reruns_nothing_and_a_changed_parameter_reruns_what_it_t
     assert "train_policy" in done.stdout
     for untouched in ("sample_candidates", "label_preferences", "compute_reference_logps", "compare_candidates"):
         assert f"rule {untouched}:" not in done.stdout
+
+
+def test_every_artifact_says_where_it_came_from(demo):
+    policy = json.loads((demo / f"results/policies/{MODEL}/dpo/on/manifest.ledger.json").read_text())
+    about = policy["provenance"]
+    assert about["program"] == "train_policy.py"
+    assert f"results/policies/{MODEL}/sft/manifest.json" in about["inputs"]
+    assert {"torch", "transformers", "trl"} <= about["packages"].keys()
+    assert "--seed" in about["arguments"]
+    table = json.loads((demo / TABLE).with_name("table3.ledger.json").read_text())
+    assert {f"results/evaluations/{MODEL}/{name}/win_rate.json" for name in POLICIES} <= table["provenance"][
+        "inputs"
+    ].keys()
+    configuration = (demo / "results/run_config.yaml").read_text()
+    assert "\naccelerator: cpu\n" in f"\n{configuration}" and "\niterations: 1\n" in configuration
+
+
+def test_a_checkpoint_changed_behind_snakemakes_back_is_noticed_before_it_is_used(demo):
+    """The plan sees manifests alone; whoever loads a checkpoint compares it with its manifest first."""
+    weights = demo / f"results/policies/{MODEL}/dpo/on/model.safetensors"
+    before, outputs = weights.read_bytes(), f"results/evaluations/{MODEL}/dpo/on/model_outputs.json"
+    weights.unlink()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert "Nothing to be done" in demo.snakemake(TABLE, options=["-n"]).stdout
+    done = demo.snakemake(outputs, options=["--forcerun", "generate_evaluation_outputs"])
+    weights.write_bytes(before)
+    assert done.returncode != 0
+    assert "model.safetensors is not the file that" in done.stdout

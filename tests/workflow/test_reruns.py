@@ -19,7 +19,7 @@ TRAINED = "sample_candidates compute_reference_logps train_policy generate_evalu
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 SAMPLED = "label_preferences compare_candidates compute_likelihoods draw_quality_pairs compare_costs"
 LABELLED = "compute_reference_logps train_policy draw_quality_pairs compare_costs"
-COMPARED = "measure_boundary measure_consistency compare_costs"
+COMPARED = "measure_boundary measure_consistency compare_costs make_labels_table"
 READERS = {
     "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
     "make_demo_model": "adopt_policy train_sft",
@@ -40,7 +40,7 @@ READERS = {
     "gather_shards:preferences": LABELLED,
     "fetch_preference_model": "label_preferences compare_candidates",
     "train_ranker": "label_preferences compare_candidates",
-    "label_preferences": f"{LABELLED} gather_shards:preferences",
+    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
     "measure_boundary": "make_table",
@@ -59,6 +59,7 @@ READERS = {
     "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
     "compute_win_rate:quality": "make_quality_table",
     "make_table": "plot_boundary compare_with_paper plan_study make_report",
+    "make_labels_table": "make_report",
     "plan_study": "make_report",  # the cost of the finished study
     "plot_boundary": "make_report",
     "compare_with_paper": "make_report",
@@ -90,10 +91,13 @@ RULES_OF = {
         "make_demo_world adopt_policy gather_shards measure_boundary take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency compare_likelihoods summarise_intra_diversity plot_intra_diversity "
         "compare_costs make_quality_table plan_study make_settings_table collect_responses compare_with_paper "
-        "draw_rule_graph make_report"
+        "draw_rule_graph make_labels_table make_report"
     ),
 }
 PROGRAMS = {"compute_fitted_win_rates": ["compute_win_rate"], "judge_outputs": ["judge_outputs", "serve_demo_judge"]}
+
+# Modules for kinds of preference models that neither study has.
+OTHER_KINDS = ["dpo_stages.reward_model", "dpo_stages.judge_preferences"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
@@ -353,6 +357,7 @@ def finished(name: str, folder: Path, configuration: str, options: list[str], ta
     besides = [edit.file for edit in EDITS if edit.study == name and (edit.file or "").startswith("results/")]
     stand_in_for_a_finished_run(study, besides)
     assert study.plan() == []
+    assert not (folder / "results/run_config.yaml").exists()  # a dry run writes nothing
     return study
 
 
@@ -377,7 +382,7 @@ def modules():
     """The files of dpo_stages that each program needs, by modulefinder."""
     found = {}
     for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
-        finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")])
+        finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=OTHER_KINDS)
         finder.run_script(str(program))
         found[program.stem] = {name for name in finder.modules if name.startswith("dpo_stages.")}
     return found

@@ -22,7 +22,10 @@ class BadInput(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """Run a program's `main`; a `BadInput` becomes one line on standard error and exit code 2."""
+    from dpo_stages.provenance import note_inputs
+
     name = Path(sys.argv[0]).stem
+    note_inputs()
     try:
         main()
     except BadInput as error:
@@ -66,6 +69,8 @@ class ProgressReport:
 def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict[str, int], **figures: object) -> None:
     """Print the one summary line that every program ends with and write the same numbers beside its output.
 
+    The ledger holds the provenance of the output, too: see `dpo_stages.provenance`.
+
     Args:
         output: the program's main output; the ledger is `{output without suffix}.ledger.json` beside it.
         rows_in: rows read.
@@ -74,10 +79,11 @@ def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict
         figures: whatever else is worth a reader's time, such as `order_flip_rate=0.04`.
     """
     from dpo_stages.files import write_json
+    from dpo_stages.provenance import provenance
 
     output = Path(output)
     ledger = {"output": output.name, "rows_in": rows_in, "rows_out": rows_out, "dropped": dropped, **figures}
-    write_json(output.with_name(f"{output.stem}.ledger.json"), ledger)
+    write_json(output.with_name(f"{output.stem}.ledger.json"), {**ledger, "provenance": provenance()})
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count) or "none"
     extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in figures.items())
     name = Path(sys.argv[0]).stem
