@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import shutil
+import subprocess
 
 import pyarrow.parquet as pq
 import pytest
@@ -129,14 +131,26 @@ def test_every_artifact_says_where_it_came_from(demo):
     assert "\naccelerator: cpu\n" in f"\n{configuration}" and "\niterations: 1\n" in configuration
 
 
-def test_a_checkpoint_changed_behind_snakemakes_back_is_noticed_before_it_is_used(demo):
+def test_a_checkpoint_changed_behind_snakemakes_back_is_noticed_before_it_is_used(demo, tmp_path):
     """The plan sees manifests alone; whoever loads a checkpoint compares it with its manifest first."""
-    weights = demo / f"results/policies/{MODEL}/dpo/on/model.safetensors"
-    before, outputs = weights.read_bytes(), f"results/evaluations/{MODEL}/dpo/on/model_outputs.json"
-    weights.unlink()
-    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    assert "Nothing to be done" in demo.snakemake(TABLE, options=["-n"]).stdout
-    done = demo.snakemake(outputs, options=["--forcerun", "generate_evaluation_outputs"])
-    weights.write_bytes(before)
-    assert done.returncode != 0
-    assert "model.safetensors is not the file that" in done.stdout
+    policy = demo / f"results/policies/{MODEL}/dpo/on"
+    before = (policy / "model.safetensors").read_bytes()
+    shutil.copytree(policy, tmp_path / "policy")
+    (tmp_path / "policy/model.safetensors").write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    preferences = demo / f"results/preferences/{MODEL}/sft/train.parquet"
+    arguments = ["--policy", tmp_path / "policy/manifest.json", "--preferences", preferences]
+    arguments += [
+        "--max-length",
+        "256",
+        "--batch-size",
+        "16",
+        "--dtype",
+        "float32",
+        "--output",
+        tmp_path / "logps.parquet",
+    ]
+    command = ["envs/run", "train", "workflow_scripts/compute_reference_logps.py", *map(str, arguments)]
+    done = subprocess.run(command, cwd=demo.folder, text=True, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert "model.safetensors is not the file that" in done.stderr
+    assert not (tmp_path / "logps.parquet").exists()
