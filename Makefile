@@ -6,8 +6,8 @@ TARGET ?= all
 tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first.
-suites := end-to-end train workflow vllm pairrm alpaca-eval
-environment_of = $(or $(if $(filter end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
+suites := slurm end-to-end train workflow vllm pairrm alpaca-eval
+environment_of = $(or $(if $(filter slurm end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
 
 .PHONY: help demo test lint lock environments clean
 
@@ -21,7 +21,8 @@ demo: environments ## run the whole study with tiny models on two cores (TARGET=
 test: environments ## check the style and run every test; all of them run even when one fails
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
 
-test-%: environments ## run one suite of tests: end-to-end, train, workflow, vllm, pairrm or alpaca-eval
+test-%: environments ## run one suite of tests: slurm, end-to-end, train, workflow, vllm, pairrm or alpaca-eval
+	@! [[ -x tests/$*/install ]] || tests/$*/install
 	OMP_NUM_THREADS=1 envs/run $(call environment_of,$*) -m pytest tests/$(subst -,_,$*)
 
 lint: environments ## check the style of Python and Snakemake files
