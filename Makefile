@@ -22,7 +22,7 @@ test: environments ## check the style and run every test; all of them run even w
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
 
 test-%: environments ## run one suite of tests: slurm, end-to-end, train, workflow, vllm, pairrm or alpaca-eval
-	@! [[ -x tests/$*/install ]] || tests/$*/install
+	@! [[ -x tests/$*/install ]] || flock .venvs tests/$*/install
 	OMP_NUM_THREADS=1 envs/run $(call environment_of,$*) -m pytest tests/$(subst -,_,$*)
 
 lint: environments ## check the style of Python and Snakemake files
