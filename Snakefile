@@ -58,6 +58,20 @@ onstart:
                 file=sys.stderr,
             )
             sys.exit(2)
+    if workflow.is_main_process:
+        keeping = [
+            job
+            for job in workflow.dag.needrun_jobs()
+            if job.rule.name in ("fetch_model", "train_sft", "train_policy")
+        ]
+        needed, free = sum(job.resources["disk_mb"] for job in keeping) / 1e3, shutil.disk_usage(".").free / 1e9
+        if needed > free:
+            print(
+                f"{len(keeping)} models are to be kept, which takes about {needed:.0f} GB, and {free:.0f} GB are free here; "
+                "make room, or ask for less (`results/plan.csv` says what takes how much)",
+                file=sys.stderr,
+            )
+            sys.exit(2)
     if workflow.is_main_process:  # the resolved configuration, to be read by people; no rule reads it
         resolved_configuration = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
         write_text("results/run_config.yaml", resolved_configuration)

@@ -152,6 +152,16 @@ def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clo
     assert "Traceback" not in done.stderr
 
 
+def test_a_disk_that_is_too_small_for_the_models_stops_the_run_before_it_begins(clone):
+    huge = "models={tiny-llama: {parameters: 1.0e+15}}"
+    done = snakemake(
+        "--profile", "demo", "--config", huge, "--", "results/policies/tiny-llama/dpo/off/manifest.json", folder=clone
+    )
+    assert done.returncode == 2
+    assert "1 models are to be kept, which takes about 4000000 GB" in done.stderr and "Traceback" not in done.stderr
+    assert not (clone / "results/demo").exists()
+
+
 def test_the_slurm_profile_plans_the_papers_study(clone):
     done = snakemake("-n", "--profile", "slurm", TABLE_3, folder=clone)
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,10 @@
 """How every program of the workflow starts, fails and ends.
 
-Exit codes: 0 done, 2 bad input (one sentence on standard error, no traceback, nothing written), 1 anything else.
+Exit codes: 0 done, 2 bad input (one sentence on standard error, no traceback, nothing written), 1 anything else; when it
+is the disk that fails, one sentence as well.
 """
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +16,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN_PROGRESS_LINES = 10.0
+DISK_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 class BadInput(Exception):
@@ -21,7 +24,7 @@ class BadInput(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program's `main`; a `BadInput` becomes one line on standard error and exit code 2."""
+    """Run a program's `main`; a `BadInput` becomes one line on standard error and exit code 2, a full disk exit code 1."""
     from dpo_stages.provenance import note_inputs
 
     name = Path(sys.argv[0]).stem
@@ -31,6 +34,12 @@ def run(main: Callable[[], None]) -> None:
     except BadInput as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in DISK_FAILED:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"{name}: {os.strerror(error.errno)}{where}; nothing unfinished was left behind", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print(f"{name}: interrupted, nothing unfinished was left behind", file=sys.stderr)
         sys.exit(130)
