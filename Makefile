@@ -9,7 +9,7 @@ tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results
 suites := slurm end-to-end train workflow vllm pairrm alpaca-eval
 environment_of = $(or $(if $(filter slurm end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
 
-.PHONY: help demo test lint lock environments clean
+.PHONY: help demo test lint lock environments packages clean
 
 help: ## list what make can do
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,8 +21,7 @@ demo: environments ## run the whole study with tiny models on two cores (TARGET=
 test: environments ## check the style and run every test; all of them run even when one fails
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
 
-test-%: environments ## run one suite of tests: slurm, end-to-end, train, workflow, vllm, pairrm or alpaca-eval
-	@! [[ -x tests/$*/install ]] || flock .venvs tests/$*/install
+test-%: environments packages ## run one suite of tests: slurm, end-to-end, train, workflow, vllm, pairrm or alpaca-eval
 	OMP_NUM_THREADS=1 envs/run $(call environment_of,$*) -m pytest tests/$(subst -,_,$*)
 
 lint: environments ## check the style of Python and Snakemake files
@@ -35,6 +34,9 @@ lint: environments ## check the style of Python and Snakemake files
 
 environments: ## make the environments under .venvs that the demo and the tests need
 	@envs/create --demo
+
+packages:
+	@tests/install
 
 lock: ## compile the locks and conda files of the environments from envs/*.in, keeping the pins that still fit
 	envs/lock

@@ -147,7 +147,7 @@ class Study:
 
 def pytest_collection_modifyitems(items) -> None:
     if (lacking := missing()) and not os.environ.get("CI"):
-        reason = f"this machine has no {', '.join(lacking)} of SLURM: tests/slurm/install installs it, as root"
+        reason = f"this machine has no {', '.join(lacking)} of SLURM: tests/install installs it, as root"
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -160,7 +160,7 @@ def test_durations_read_well(seconds, words):
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
-        assert not os.environ.get("CI"), "continuous integration needs Chromium; tests/workflow/install installs it"
+        assert not os.environ.get("CI"), "continuous integration needs Chromium; tests/install installs it"
         pytest.skip("no Chromium on this machine (chromium, chromium-browser or google-chrome)")
     opened = Browser()
     yield opened
