@@ -5,7 +5,9 @@ import json
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -154,3 +156,43 @@ def test_a_checkpoint_changed_behind_snakemakes_back_is_noticed_before_it_is_use
     assert done.returncode == 2
     assert "model.safetensors is not the file that" in done.stderr
     assert not (tmp_path / "logps.parquet").exists()
+
+
+def made_again(demo, folder, env, output):
+    """Make an output again, by the program and the arguments in its ledger; returns where it is now."""
+    about = json.loads((demo / output).with_name(f"{Path(output).stem}.ledger.json").read_text())["provenance"]
+    again = folder / "again" / Path(output).name
+    checkpoints = str(Path(output).parent).replace("policies", "checkpoints")
+    places = {output: again, checkpoints: folder / "checkpoints"}
+    arguments = [str(places.get(word, word)) for word in about["arguments"]]
+    command = ["envs/run", env, f"workflow_scripts/{about['program']}", *arguments]
+    done = subprocess.run(command, cwd=demo.folder, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return again
+
+
+@pytest.mark.parametrize(
+    ("env", "output"),
+    [
+        ("train", "results/datasets/demo-preferences/train.parquet"),
+        ("vllm-cpu", f"results/candidates/{MODEL}/sft/test.parquet"),
+        ("pairrm", f"results/preferences/{MODEL}/sft/train.parquet"),
+        ("workflow", f"results/boundary/{MODEL}/sft.json"),
+    ],
+)
+def test_the_same_seed_gives_the_same_bytes(demo, tmp_path, env, output):
+    assert made_again(demo, tmp_path, env, output).read_bytes() == (demo / output).read_bytes()
+
+
+def test_training_again_gives_the_same_weights(demo, tmp_path):
+    output = f"results/policies/{MODEL}/dpo/on/manifest.json"
+    again = made_again(demo, tmp_path, "train", output).with_name("model.safetensors")
+    first, second = (weights(path) for path in ((demo / output).with_name("model.safetensors"), again))
+    assert first.shape == second.shape
+    assert np.abs(first - second).max() <= 1e-6
+
+
+def weights(path):
+    """All float32 numbers of a safetensors file: eight bytes with the length of its header, the header, the numbers."""
+    content = path.read_bytes()
+    return np.frombuffer(content[8 + int.from_bytes(content[:8], "little") :], dtype="<f4")
