@@ -140,7 +140,7 @@ class Study:
     def results(self) -> dict[str, bytes]:
         """Every result by name; not what says how it came about."""
         said = ("logs", "benchmarks", "judge_cache")
-        files = [path for path in (self / "results").rglob("*") if path.is_file()]
+        files = [path for path in (self / "results").rglob("*") if path.is_file() and not path.match("*.ledger.json")]
         names = {path: path.relative_to(self.folder / "results") for path in files}
         return {str(name): path.read_bytes() for path, name in names.items() if name.parts[0] not in said}
 

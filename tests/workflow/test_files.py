@@ -305,7 +305,9 @@ def test_exit_codes_and_the_last_line(tmp_path, root, body, code, error):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (code, error)
     if "finish" in body:
-        assert read_json(tmp_path / "x.ledger.json") == {
+        ledger = read_json(tmp_path / "x.ledger.json")
+        assert ledger.pop("provenance")["program"] == "task.py"
+        assert ledger == {
             "output": "x.parquet",
             "rows_in": 3,
             "rows_out": 1,
