@@ -1,0 +1,84 @@
+"""Faults in a finished demo, part of which is made again: kills, a full disk, a read-only one, two runs at once.
+
+kill_loop.py kills every stage of a whole run, again and again; here are a few kills, which take a minute.
+"""
+
+import random
+import shutil
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT, SMALL, TABLE
+from kill_loop import LOCKED, everything_of, files_of, kill_once, leftovers, printed, run_to_the_end, start
+
+SECONDS = {"train_policy": 3.0, "make_table": 0.2}  # after the program has started: it is still at work then
+OVERLAYS = ("demo/config.yaml", SMALL)
+
+
+@pytest.fixture
+def half(demo, tmp_path):
+    """A copy of the demo in which one policy, and with it the table, is yet to be made."""
+    folder = tmp_path / "half"
+    shutil.copytree(demo.folder, folder, symlinks=True)
+    for made in ("policies", "evaluations"):
+        shutil.rmtree(folder / f"results/{made}/tiny-mistral/dpo/on")
+    (folder / TABLE).unlink()
+    return folder
+
+
+def test_a_killed_run_is_started_again_and_ends_with_the_same_bytes(demo, half):
+    right, dice, report = files_of(demo.folder), random.Random(0), {"unlocked": 0}
+    for way, program in (("job", "train_policy"), ("everything", "train_policy"), ("snakemake", "make_table")):
+        killed = kill_once(half, [program], SECONDS, way, dice, [], OVERLAYS, (TABLE,))
+        assert killed == program
+        made = files_of(half)
+        assert {name: made[name] for name in made if made[name] != right[name]} == {}, way
+        if LOCKED in printed(half).read_text() or way != "job":
+            assert start(half, "--unlock", overlays=OVERLAYS, targets=(TABLE,)).wait() == 0
+            report["unlocked"] += 1
+    while everything_of(half):
+        time.sleep(0.1)
+    run_to_the_end(half, report, OVERLAYS, (TABLE,))
+    made = files_of(half)
+    assert made == {name: right[name] for name in made}
+    assert TABLE.removeprefix("results/") in made and "policies/tiny-mistral/dpo/on/manifest.json" in made
+    assert leftovers(half) == []
+
+
+def test_a_second_run_in_the_same_folder_stops_and_the_first_goes_on(half):
+    first = start(half, overlays=OVERLAYS, targets=(TABLE,))
+    locks = half / ".snakemake/locks"
+    while first.poll() is None and not list(locks.glob("*.lock")):
+        time.sleep(0.02)
+    second = subprocess.run(
+        ["envs/run", "workflow", "-m", "snakemake", "--profile", "demo", "--configfile", *map(str, OVERLAYS), "--", TABLE],
+        cwd=half, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert second.returncode == 1 and LOCKED in second.stdout, second.stdout
+    assert first.wait() == 0, printed(half).read_text()[-4000:]
+    assert (half / TABLE).is_file()
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("mount -t tmpfs -o size=8k tmpfs out", "No space left on device"),
+        ("mount --bind out out && mount -o remount,ro,bind out", "Read-only file system"),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_takes_nothing_is_one_sentence_and_leaves_nothing(demo, tmp_path, mount, words):
+    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("this machine lets no one mount")
+    (tmp_path / "out").mkdir()
+    program = [ROOT / "envs/run", "workflow", ROOT / "workflow_scripts/prepare_dataset.py"]
+    flags = ["--kind", "chat", "--adapter", "local", "--source", demo / "results/demo/world/chat_fair.jsonl"]
+    flags += ["--split", "train", "--seed", "0", "--output", "out/chat.parquet"]
+    shell = f'{mount} && "$@"; code=$?; ls -A out >&2; exit $code'
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", shell, "sh", *program, *flags],
+        cwd=tmp_path, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith(f"prepare_dataset: {words}") and done.stderr.count("\n") == 1, done.stderr
