@@ -21,6 +21,7 @@ rule compare_candidates:
         sharded_log("comparisons", "results/logs/compare_candidates/{policy}/{split}.log"),
     benchmark:
         sharded_log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
+    localrule: bool(LABELLING_JUDGE)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABEL_ENV}.yaml"
     resources:

@@ -135,6 +135,7 @@ rule label_preferences:
         sharded_log("preferences", "results/logs/label_preferences/{origin}/{split}.log"),
     benchmark:
         sharded_log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
+    localrule: bool(LABELLING_JUDGE)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABEL_ENV}.yaml"
     resources:

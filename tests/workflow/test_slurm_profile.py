@@ -13,12 +13,8 @@ DEMO = ["--configfile", "demo/config.yaml", "--", "results/tables/table3.csv"]
 
 
 RULE = re.compile(r"^( *)rule (\w+):\n((?:\1 .*\n|\n)*)", re.MULTILINE)
-LOCAL = {
-    name
-    for file in (ROOT / "rules").glob("*.smk")
-    for _, name, body in RULE.findall(file.read_text())
-    if "localrule:" in body
-}
+RULES = [(name, body) for file in (ROOT / "rules").glob("*.smk") for _, name, body in RULE.findall(file.read_text())]
+LOCAL = {name for name, body in RULES if "localrule: True" in body} | {"judge_outputs"}  # which asks an API
 
 
 def resources_asked(folder, *arguments, attempt, local=LOCAL):
@@ -58,9 +54,7 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
             assert int(again[job][growing]) == 2 * int(resources[growing]) > 0, (job, growing)
         assert resources["nodes"] == "1", job  # else SLURM may give a job GPUs of several nodes
     if targets is STUDY:
-        assert (
-            rules | {"judge_outputs"} == PROFILE["set-resources"].keys()
-        )  # a GPU rule that is missing there would wait on a CPU node
+        assert rules <= PROFILE["set-resources"].keys()
         for (rule, _), resources in asked.items():
             gpus = "4" if rule.startswith("train_") else "1"
             assert (resources["gpu"], resources["gpu_model"], resources["slurm_partition"]) == (gpus, "a100", "gpu")
@@ -70,6 +64,11 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
             if rule in ("make_demo_model", "train_ranker"):
                 assert "gpu_model" not in resources  # it alone makes a job ask for one GPU
                 assert resources["slurm_partition"] == "cpu"
+
+
+def test_every_rule_that_may_ask_for_gpus_is_in_the_profile():
+    """One that is missing there would wait for ever on a partition of CPU nodes."""
+    assert {name for name, body in RULES if " gpu=" in body} == PROFILE["set-resources"].keys()
 
 
 def test_a_judge_that_needs_a_gpu_is_a_job_of_the_cluster(clone):
