@@ -497,8 +497,8 @@ def preference_model_flags(name):
 
 def judge_cache(kind, path):
     """The flag of the folder that keeps a judge's answers to one job; nothing for a network."""
-    shard = "" if SHARDS[STAGE_OF[kind]] == 1 else "/{wildcards.scatteritem}"
-    return f" --cache results/judge_cache/{kind}/{path}{shard}" if LABELLING_JUDGE else ""
+    folder = path if SHARDS[STAGE_OF[kind]] == 1 else f"{path}/{{wildcards.scatteritem}}"
+    return f" --cache results/judge_cache/{kind}/{folder}" if LABELLING_JUDGE else ""
 
 
 def labelling_judge(wildcards):
