@@ -7,6 +7,7 @@ which rules read what it makes. The modules that a program needs are found by Py
 
 import re
 from dataclasses import dataclass
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,9 @@ RULES_OF = {
 }
 PROGRAMS = {"compute_fitted_win_rates": ["compute_win_rate"], "judge_outputs": ["judge_outputs", "serve_demo_judge"]}
 
-# Modules for kinds of preference models that neither study has.
-OTHER_KINDS = ["dpo_stages.reward_model", "dpo_stages.judge_preferences"]
+# Modules for kinds of preference models that neither study has. What labels takes a reward model for another network.
+OTHER_KINDS = ["dpo_stages.judge_preferences", "dpo_stages.reward_model"]
+LABELLERS = ["label_preferences", "compare_candidates"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
@@ -376,6 +378,18 @@ def rules(studies):
     return {name: {job.rule for job in study.plan("--forceall")} for name, study in studies.items()}
 
 
+@pytest.fixture(scope="module")
+def modules():
+    """The files of dpo_stages that each program needs, by modulefinder."""
+    found = {}
+    for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
+        excluded = OTHER_KINDS[:1] if program.stem in LABELLERS else OTHER_KINDS
+        finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=excluded)
+        finder.run_script(str(program))
+        found[program.stem] = {name for name in finder.modules if name.startswith("dpo_stages.")}
+    return found
+
+
 def followed(nodes: str, spared: str = "") -> set[str]:
     """These rules and all that read what they make, directly or through others."""
     found, waiting = set(), set(nodes.split())
@@ -404,6 +418,40 @@ def test_an_edit_reruns_what_it_touches(studies, rules, edit):
     assert {job.rule for job in plan} == expected
     outputs = [path for job in plan for path in job.outputs]
     assert [path for path in outputs if not re.search(edit.only, path) or re.search(edit.never, path)] == []
+
+
+def files_of_programs():
+    files = sorted(path for path in (ROOT / "workflow_scripts").rglob("*") if path.is_file())
+    return [path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts]
+
+
+def rules_that_run(program: str) -> list[str]:
+    """The nodes whose program it is."""
+    return [
+        node
+        for nodes in RULES_OF.values()
+        for node in nodes.split()
+        if program in PROGRAMS.get(rule := node.partition(":")[0], [rule])
+    ]
+
+
+@pytest.mark.parametrize("file", files_of_programs())
+def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, modules, file):
+    """Tried in the demo, or in the paper's study where the demo has no rule that uses it, or has it for one source alone."""
+    path = Path(file)
+    module = f"dpo_stages.{path.stem}" if path.parent.name == "dpo_stages" else None
+    users = {program for program, needs in modules.items() if module in needs or path.name == f"{program}.py"}
+    nodes = [node for program in users for node in rules_that_run(program)]
+    name = path.relative_to("workflow_scripts").as_posix()
+    for study in ("paper",) if path.stem == "adopt_policy" else ("demo", "paper"):
+        touched = [node for node in nodes if node.partition(":")[0] in rules[study]]
+        touched += DATA[study].get(name, "").split()
+        if touched:
+            break
+    text = (studies[study].folder / file).read_text()
+    with studies[study].edited(file, text + "\n# A comment.\n"):
+        plan = studies[study].plan()
+    assert {job.rule for job in plan} == followed(" ".join(touched)) & rules[study]
 
 
 @pytest.mark.parametrize("env", RULES_OF)
