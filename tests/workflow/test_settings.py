@@ -115,6 +115,8 @@ MISTAKES = [
     (("sources", "x"), "zephyr-7b/dpo/x", ["sources.x is cyclic"]),
     (("sources",), {"x": "zephyr-7b/dpo/off-y", "y": "phi-2/dpo/x"}, ["is cyclic"]),
     (("shared_prompts",), 2, ["shared_prompts"]),
+    (("methods", "dpo", "learning_rate"), float("nan"), ["methods.dpo.learning_rate is nan; give a finite number"]),
+    (("models", "zephyr-7b", "parameters"), float("inf"), ["models.zephyr-7b.parameters is inf; give a finite number"]),
     (("sampling", "top_p"), 1.5, ["sampling.top_p"]),
     (("sampling", "temperature"), -0.1, ["sampling.temperature"]),
     (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),

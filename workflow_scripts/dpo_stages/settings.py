@@ -5,6 +5,7 @@ Needs jsonschema, which Snakemake brings along; the Snakefile imports this modul
 
 import difflib
 import json
+import math
 import re
 
 from dpo_stages.policies import AUTO, BLEND, MIX, OFF, ON, RESERVED, SOURCE, Policy
@@ -18,6 +19,7 @@ def check_settings(config: dict, schema: dict) -> None:
         BadInput: one sentence with the key, what it holds and what is allowed.
     """
     _check_against_schema(config, schema)
+    _refuse_what_is_no_number(config, [])
     _check_references(config)
     _check_boundary(config)
     _check_tables(config)
@@ -51,6 +53,15 @@ def _check_against_schema(config: dict, schema: dict) -> None:
     )
     if errors:
         raise BadInput("configuration: " + _sentence(errors[0]))
+
+
+def _refuse_what_is_no_number(value: object, keys: list) -> None:
+    """YAML's .nan and .inf are above and below nothing, so that no limit of a schema catches them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"configuration: {'.'.join(map(str, keys))} is {value}; give a finite number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _refuse_what_is_no_number(item, [*keys, key])
 
 
 def _number(text: str, validator) -> object:
