@@ -14,6 +14,7 @@ import pytest
 TABLE = "results/tables/table3.csv"
 POLICIES = ["sft", "dpo/off", "dpo/on"]
 MODEL = "tiny-mistral"
+AUTO = f"results/policies/{MODEL}/dpo/auto/manifest.json"
 
 
 def rows_of(path):
@@ -87,6 +88,59 @@ def test_intra_diversity_is_drawn_and_the_boundarys_cost_is_measured(demo):
     (row,) = rows_of(demo / "results/tables/boundary_cost.csv")
     assert (row["prompts"], row["pairs"]) == ("32", "96")
     assert 0 < float(row["ratio"]) < 100
+
+
+ADAPTIVE = "tables={adaptive: {models: [tiny-mistral], methods: [dpo], histories: ['off', 'on', auto, mix50]}}"
+
+
+@pytest.fixture(scope="module")
+def adaptive(demo):
+    """The table of sources that act on the measurement; its arms `off`, `on` and what `auto` chose are there already."""
+    done = demo.snakemake("results/tables/adaptive.csv", AUTO, options=["--config", ADAPTIVE])
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert "1 of 1 steps" not in done.stdout  # Snakemake went on after the decision
+    return rows_of(demo / "results/tables/adaptive.csv")
+
+
+def test_auto_is_the_fixed_arm_that_the_boundary_recommends(demo, adaptive):
+    chosen = json.loads((demo / f"results/boundary/{MODEL}/sft.json").read_text())["recommended_source"]
+    by_history = {row["iter_1"]: row for row in adaptive}
+    auto, fixed = by_history["auto"], by_history[chosen]
+    assert auto["resolved_policy"] == fixed["policy"] == f"{MODEL}/dpo/{chosen}"
+    assert auto["lc_win_rate"] == fixed["lc_win_rate"]
+    trained = {path.name for path in (demo / f"results/benchmarks/train_policy/{MODEL}/dpo").iterdir()}
+    assert trained == {"off.jsonl", "on.jsonl", "mix50.jsonl"}  # nothing was trained for it
+    manifests = [
+        json.loads((demo / path).read_text()) for path in (AUTO, f"results/policies/{fixed['policy']}/manifest.json")
+    ]
+    assert manifests[0]["files"] == manifests[1]["files"]
+    trace = json.loads((demo / f"results/traces/{MODEL}/dpo/auto.json").read_text())
+    assert (trace["resolved_policy"], trace["steps"][0]["decided_by"]) == (fixed["policy"], "boundary score")
+
+
+def test_a_mixture_has_half_of_its_pairs_from_either_source(demo, adaptive):
+    mixed = pq.read_table(demo / f"results/mixtures/{MODEL}/sft/mix50.parquet").to_pylist()
+    assert len({row["prompt_id"] for row in mixed}) == len(mixed)
+    own = {
+        row["prompt_id"]: row["chosen"]
+        for row in pq.read_table(demo / f"results/preferences/{MODEL}/sft/train.parquet").to_pylist()
+    }
+    on_policy = sum(own.get(row["prompt_id"]) == row["chosen"] for row in mixed)
+    assert on_policy == pytest.approx(len(mixed) / 2, abs=2)  # off-policy text may be the same by chance
+
+
+def test_a_sequential_measurement_makes_the_votes_of_the_whole_one(demo, make_clone):
+    """Its first block is all of this small world's prompts, so only the interval may differ."""
+    whole = json.loads((demo / f"results/boundary/{MODEL}/sft.json").read_text())
+    clone = make_clone("sequential")
+    shutil.copytree(demo / "results", clone / "results")
+    (clone / f"results/boundary/{MODEL}/sft.json").unlink()
+    done = clone.snakemake(f"results/boundary/{MODEL}/sft.json", options=["--config", "boundary={sequential: true}"])
+    assert done.returncode == 0, done.stdout[-8000:]
+    sequential = json.loads((clone / f"results/boundary/{MODEL}/sft.json").read_text())
+    assert sequential["interval_method"].startswith("confidence sequence")
+    for name in ("boundary_score", "prompts", "comparisons", "votes_on", "order_flip_rate"):
+        assert sequential[name] == whole[name]
 
 
 def test_afterwards_there_is_nothing_to_be_done(demo):
