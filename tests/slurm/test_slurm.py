@@ -54,9 +54,9 @@ def test_a_training_outlives_its_node_a_preemption_and_the_controller(undisturbe
     disturbed.forget(policy, trained=True)
     snakemake = disturbed.start()
 
-    first, step, _ = disturbed.freeze_training(policy)
+    first, step, process = disturbed.freeze_training(policy)
     cluster.crash_node(first["NodeList"])
-    second, later, process = disturbed.freeze_training(policy, beyond=step)
+    second, later, process = disturbed.freeze_training(policy, beyond=step, but=process)
     assert f"going on from results/checkpoints/{MODEL}/{policy}/checkpoint-{step}" in disturbed.training_log(policy)
     assert second["JobId"] == first["JobId"] and second["NodeList"] != first["NodeList"]  # SLURM ran the same job again
     cluster.start_node(first["NodeList"])
