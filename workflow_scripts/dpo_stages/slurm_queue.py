@@ -8,7 +8,7 @@ from pathlib import Path
 def jobs_of_folder(folder: Path) -> list[str]:
     """Ids of the user's jobs in the queue that Snakemake submitted from this working folder.
 
-    None where there is no SLURM or it does not answer.
+    No ids where there is no SLURM or it does not answer.
     """
     if not shutil.which("squeue"):
         return []

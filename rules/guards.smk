@@ -1,0 +1,28 @@
+"""What stops a run before its first job; no rules.
+
+Required: what Snakemake knows of the jobs that are about to run.
+Output:   sentences on standard error, one for each reason
+"""
+
+
+def reasons_not_to_start(workflow):
+    """Why a run cannot end well, each with what to do about it; none as a rule."""
+    jobs = list(workflow.dag.needrun_jobs())
+    if earlier := jobs_of_folder(Path.cwd()):
+        yield (
+            "jobs of an earlier run are still in SLURM's queue and would write the same files; cancel them with "
+            f"`scancel {' '.join(earlier)}`, then start again"
+        )
+    on_gpus = sorted({job.rule.name for job in jobs if job.resources.get("gpu")})
+    if on_gpus and workflow.local_exec and not shutil.which("nvidia-smi"):
+        yield (
+            f"{', '.join(on_gpus)} need an NVIDIA GPU and this machine has none; "
+            "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`"
+        )
+    models = [job for job in jobs if job.rule.name in ("fetch_model", "train_sft", "train_policy")]
+    needed, free = sum(job.resources["disk_mb"] for job in models) / 1e3, shutil.disk_usage(".").free / 1e9
+    if needed > free:
+        yield (
+            f"{len(models)} models are to be kept, which takes about {needed:.0f} GB, and {free:.0f} GB are free here; "
+            "make room, or ask for less (`results/plan.csv` says what takes how much)"
+        )
