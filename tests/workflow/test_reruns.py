@@ -218,7 +218,6 @@ EDITS = [
         "preference model",
         f"{PAGE} train_ranker measure_boundary measure_consistency",
         "preference_models: {demo-ranker: {training: {layers: 2}}}",
-        spared="measure_boundary:",
         never=r"results/candidates/[^/]+/sft/|results/datasets|results/models|results/policies/[^/]+/sft/",
     ),
     Edit(
@@ -318,7 +317,7 @@ EDITS = [
     Edit("the schema's descriptions", "", file="rules/config.schema.yaml", append="# A comment.\n"),
     Edit("rows of the preference data", "prepare_dataset:preferences",
          file="results/demo/world/preferences_train.jsonl",
-         spared="compare_candidates:", never=SFT + r"|results/(candidates|comparisons)/[^/]+/sft/test"),
+         never=SFT + r"|results/(candidates|comparisons)/[^/]+/sft/test"),
     Edit("rows of the chat data", "prepare_dataset:chat make_demo_model", file="results/demo/world/chat_fair.jsonl",
          never=r"results/datasets/demo-(preferences|instructions)"),
     Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
