@@ -80,7 +80,7 @@ def test_a_training_outlives_its_node_a_preemption_and_the_controller(undisturbe
 def test_a_job_over_its_memory_or_time_limit_comes_back_with_more(undisturbed, disturbed):
     cluster, policy = disturbed.cluster, "dpo/on"
     rule = "generate_evaluation_outputs"
-    disturbed.edit_profile(lambda rules: {rule: {"mem_mb": "400 * attempt"}})
+    disturbed.edit_profile(lambda rules: {rule: {"mem_mb": "500 * attempt"}})
     disturbed.forget(policy, trained=True)
     disturbed.forget("dpo/off", trained=False)
     snakemake = disturbed.start()
@@ -94,8 +94,8 @@ def test_a_job_over_its_memory_or_time_limit_comes_back_with_more(undisturbed, d
     assert f"going on from results/checkpoints/{MODEL}/{policy}/checkpoint-" in disturbed.training_log(policy)
     for trained in ("dpo/off", policy):
         jobs = [job for job in disturbed.jobs(rule) if trained.replace("/", "_") in job["Comment"]]
-        assert [job["MinMemoryNode"] for job in jobs] == ["400M", "800M"], trained
-        assert jobs[0]["JobState"] != "COMPLETED" and jobs[1]["JobState"] == "COMPLETED"
+        assert [job["MinMemoryNode"] for job in jobs] in (["500M", "1000M"], ["500M", "1000M", "1500M"]), trained
+        assert [job["JobState"] == "COMPLETED" for job in jobs] == [False] * (len(jobs) - 1) + [True]
     assert disturbed.results() == undisturbed.results()
 
 
