@@ -9,7 +9,7 @@ tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results
 suites := slurm end-to-end train workflow vllm pairrm alpaca-eval
 environment_of = $(or $(if $(filter slurm end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
 
-.PHONY: help demo test lint lock environments packages clean
+.PHONY: help demo test lint lock environments packages bench-gpu clean
 
 help: ## list what make can do
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +31,10 @@ lint: environments ## check the style of Python and Snakemake files
 	check snakefmt --check Snakefile rules; \
 	check snakemake --lint; \
 	exit $$failed
+
+bench-gpu: ## measure labelling on this machine's GPU beside llm-blender's own code
+	envs/create pairrm
+	envs/run pairrm benchmarks/labels_gpu.py
 
 environments: ## make the environments under .venvs that the demo and the tests need
 	@envs/create --demo
