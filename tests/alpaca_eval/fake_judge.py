@@ -135,6 +135,9 @@ class FakeJudge:
                     "content": [{"token": "I", "logprob": -0.1, "top_logprobs": [{"token": "I", "logprob": -0.1}]}]
                 }
                 handler.send(200, {**completion, "choices": [{**choice, "logprobs": other}]})
+            case "one log-probability":
+                alone = {"content": [{**choice["logprobs"]["content"][0], "top_logprobs": top[:1]}]}
+                handler.send(200, {**completion, "choices": [{**choice, "logprobs": alone}]})
             case "refusal":
                 refused = {**message, "content": None, "refusal": "I cannot judge that."}
                 handler.send(200, {**completion, "choices": [{**choice, "message": refused}]})

@@ -25,7 +25,7 @@ SERVE = f"{sys.executable} {Path(__file__).with_name('fake_judge.py')} {{{{port}
 KEY = "sk-secret-0123456789"
 
 PASSING = ["rate limit", "timeout", "server error", "broken connection", "cut body", "malformed JSON", "no choices"]
-COSTLY = ["no log-probabilities", "neither m nor M", "refusal", "two tokens"]
+COSTLY = ["no log-probabilities", "one log-probability", "neither m nor M", "refusal", "two tokens"]
 HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 
 

@@ -27,6 +27,7 @@ LONGEST_DELAY = 64.0
 ROWS_FAILED_BEFORE_STOPPING = 10
 RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
 _ANSWERS = ("m", "M")
+_CERTAIN = 0.99  # an answer that is likelier leaves nothing to tell between m and M
 _ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
 
 
@@ -170,7 +171,7 @@ class JudgeEndpoint:
         progress = ProgressReport(what, len(conversations))
         answers: list[dict | None] = [None] * len(conversations)
         failures: dict[int, JudgeFailed] = {}
-        stop, self._failed = threading.Event(), 0
+        stop, self._failed, self._alternatives = threading.Event(), 0, parameters.get("top_logprobs", 1)
         with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
             futures = {
                 pool.submit(self._answer, messages, parameters, stop): position
@@ -313,6 +314,13 @@ class JudgeEndpoint:
         found = {token: top[token] for token in _ANSWERS if -math.inf < top.get(token, -math.inf) <= _ROUNDING}
         if not found:
             raise _TryAgain(f"the judge's answer has no log-probability of m or M; it said {said!r}", answered=True)
+        known = sum(map(math.exp, top.values()))
+        if len(found) < len(_ANSWERS) and len(top) < self._alternatives and known < _CERTAIN:
+            raise _TryAgain(
+                f"the judge's answer has {len(top)} of the {self._alternatives} log-probabilities that were asked for, "
+                "and not those of m and M; the endpoint must support top_logprobs",
+                answered=True,
+            )
         content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
         return {"logprobs": {"content": content}, "model": self._redact(version), "total_tokens": tokens}
 

@@ -294,9 +294,9 @@ def fit_difficulties_of_set(policies: Sequence[Judgements], verbose: Judgements,
             raise BadInput(f"{first.source} and {other.source} do not have the same rows: {name_rows(difference)}")
         if not np.array_equal(first.reference_length, other.reference_length):
             raise BadInput(f"{first.source} and {other.source} were not judged against the same reference")
-    names = [judgements.policy for judgements in policies]
+    names = [judgements.policy for judgements in everyone]
     if len(set(names)) != len(names):
-        raise BadInput(f"the policy {max(names, key=names.count)} is given more than once; give each policy once")
+        raise BadInput(f"{max(names, key=names.count)} is given more than once; give each policy and baseline once")
     for baseline in gamed:
         if np.ptp(baseline.difference) == 0:
             raise BadInput(
