@@ -84,6 +84,7 @@ if config["boundary"]["sequential"]:
         input:
             policy=lambda w: manifest(w.policy),
             off_policy=candidates(config["preference_data"], config["boundary"]["split"]),
+            trained_on=trained_on(config["boundary"]["split"]),
             preference_model=PREFERENCE_MODEL,
             sampling=program("sample_candidates", SAMPLER),
             comparing=preference_model_program("compare_candidates"),
@@ -106,6 +107,7 @@ if config["boundary"]["sequential"]:
             runtime=limit(sequential_seconds),
         params:
             sampling=sampling_flags(),
+            shared=shared_prompts_flags,
             dtype=DTYPE,
             seed=seed_of,
             confidence=config["boundary"]["confidence"],
@@ -115,6 +117,7 @@ if config["boundary"]["sequential"]:
         shell:
             "envs/run workflow workflow_scripts/measure_in_blocks.py"
             " --prompts {input.off_policy:q}"
+            " {params.shared}"
             f" --sampler 'envs/run {SAMPLER} workflow_scripts/sample_candidates.py --serve"
             " --policy {input.policy}"
             " {params.sampling} --dtype {params.dtype} --seed {params.seed} --gpu-memory-utilization 0.8'"

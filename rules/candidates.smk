@@ -9,7 +9,7 @@ rule sample_candidates:
     input:
         policy=lambda w: manifest(w.policy),
         prompts=lambda w: prompts(w.split),
-        trained_on=lambda w: [] if w.split == "train" else ancient(prompts("train")),  # for the check of shared prompts alone
+        trained_on=lambda w: trained_on(w.split),
         program=program("sample_candidates", SAMPLER),
     output:
         sharded("candidates", "{policy}/{split}.parquet"),

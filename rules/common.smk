@@ -519,6 +519,11 @@ def judge_flags(wildcards):
     return [*words, "--stands-on", *judge["reads"]]
 
 
+def trained_on(split):
+    """The training prompts, for the check of shared prompts alone; nothing for training prompts themselves."""
+    return [] if split == "train" else ancient(prompts("train"))
+
+
 def shared_prompts_flags(wildcards, input):
     """How many of the prompts that a policy is measured on may be among those that policies are trained on."""
     return f"--trained-on {input.trained_on} --shared-prompts {config['shared_prompts']}" if input.trained_on else ""

@@ -11,7 +11,7 @@ rule generate_evaluation_outputs:
     input:
         policy=lambda w: manifest(w.policy),
         instructions=INSTRUCTIONS,
-        trained_on=ancient(prompts("train")),  # for the check of shared prompts alone
+        trained_on=trained_on("evaluation"),
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
         sharded("evaluations", "{policy}/model_outputs.json"),

@@ -15,6 +15,8 @@ import shlex
 from pathlib import Path
 
 from dpo_stages.program import BadInput, finish, run
+from dpo_stages.shards import Shard
+from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--preference-model", metavar="NAME", help="name of what compares, for the result")
     add("--preference-data", metavar="NAME", help="name of the off-policy candidates' data set, for the result")
     add("--output", type=Path, required=True, metavar="OUT.json", help="the measurement; OUT.md says it in words")
+    add_shared_prompts_flags(parser)
     arguments = parser.parse_args()
     if arguments.output.suffix != ".json":
         raise BadInput(f"--output {arguments.output} is no name of a JSON file; end it in .json")
@@ -57,6 +60,7 @@ def main() -> None:
     from dpo_stages.workers import Worker
 
     prompts = read_table(arguments.prompts, PROMPTS)
+    shared = check_shared_prompts(prompts, arguments.prompts, arguments, Shard(1, 1))
     positions = {prompt_id: row for row, prompt_id in enumerate(prompts["prompt_id"].to_pylist())}
     for file in arguments.keyed_by:
         if not file.is_file():
@@ -100,6 +104,7 @@ def main() -> None:
         dropped={"not needed for the decision, or without room for a response": len(positions) - measured.prompts},
         prompts_sampled=made,
         prompts_reused=reused,
+        **shared,
         boundary_score=measured.boundary_score,
         stage=measured.stage,
         verdict=measured.verdict,
