@@ -20,7 +20,7 @@ Rounding could still change a label where a logit is nearly zero. Pairs for whic
 to zero than `CLOSE_CALL` are therefore scored again by the library's own forward, alone: their label is that of batch
 size 1 to the bit. What else is in the input, how it is sorted or cut into shards, cannot change a label.
 
-In bfloat16 the network is two to three times as fast and its logits are off by some hundredths. It then only sorts out
+In bfloat16 the network is faster on hardware that has it, and its logits are off by some hundredths. It then only sorts out
 what is clear: pairs nearer to zero than `COARSE_CLOSE_CALL` are scored again in float32, and so on as above. Before a pass
 begins, up to `CHECKED_PAIRS` of its own pairs are scored both ways; if more than `FLIPS_ALLOWED` of them get another label,
 the pass ends there.
