@@ -29,6 +29,7 @@ from dpo_stages.training import (
     add_training_flags,
     check_training_flags,
     describe,
+    end_process,
     save_policy,
     train,
     trainer_settings,
@@ -144,3 +145,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     run(main)
+    end_process()

@@ -42,6 +42,8 @@ def test_it_learns(trained):
 def test_the_same_inputs_give_the_same_bytes(tmp_path, run_here, flags, trained):
     run_here("train_sft", *flags(tmp_path))
     for path in trained.iterdir():
+        if path.name.endswith(".ledger.json"):  # has times
+            continue
         assert path.read_bytes() == (tmp_path / "policy" / path.name).read_bytes(), path.name
 
 

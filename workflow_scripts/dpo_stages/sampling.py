@@ -11,11 +11,9 @@ that template, or any end of sequence that the tokenizer or the checkpoint's gen
 """
 
 import argparse
-import contextlib
 import functools
 import logging
 import os
-import sys
 import tempfile
 import warnings
 from collections import deque
@@ -26,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from dpo_stages.chat_tokens import end_of_turn, load_tokenizer
 from dpo_stages.files import read_json, read_table
-from dpo_stages.program import BadInput, ProgressReport
+from dpo_stages.program import BadInput, ProgressReport, end_now
 from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
 
 if TYPE_CHECKING:
@@ -341,7 +339,4 @@ def end_process() -> None:
     """
     if on_cpu():
         _scratch().cleanup()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
-        os._exit(0)
+        end_now()

@@ -19,7 +19,7 @@ from dpo_stages.checkpoints import (
 )
 from dpo_stages.files import MANIFEST, read_json, replacing_folder, sha256, write_manifest, write_text
 from dpo_stages.policies import Policy
-from dpo_stages.program import BadInput
+from dpo_stages.program import BadInput, end_now
 from dpo_stages.resuming import delete_checkpoints, open_checkpoints
 
 if TYPE_CHECKING:
@@ -224,7 +224,17 @@ def save_policy(trainer: "Trainer", arguments: argparse.Namespace, initial: Path
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         delete_checkpoints(arguments.checkpoints)
-    trainer.accelerator.end_training()  # threads of a process group that is still open may abort the process at its end
+    trainer.accelerator.end_training()
+
+
+def end_process() -> None:
+    """End one of several processes at once, when everything is written.
+
+    Threads that a process group leaves behind abort a process now and then in its last moments, even after the group was
+    destroyed, and a finished training would count as failed.
+    """
+    if world_size() > 1:
+        end_now()
 
 
 def _keep_weights(folder: Path, dtype: str) -> None:
