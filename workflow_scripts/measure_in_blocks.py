@@ -14,6 +14,7 @@ import json
 import shlex
 from pathlib import Path
 
+from dpo_stages.argument_types import confidence, seed
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.shards import Shard
 from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
@@ -33,8 +34,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--comparer", required=True, metavar="COMMAND", help="compare_candidates.py --serve with its flags")
     add("--keyed-by", nargs="+", type=Path, default=[], metavar="FILE", help="files that samples and votes depend on")
     add("--blocks", type=Path, required=True, metavar="FOLDER", help="where blocks are kept")
-    add("--seed", type=int, required=True, help="of the prompts' order")
-    add("--confidence", type=float, required=True, help="level of the confidence sequence")
+    add("--seed", type=seed, required=True, help="of the prompts' order")
+    add("--confidence", type=confidence, required=True, help="level of the confidence sequence")
     add("--policy", required=True, help="name of the policy, for the result")
     add("--preference-model", metavar="NAME", help="name of what compares, for the result")
     add("--preference-data", metavar="NAME", help="name of the off-policy candidates' data set, for the result")

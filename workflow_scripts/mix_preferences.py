@@ -8,6 +8,7 @@ that only one source has a pair for stays with that source and counts for the sh
 import argparse
 from pathlib import Path
 
+from dpo_stages.argument_types import seed
 from dpo_stages.program import BadInput, finish, run
 
 
@@ -19,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     share = parser.add_mutually_exclusive_group(required=True)
     share.add_argument("--percent", type=float, help="of the prompts are on-policy")
     share.add_argument("--boundary", type=Path, metavar="JSON", help="of measure_boundary.py; its score sets the share")
-    add("--seed", type=int, required=True, help="of the choice of prompts")
+    add("--seed", type=seed, required=True, help="of the choice of prompts")
     add("--output", type=Path, required=True, metavar="PARQUET")
     arguments = parser.parse_args()
     if arguments.percent is not None and not 0 <= arguments.percent <= 100:
