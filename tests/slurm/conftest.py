@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,19 +27,19 @@ PATIENCE = 600  # seconds until something that must happen is given up on, on a 
 class Study:
     """A copy of the workflow in a folder of its own, run through the profile for clusters."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder, self.cluster = folder, cluster
+    def __init__(self, folder: Path, cluster: Cluster, overlays: Sequence = CONFIGURATION) -> None:
+        self.folder, self.cluster, self.overlays = folder, cluster, overlays
 
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
 
     @classmethod
-    def fresh(cls, folder: Path, cluster: Cluster) -> "Study":
+    def fresh(cls, folder: Path, cluster: Cluster, overlays: Sequence = CONFIGURATION) -> "Study":
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
         (folder / ".venvs").symlink_to(ROOT / ".venvs")
-        study = cls(folder, cluster)
+        study = cls(folder, cluster, overlays)
         # The demo computes on CPU cores and asks for no GPU; here its GPU rules ask for as many as the paper's study.
         study.edit_profile(
             lambda rules: {rule: {"gpu": TRAINING_GPUS if rule.startswith("train_") else 1} for rule in rules}
@@ -47,7 +48,7 @@ class Study:
 
     def copy(self, folder: Path) -> "Study":
         shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
-        return Study(folder, self.cluster)
+        return Study(folder, self.cluster, self.overlays)
 
     def edit_profile(self, changes) -> None:
         """Change the resources of rules, as a site may."""
@@ -76,7 +77,7 @@ class Study:
                 [
                     "envs/run", "workflow", Path(__file__).parent / "quick_snakemake.py",
                     "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1",
-                    "--configfile", *CONFIGURATION, *options, "--", *(targets or [TABLE]),
+                    "--configfile", *self.overlays, *options, "--", *(targets or [TABLE]),
                 ],
                 cwd=self.folder, env=self.cluster.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
