@@ -564,6 +564,7 @@ STAGE_OF = {
     "preferences": "labelling",
     "comparisons": "comparison",
     "second_opinions": "comparison",
+    "reference_logps": "reference",
     "evaluations": "evaluation",
 }
 
@@ -632,7 +633,8 @@ def training_seconds(wildcards):
 
 
 def reference_seconds(wildcards):
-    return SPEEDS.score(parameters_of(wildcards), 2 * rows_of(config["preference_data"], "train"))
+    rows = rows_of(config["preference_data"], "train") / SHARDS["reference"]
+    return SPEEDS.score(parameters_of(wildcards), 2 * rows)
 
 
 def likelihood_seconds(wildcards):

@@ -127,11 +127,11 @@ rule compute_reference_logps:
         preferences=lambda w: preferences(w.initial, w.source),
         program=program("compute_reference_logps", "train"),
     output:
-        "results/reference_logps/{initial}/{source}.parquet",
+        sharded("reference_logps", "{initial}/{source}.parquet"),
     log:
-        "results/logs/compute_reference_logps/{initial}/{source}.log",
+        sharded_log("reference_logps", "results/logs/compute_reference_logps/{initial}/{source}.log"),
     benchmark:
-        "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl"
+        sharded_log("reference_logps", "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl")
     conda:
         "../envs/train.yaml"
     resources:
@@ -149,6 +149,7 @@ rule compute_reference_logps:
         " --max-length {params.max_length}"
         " --batch-size 16"
         " --dtype {params.dtype}"
+        f"{shard_flag('reference_logps')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -1,7 +1,8 @@
 """Wide stages run as several jobs, each on a shard of the rows; here their outputs are joined.
 
 Required: `resources.shards` above 1 for a stage; the shards' files with their ledgers.
-Output:   results/{candidates,preferences,comparisons,second_opinions}/….parquet, results/evaluations/{policy}/model_outputs.json
+Output:   results/{candidates,preferences,comparisons,second_opinions,reference_logps}/….parquet,
+          results/evaluations/{policy}/model_outputs.json
 """
 
 
@@ -19,7 +20,7 @@ rule gather_shards:
         "results/logs/gather_shards/{kind}/{name}.{suffix}.log",
     wildcard_constraints:
         kind=one_of(kind for kind, stage in STAGE_OF.items() if SHARDS[stage] > 1),
-        name=rf"(?:(?:{OPINION})/)?(?:{POLICY}|{one_of(config['datasets'])})/(?:train|test|model_outputs)",
+        name=rf"(?:(?:{OPINION})/)?(?:{POLICY}|{one_of(config['datasets'])})/(?:train|test|model_outputs|{SOURCE})",
         suffix="parquet|json",
     localrule: True
     conda:

@@ -11,6 +11,7 @@ from dpo_stages.argument_types import positive_int
 from dpo_stages.files import read_manifest, read_table, write_table
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.shards import add_shard_flag, parse_shard
 from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
 
 
@@ -25,14 +26,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
     )
+    add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
+    shard = parse_shard(arguments.shard)
     read_manifest(arguments.policy)
-    preferences = read_table(arguments.preferences, PREFERENCES)
+    preferences = shard(read_table(arguments.preferences, PREFERENCES))
     without_hub()
     with importing_libraries():
         import pyarrow as pa
@@ -45,22 +48,15 @@ def main() -> None:
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
     tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
-    if not tokens.table.num_rows:
+    if not tokens.table.num_rows and shard.total == 1:  # another shard may have some
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
     model = load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
     logps = response_logps(model, tokens.table, arguments.batch_size, tokenizer.pad_token_id, arguments.dtype)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)
     write_table(arguments.output, rows, REFERENCE_LOGPS)
-    finish(
-        arguments.output,
-        preferences.num_rows,
-        rows.num_rows,
-        tokens.dropped,
-        truncated=tokens.truncated,
-        mean_chosen_logp=sum(logps["chosen"]) / rows.num_rows,
-        mean_rejected_logp=sum(logps["rejected"]) / rows.num_rows,
-    )
+    means = {f"mean_{name}_logp": sum(values) / len(values) for name, values in logps.items() if values}
+    finish(arguments.output, preferences.num_rows, rows.num_rows, tokens.dropped, truncated=tokens.truncated, **means)
 
 
 if __name__ == "__main__":

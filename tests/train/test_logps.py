@@ -109,6 +109,23 @@ def test_the_program_keeps_the_order_and_counts_what_it_drops(tmp_path, run_here
     assert f'"prompt leaves no room for a response": {len(everything) - len(kept)}' in ledger
 
 
+def test_shards_are_slices_of_the_whole_and_may_be_empty(tmp_path, run_here, model, preferences):
+    flags = {"model": model, "preferences": preferences, "max_length": 14}
+    run_here("compute_reference_logps", *reference_flags(**flags, output=tmp_path / "whole.parquet"))
+    whole = read_table(tmp_path / "whole.parquet", REFERENCE_LOGPS)
+    number = read_table(preferences, PREFERENCES).num_rows  # a shard a row, of which some do not fit
+    parts = []
+    for shard in range(1, number + 1):
+        output = tmp_path / f"{shard}.parquet"
+        run_here("compute_reference_logps", *reference_flags(**flags, output=output), "--shard", f"{shard}-of-{number}")
+        parts.append(read_table(output, REFERENCE_LOGPS))
+    assert {part.num_rows for part in parts} == {0, 1}
+    joined = pa.concat_tables(parts)
+    assert joined["prompt_id"].to_pylist() == whole["prompt_id"].to_pylist()
+    for name in REFERENCE_LOGPS.names[1:]:
+        assert joined[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-4)
+
+
 def test_the_program_says_when_nothing_fits(tmp_path, run_here, model, preferences):
     with pytest.raises(BadInput, match="no pair that fits into --max-length 2"):
         run_here(

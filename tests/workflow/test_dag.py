@@ -58,8 +58,8 @@ def test_the_papers_table_3_has_these_jobs(paper):
         "fetch_preference_model": 1,
         "sample_candidates": 8 * 2 * initial,  # prompts for training and for the boundary, in 8 shards
         "label_preferences": 2 * (1 + initial),  # the off-policy pairs once, for every model; in 2 shards
-        "gather_shards": 2 * initial + 1 + initial,
-        "compute_reference_logps": 2 * initial,
+        "compute_reference_logps": 8 * 2 * initial,  # both sources, in 8 shards
+        "gather_shards": 2 * initial + (1 + initial) + 2 * initial,
         "train_policy": 3 * (2 + 4),
         "compare_candidates": initial,
         "measure_boundary": initial,
@@ -70,9 +70,10 @@ def test_the_papers_table_3_has_these_jobs(paper):
 
 
 def test_the_demos_table_3_has_the_same_study_with_models_of_its_own(paper, demo):
-    shared = ["train_policy", "compute_reference_logps", "compare_candidates", "measure_boundary"]
+    shared = ["train_policy", "compare_candidates", "measure_boundary"]
     assert {rule: demo.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
-    assert (demo.jobs["sample_candidates"], demo.jobs["label_preferences"]) == (2 * 9, 1 + 9)  # without shards
+    wide = ["sample_candidates", "label_preferences", "compute_reference_logps"]
+    assert [demo.jobs[rule] for rule in wide] == [2 * 9, 1 + 9, 2 * 9]  # without shards
     assert demo.jobs["make_demo_model"] == 3
     assert demo.jobs["fetch_model"] == 0
     assert demo.jobs["judge_outputs"] == 21 + 2  # the policies and the length-gamed baselines

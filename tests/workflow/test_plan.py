@@ -98,7 +98,7 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     assert done.returncode == 0, done.stderr
     rows = {row["rule"]: row for row in csv.DictReader((tmp_path / "plan.csv").open())}
     assert {rule: int(row["jobs"]) for rule, row in rows.items()} == {
-        "train_policy": 1, "train_sft": 1, "compute_reference_logps": 1, "label_preferences": 2, "gather_shards": 1,
+        "train_policy": 1, "train_sft": 1, "compute_reference_logps": 8, "label_preferences": 2, "gather_shards": 2,
         "fetch_preference_model": 1, "fetch_model": 1, "prepare_dataset": 2,
     }  # fmt: skip
     assert rows["train_policy"]["gpus_a_job"] == "4"

@@ -81,7 +81,7 @@ def test_every_wide_stage_can_be_cut(tmp_path):
     import subprocess
 
     overlay = tmp_path / "shards.yaml"
-    stages = ("sampling", "labelling", "comparison", "evaluation")
+    stages = ("sampling", "labelling", "comparison", "reference", "evaluation")
     overlay.write_text(json.dumps({"resources": {"shards": dict.fromkeys(stages, 3)}}))
     command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "--profile", "demo", "--forceall", "--d3dag"]
     command += ["--configfile", "demo/config.yaml", overlay, "--", "results/tables/table3.csv"]
@@ -91,6 +91,7 @@ def test_every_wide_stage_can_be_cut(tmp_path):
         "sample_candidates": 18,
         "label_preferences": 10,
         "compare_candidates": 9,
+        "compute_reference_logps": 18,
         "generate_evaluation_outputs": 21,
     }
     assert {rule: rules.count(rule) for rule in wide} == {rule: 3 * count for rule, count in wide.items()}
