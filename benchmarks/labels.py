@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 envs/run pairrm benchmarks/labels.py
 
 Two rankers with random weights: one of PairRM's shape (DeBERTa-v3-large: 24 layers, 1,024 wide) on 16 pairs of mixed
-length, and a tiny one on 2,000 short pairs. Programs take turns, so that whatever else runs on the machine disturbs
+length, short ones and ones as long as config.yaml expects of UltraFeedback, and a tiny one on 2,000 short pairs. Programs take turns, so that whatever else runs on the machine disturbs
 them alike; seconds are CPU seconds of the best repetition. "bfloat16 alone" is the network in bfloat16 without scoring
 close calls again in float32, whose number hangs on the model's logits. Prints Markdown.
 """
@@ -56,14 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=24, help="of the large ranker (default: %(default)s)")
     parser.add_argument("--repetitions", type=int, default=2, help="of each program (default: %(default)s)")
-    parser.add_argument("--only", choices=["large", "tiny"], help="one of the two rankers")
+    parser.add_argument("--only", choices=["short", "long", "tiny"], help="one of the three")
     arguments = parser.parse_args()
-    if arguments.only != "tiny":
-        pairs = mixed_pairs(16, seed=0, prompt=(10, 300), response=(10, 200))
-        side_by_side("DeBERTa-v3-large's shape", {**LARGE, "num_hidden_layers": arguments.layers}, pairs, arguments)
-    if arguments.only != "large":
-        pairs = mixed_pairs(2000, seed=1, prompt=(5, 40), response=(3, 60))
-        side_by_side("tiny", {**TINY, "num_hidden_layers": 3}, pairs, arguments)
+    large, tiny = {**LARGE, "num_hidden_layers": arguments.layers}, {**TINY, "num_hidden_layers": 3}
+    cases = {
+        "short": ("DeBERTa-v3-large's shape, short texts", large, 16, 0, (10, 300), (10, 200)),
+        "long": ("DeBERTa-v3-large's shape, long texts", large, 16, 0, (50, 700), (150, 800)),  # mean 246 and 388
+        "tiny": ("tiny", tiny, 2000, 1, (5, 40), (3, 60)),
+    }
+    for case, (name, shape, number, seed, prompt, response) in cases.items():
+        if arguments.only in (None, case):
+            side_by_side(name, shape, mixed_pairs(number, seed, prompt, response), arguments)
 
 
 def mixed_pairs(number: int, seed: int, prompt: tuple[int, int], response: tuple[int, int]) -> list[Pair]:

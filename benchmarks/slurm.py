@@ -70,7 +70,7 @@ def main() -> None:
         alone, through = (Path(folder) / name for name in ("alone", "slurm"))
         for place in (alone, through):
             place.mkdir()
-        Study.fresh(alone, cluster)
+        reference = Study.fresh(alone, cluster, overlays)
         study = Study.fresh(through, cluster, overlays)
         command = ["envs/run", "workflow", "-m", "snakemake", "--profile", "demo", "--quiet", "all"]
         command += ["--configfile", *map(str, overlays), "--", TABLE]
@@ -79,7 +79,9 @@ def main() -> None:
         slurm = timed(lambda: study.start(options=("--jobs", "2", "--local-cores", "1")).wait())
         own, jobs = daemons(cluster) - before, list(timeline(study.jobs()))
         programs = program_seconds(through / "results")
+        made, expected = study.results(), reference.results()
 
+    differing = sorted(name for name in made.keys() | expected.keys() if made.get(name) != expected.get(name))
     rules = sorted({rule for rule, *_ in jobs})
     waited = [started - submitted for _, submitted, started, _ in jobs]
     beyond = [
@@ -98,6 +100,7 @@ def main() -> None:
     print(
         f"\nA job waited {statistics.mean(waited):.1f} seconds for its node (at most {max(waited):.0f}) and took"
         f" {mean:.1f} seconds more there than its program ({min(beyond):.1f} to {max(beyond):.1f} by rule)."
+        f" Of the {len(expected)} files that both runs made, {len(differing)} differ: {', '.join(differing) or 'none'}."
     )
 
 

@@ -663,7 +663,18 @@ def compared_pairs(wildcards):
 
 def preference_seconds(pairs):
     """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
-    return lambda wildcards: SPEEDS.judge(2 * pairs(wildcards)) if LABELLING_JUDGE else SPEEDS.compare(pairs(wildcards))
+
+    def seconds(wildcards):
+        if LABELLING_JUDGE:
+            return SPEEDS.judge(2 * pairs(wildcards))
+        return SPEEDS.compare(ranker_parameters(wildcards), pairs(wildcards))
+
+    return seconds
+
+
+def ranker_parameters(wildcards):
+    """Parameters of the preference model that a job runs: a second opinion, or the study's."""
+    return config["preference_models"][wildcards.get("opinion") or config["preference_model"]]["parameters"]
 
 
 def boundary_pairs(wildcards):
@@ -680,16 +691,18 @@ def sequential_seconds(wildcards):
 def judging_seconds(wildcards):
     pairs = rows_of(INSTRUCTION_SET, "evaluation")
     if JUDGE["kind"] == "preference_model":
-        return SPEEDS.compare(pairs)
+        return SPEEDS.compare(judge_parameters(), pairs)
     return SPEEDS.judge(pairs) + (SPEEDS.ready(judge_parameters()) if JUDGE["kind"] == "vllm" else 0)
 
 
 def judge_parameters():
-    return config["models"][JUDGE["model"]]["parameters"] if JUDGE["kind"] == "vllm" else 0
+    """Parameters of a judge that the judging job runs itself."""
+    section = {"vllm": "models", "preference_model": "preference_models"}.get(JUDGE["kind"])
+    return config[section][JUDGE["model"]]["parameters"] if section else 0
 
 
 def judging_memory(wildcards, attempt):
-    return attempt * int(16_000 + 4 * judge_parameters() / 1e6) if JUDGE["kind"] == "vllm" else attempt * 4000
+    return attempt * int(16_000 + 4 * judge_parameters() / 1e6) if judge_parameters() else attempt * 4000
 
 
 # Whole numbers, as resources are.
@@ -722,7 +735,7 @@ def inference_memory(wildcards, attempt):
 
 
 def labelling_memory(wildcards, attempt):
-    return attempt * 16_000
+    return attempt * int(16_000 + 4 * ranker_parameters(wildcards) / 1e6)
 
 
 def checkpoint_size(wildcards):

@@ -84,7 +84,7 @@ if JUDGE["kind"] == "preference_model":
             "../envs/pairrm.yaml"
         resources:
             gpu=gpus("labelling"),
-            mem_mb=labelling_memory,
+            mem_mb=judging_memory,
             seconds=expected(judging_seconds),
             runtime=limit(judging_seconds),
         params:

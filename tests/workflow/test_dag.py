@@ -1,6 +1,7 @@
 """The DAG of the paper's study and of the demo: which jobs there are, what hangs on what, and that nothing is made twice."""
 
 import json
+import re
 import subprocess
 from collections import Counter
 
@@ -171,8 +172,9 @@ def test_the_slurm_profile_plans_the_papers_study(clone):
 
 def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
     small = Dag("--profile", "small", TABLE_3, folder=clone)
-    shared = ["train_policy", "compute_reference_logps", "measure_boundary", "fetch_model"]
+    shared = ["train_policy", "compare_candidates", "measure_boundary", "fetch_model"]
     assert {rule: small.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    assert small.jobs["compute_reference_logps"] == 2 * 9  # without shards
     assert small.jobs["judge_with_preference_model"] == 21  # no API
     policy = snakemake("-n", "-p", "--profile", "small", "--quiet", "host", "--", SMALL_POLICY, folder=clone)
     assert "envs/run train workflow_scripts/train_policy.py" in policy.stdout  # without a launcher
@@ -325,9 +327,10 @@ def test_a_history_with_auto_can_be_asked_for_by_name(clone, target, decided):
 def test_mixtures_share_the_samples_and_labels_of_the_fixed_arms(clone):
     fixed = adaptive("['off', 'on']", clone)
     mixed = adaptive("['off', 'on', mix25, mix50, blend]", clone)
-    per_policy = ["train_policy", "compute_reference_logps", "generate_evaluation_outputs", "judge_outputs"]
+    per_policy = ["train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate", "trace_policy"]
     assert mixed.jobs - fixed.jobs == {
-        **dict.fromkeys([*per_policy, "compute_win_rate", "mix_preferences", "trace_policy"], 3)
+        **dict.fromkeys([*per_policy, "mix_preferences", "gather_shards"], 3),
+        "compute_reference_logps": 8 * 3,
     }
 
 
@@ -365,12 +368,18 @@ def test_a_sequential_measurement_is_one_job_that_samples_and_compares_for_itsel
 
 def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp_path):
     overlay = tmp_path / "opinions.yaml"
-    overlay.write_text("preference_models: {other: {path: a/b}}\nboundary: {second_opinions: [other]}\n")
+    overlay.write_text(
+        "preference_models: {other: {path: a/b, parameters: 8.0e+9}}\nboundary: {second_opinions: [other]}\n"
+    )
     target = "results/robustness/zephyr-7b/dpo/off.json"
     plain = Dag("--cores", "1", target, folder=clone)
     asked = Dag("--cores", "1", "--configfile", overlay, "--", target, folder=clone)
     assert plain.jobs["look_again"] == 1
     assert asked.jobs - plain.jobs == {"compare_again": 1, "fetch_preference_model": 1}
+    shown = snakemake("-n", "--cores", "1", "--configfile", overlay, "--", target, folder=clone).stdout
+    rules = ("compare_candidates", "compare_again")
+    memory = {rule: re.search(rf"rule {rule}:.*?mem_mb=(\d+)", shown, re.DOTALL)[1] for rule in rules}
+    assert list(memory.values()) == ["17740", "48000"]  # PairRM, and a model of 8 billion parameters
     shards = ["--config", "resources={shards: {comparison: 3}}"]
     sharded = Dag("--cores", "1", "--configfile", overlay, *shards, "--", target, folder=clone)
     assert (sharded.jobs["compare_again"], sharded.jobs["compare_candidates"]) == (3, 3)

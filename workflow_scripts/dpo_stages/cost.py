@@ -19,7 +19,7 @@ class Speeds:
         training: useful floating-point operations a second.
         scoring: the same for forward passes alone.
         sampling: tokens sampled a second, times N.
-        labelling: pairs a second that the preference model compares, in both orders.
+        labelling: pairs a second that a preference model compares, in both orders, times N.
         judging: judgements a second that a judge's endpoint gives.
         startup: seconds until a model is loaded and ready, whatever its size.
         loading: bytes a second that a checkpoint is read with.
@@ -56,9 +56,9 @@ class Speeds:
         """Seconds of sampling `responses`."""
         return self.ready(parameters) + responses * self.response_tokens * parameters / self.sampling
 
-    def compare(self, pairs: float) -> float:
-        """Seconds of comparing `pairs` with the preference model."""
-        return self.startup + pairs / self.labelling
+    def compare(self, parameters: float, pairs: float) -> float:
+        """Seconds of comparing `pairs` with a preference model."""
+        return self.ready(parameters) + pairs * parameters / self.labelling
 
     def judge(self, pairs: float) -> float:
         """Seconds of asking a judge's endpoint about `pairs`."""
