@@ -100,7 +100,7 @@ def main() -> None:
     print(
         f"\nA job waited {statistics.mean(waited):.1f} seconds for its node (at most {max(waited):.0f}) and took"
         f" {mean:.1f} seconds more there than its program ({min(beyond):.1f} to {max(beyond):.1f} by rule)."
-        f" Of the {len(expected)} files that both runs made, {len(differing)} differ: {', '.join(differing) or 'none'}."
+        f" Of the {len(expected)} files that both runs made, these differ: {', '.join(differing) or 'none'}."
     )
 
 

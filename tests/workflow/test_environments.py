@@ -332,6 +332,13 @@ def test_run_uses_the_conda_environment_that_snakemake_activated(sandbox, place)
     assert sandbox.run("run", "train", "x.py", "-v", CONDA_PREFIX=prefix).stdout == "conda train x.py -v\n"
 
 
+def test_run_finds_the_conda_environment_beside_the_active_one(sandbox):
+    """A job that serves a judge, say, starts a program of another environment."""
+    active = conda_environment(sandbox, "alpaca-eval", sandbox.root / ".snakemake/conda/3f2a_")
+    conda_environment(sandbox, "train", sandbox.root / ".snakemake/conda/77c0_")
+    assert sandbox.run("run", "train", "x.py", CONDA_PREFIX=active).stdout == "conda train x.py\n"
+
+
 def test_run_does_not_take_another_conda_environment_for_its_own(sandbox):
     prefix = conda_environment(sandbox, "alpaca-eval", sandbox.root / ".snakemake/conda/3f2a_")
     assert sandbox.run("run", "train", "x.py", CONDA_PREFIX=prefix).returncode == 2
