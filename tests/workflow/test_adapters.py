@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpo_stages.adapters import ADAPTERS, KINDS, adapt, keep_subset
+from dpo_stages.adapters import adapt, keep_subset
 from dpo_stages.program import BadInput
 from dpo_stages.prompts import prompt_id
 
@@ -296,42 +296,6 @@ def test_a_subset_does_not_depend_on_the_order_of_the_records():
         keep_subset(adapt(some, "local", "preferences", 0, "data"), 10, seed=3) for some in (records, records[::-1])
     )
     assert first.rows == second.rows[::-1]
-
-
-# Whatever a file may hold
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["user", "a"])
-NAMES = st.sampled_from(
-    [
-        "prompt",
-        "chosen",
-        "rejected",
-        "responses",
-        "text",
-        "score",
-        "messages",
-        "role",
-        "content",
-        "instruction",
-        "output",
-    ]
-)
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=8
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.sampled_from(sorted(ADAPTERS)), st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=3))
-def test_any_records_give_rows_or_one_sentence(which, records):
-    adapter, kind = which
-    assert kind in KINDS
-    try:
-        made = rows(records, kind, adapter)
-    except BadInput as refused:
-        assert str(refused).startswith("data") and "\n" not in str(refused)
-    else:
-        assert 0 < len(made) <= len(records)
 
 
 @settings(max_examples=100, deadline=None)

@@ -173,6 +173,7 @@ def ultrafeedback_binarized(record: dict, position: int, seed: int) -> Row:
     scores = [record.get(name) for name in ("score_chosen", "score_rejected")]
     tied = None not in scores and scores[0] == scores[1]
     _ends_with(chosen, "assistant", "chosen")
+    _ends_with(chosen[:-1], "user", "chosen before its last turn")
     _ends_with(rejected, "assistant", "rejected")
     return _pair(chosen[:-1], chosen[-1]["content"], rejected[-1]["content"], None if tied else 1)
 
