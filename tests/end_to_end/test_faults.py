@@ -30,7 +30,7 @@ def half(demo, tmp_path):
 def test_a_killed_run_is_started_again_and_ends_with_the_same_bytes(demo, half):
     right, dice, report = files_of(demo.folder), random.Random(0), {"unlocked": 0}
     for way, program in (("job", "train_policy"), ("everything", "train_policy"), ("snakemake", "make_table")):
-        killed = kill_once(half, [program], SECONDS, way, dice, [], OVERLAYS, (TABLE,))
+        killed = kill_once(half, [program], SECONDS, way, dice, OVERLAYS, (TABLE,))
         assert killed == program
         made = files_of(half)
         assert {name: made[name] for name in made if made[name] != right[name]} == {}, way

@@ -75,7 +75,10 @@ def _number(text: str, validator) -> object:
         value = json.loads(text)
     except ValueError:
         return text
-    return value if validator.is_valid(value) else text
+    wrong_type, still_wrong = (
+        any(error.validator == "type" for error in validator.iter_errors(one)) for one in (text, value)
+    )
+    return value if validator.is_valid(value) or (wrong_type and not still_wrong) else text  # a number beyond a limit
 
 
 def _sentence(error) -> str:
