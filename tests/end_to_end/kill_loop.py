@@ -232,8 +232,11 @@ def kill_often(folder: Path, kills: int, dice: random.Random) -> dict:
 
 
 def edit(folder: Path, programs: list[str]) -> None:
-    """Add a comment to programs of a finished run: what they made must be made again, and all that stands on it."""
-    for name in programs:
+    """Add a comment to programs of a finished run: what they made must be made again, and all that stands on it.
+
+    The judge's version is a hash of its program and stands in its judgements, so what starts it is edited in its place.
+    """
+    for name in {"judge_outputs" if name == "serve_demo_judge" else name for name in programs}:
         with open(folder / f"workflow_scripts/{name}.py", "a") as script:
             script.write("# edited\n")
 

@@ -78,7 +78,7 @@ class MarkerEncoder:
         weights: parameters of a `DebertaV2Model` by name.
         config: its configuration, as in `config.json`.
         keep: keep what depends on the weights alone between calls; for inference, when the weights no longer change.
-        dense: precision of the dense layers; sums, norms, softmax and (on a CPU) attention stay in that of the weights.
+        dense: precision of what is multiplied; sums of scores, norms and softmax stay in that of the weights.
 
     Raises:
         ValueError: the configuration is not of the kind that is rewritten here.
@@ -90,6 +90,7 @@ class MarkerEncoder:
         if not is_supported(config):
             raise ValueError("this configuration of DeBERTa is not one that is rewritten here")
         self.keep, self.dense = keep, dense
+        self.precision = weights["encoder.rel_embeddings.weight"].dtype
         self.weights = {name: value.to(dense) if _is_dense(name) else value for name, value in weights.items()}
         self.layers, self.heads = config["num_hidden_layers"], config["num_attention_heads"]
         self.width = config["hidden_size"]
@@ -132,9 +133,9 @@ class MarkerEncoder:
         blocks = list(self._blocks(lengths))
         for number in range(self.layers - 1):
             weight, bias, *distances = self._projection(number)
-            projected = functional.linear(hidden.to(self.dense), weight, bias).to(hidden.dtype)
+            projected = functional.linear(hidden.to(self.dense), weight, bias)
             projected = projected.view(-1, 3, self.heads, self.head_size)
-            context = torch.empty_like(hidden)
+            context = torch.empty_like(hidden, dtype=self.dense)
             by_head = context.view(-1, self.heads, self.head_size)
             for tokens, heads, rows, table in blocks:
                 query, key, value = projected[tokens, :, heads].unflatten(0, (rows, -1)).permute(2, 3, 0, 1, 4)
@@ -145,11 +146,11 @@ class MarkerEncoder:
         number = self.layers - 1
         weight, bias, *distances = self._projection(number)
         keys_values = functional.linear(hidden.to(self.dense), weight[self.width :], bias[self.width :])
-        keys_values = keys_values.to(hidden.dtype).view(-1, 2, self.heads, self.head_size)
+        keys_values = keys_values.view(-1, 2, self.heads, self.head_size)
         starts = torch.tensor([0, *lengths[:-1]]).cumsum(0)
         chosen = hidden[(starts[:, None] + positions).flatten()].view(*positions.shape, self.width)
         queries = functional.linear(chosen.to(self.dense), weight[: self.width], bias[: self.width])
-        queries = queries.to(hidden.dtype).view(*positions.shape, self.heads, self.head_size)
+        queries = queries.view(*positions.shape, self.heads, self.head_size)
         context = torch.empty_like(queries)
         row_of = {int(start): row for row, start in enumerate(starts)}
         for tokens, heads, rows, (first, last, to_key, by_key) in blocks:
@@ -203,12 +204,15 @@ class MarkerEncoder:
         queries = query.shape[2]
         key_positions, query_positions = key_positions[:, :, first:last], query_positions[:, :, first:last]
         scores = (query.reshape(heads, -1, size) @ key_positions).view(heads, rows, queries, -1)
-        scores = scores.gather(-1, to_key.expand(heads, rows, queries, length))
+        scores = scores.gather(-1, to_key.expand(heads, rows, queries, length)).to(self.precision)
         others = (key.reshape(heads, -1, size) @ query_positions).view(heads, rows, length, -1)
         scores += others.gather(-1, by_key.expand(heads, rows, length, queries)).transpose(-1, -2)
         scores, query, key, value = (x.flatten(0, 1) for x in (scores, query, key, value))
-        scores.baddbmm_(query, key.transpose(-1, -2))
-        return (scores.softmax(dim=-1) @ value).view(heads, rows, queries, size)
+        if scores.dtype == query.dtype:
+            scores.baddbmm_(query, key.transpose(-1, -2))
+        else:
+            scores += query @ key.transpose(-1, -2)
+        return (scores.softmax(dim=-1).to(value.dtype) @ value).view(heads, rows, queries, size)
 
     # Padded rows
 
@@ -265,8 +269,8 @@ class MarkerEncoder:
         if min(lengths) == length:
             return None
         outside = torch.arange(length) >= torch.tensor(lengths)[:, None, None, None]
-        dtype = self.weights["encoder.rel_embeddings.weight"].dtype
-        padding = torch.zeros(outside.shape, dtype=dtype).masked_fill_(outside, torch.finfo(dtype).min)
+        padding = torch.zeros(outside.shape, dtype=self.precision)
+        padding.masked_fill_(outside, torch.finfo(self.precision).min)
         return padding.to(ids.device)
 
     # Both
@@ -299,6 +303,7 @@ class MarkerEncoder:
         projections = (weight, bias) + tuple(
             self._linear(f"{attention}.{prefix}{name}_proj", embeddings)
             .mul(factor)
+            .to(self.dense)
             .view(-1, self.heads, self.head_size)
             .permute(1, 2, 0)
             for name, factor in (("key", 1.0), ("query", self.scale))
