@@ -63,6 +63,7 @@ rule fetch_preference_model:
         "envs/run pairrm workflow_scripts/fetch_preference_model.py"
         " --path {params.path:q}"
         " --revision {params.revision:q}"
+        " --pin results/pins/preference_models/{wildcards.name}.json"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -32,6 +32,7 @@ rule prepare_dataset:
         " --adapter {params.adapter}"
         " --source {params.source:q}"
         " --revision {params.revision:q}"
+        " --pin results/pins/datasets/{wildcards.dataset}.json"
         " --split {params.split:q}"
         " --limit {params.limit}"
         " --seed {params.seed}"

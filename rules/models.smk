@@ -34,6 +34,7 @@ rule fetch_model:
         "envs/run train workflow_scripts/fetch_model.py"
         " --path {params.path:q}"
         " --revision {params.revision:q}"
+        " --pin results/pins/models/{wildcards.base}.json"
         " {params.template}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dpo_stages.checkpoints import CONFIG, GENERATION_CONFIG, INDEX, link_files
 from dpo_stages.files import MANIFEST, read_json, replacing_folder, write_json, write_manifest, write_text
-from dpo_stages.hub import download, find
+from dpo_stages.hub import add_hub_flags, download, find, same_commit
 from dpo_stages.program import BadInput, finish, run
 from dpo_stages.startup import importing_libraries, quiet_libraries
 
@@ -39,7 +39,7 @@ SINGLE_WEIGHTS = "model.safetensors"
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--path", required=True, metavar="ID_OR_FOLDER", help="as Qwen/Qwen2.5-1.5B, or a folder")
-    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    add_hub_flags(parser)
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="template that replaces the model's own")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
@@ -104,7 +104,8 @@ def main() -> None:
         from dpo_stages.chat_tokens import end_of_turn, load_tokenizer
     quiet_libraries()
     source, commit = find(arguments.path, arguments.revision, SMALL_FILES)
-    with replacing_folder(arguments.output.parent) as folder:
+    pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
+    with pinned, replacing_folder(arguments.output.parent) as folder:
         link_files(source, (name for name in SMALL_FILES if (source / name).is_file()), folder)
         config = check_config(folder, arguments.path)
         if template is not None:

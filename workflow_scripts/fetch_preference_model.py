@@ -1,9 +1,10 @@
 """Fetch a preference model from the hub or from a local folder: a ranker in llm-blender's layout, PairRM above all, or a
 reward model (sequence classification with one score).
 
-Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. Of a ranker, into the folder of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base
-model, which gives the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs
-before anything appears under the output's name. A local folder's files become hard links where the file system allows it.
+Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. Of a ranker, into the folder
+of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base model, which gives
+the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs before anything appears
+under the output's name. A local folder's files become hard links where the file system allows it.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from dpo_stages.checkpoints import link_files
 from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
-from dpo_stages.hub import find
+from dpo_stages.hub import add_hub_flags, find, same_commit
 from dpo_stages.preference_models import (
     BASE,
     RANKER,
@@ -37,7 +38,7 @@ BASE_FILES = (*SMALL_FILES, "pytorch_model.bin", "model.safetensors")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--path", required=True, metavar="ID_OR_FOLDER", help="as llm-blender/PairRM, or a folder")
-    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    add_hub_flags(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
@@ -69,28 +70,30 @@ def main() -> None:
     folder = source / RANKER if (source / RANKER).is_dir() else source
     about = {"source": arguments.path, "revision": commit}
     put = put_reward_model if is_reward_model(model_config(folder)) else put_ranker
-    with replacing_folder(arguments.output.parent) as target:
-        about |= put(folder, target)
+    pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
+    with pinned, replacing_folder(arguments.output.parent) as target:
+        about |= put(folder, target, arguments.pin)
         write_manifest(target, about)
         files = sum(1 for file in target.rglob("*") if file.is_file())
     finish(arguments.output, 1, 1, {}, files=files, revision=commit or "local")
 
 
-def put_ranker(folder: Path, target: Path) -> dict[str, str | None]:
+def put_ranker(folder: Path, target: Path, pin: Path | None) -> dict[str, str | None]:
     """Put a ranker and its base model into `target` and try it out; what the manifest says of it."""
     base = base_of(folder, check_ranker(folder))
     about = {"kind": RANKER_KIND}
     link_files(folder, names(folder, RANKER_FILES), target / RANKER)
     if base is not None:
         base_folder, base_commit = find(base, "main", BASE_FILES)
-        link_files(base_folder, names(base_folder, BASE_FILES), target / BASE)
+        with same_commit(pin, base, "main", base_commit):
+            link_files(base_folder, names(base_folder, BASE_FILES), target / BASE)
         about |= {"base": base, "base_revision": base_commit}
     try_out(target)
     return about
 
 
-def put_reward_model(folder: Path, target: Path) -> dict[str, str | None]:
-    """Put a reward model into `target`; what the manifest says of it."""
+def put_reward_model(folder: Path, target: Path, pin: Path | None) -> dict[str, str | None]:
+    """Put a reward model, which stands on no other, into `target`; what the manifest says of it."""
     if not list(folder.glob(SAFETENSORS)):
         raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
     link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)

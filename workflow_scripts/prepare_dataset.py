@@ -22,6 +22,7 @@ from pathlib import Path
 from dpo_stages.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
 from dpo_stages.argument_types import seed
 from dpo_stages.files import read_json, read_json_lines, read_parquet, write_table
+from dpo_stages.hub import add_hub_flags, dataset_commit, same_commit
 from dpo_stages.program import BadInput, finish, run
 
 LOCAL, ALPACA_EVAL = "local", "alpaca_eval"
@@ -35,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--source", required=True, metavar="FILE_OR_ID", help="local file; else hub id, or folder of a copy"
     )
-    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    add_hub_flags(parser)
     parser.add_argument("--split", required=True, help="the split's name at the source; says nothing of a local file")
     parser.add_argument(
         "--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)"
@@ -67,8 +68,8 @@ def read_local(path: Path) -> list[dict]:
     raise BadInput(f"{path} has no name that ends in .jsonl, .json or .parquet, so what it holds is unknown; rename it")
 
 
-def read_hub(adapter: str, source: str, revision: str, split: str) -> Iterable[dict]:
-    """Records of a data set of the hub, or of a copy of its repository in a folder.
+def read_hub(adapter: str, source: str, revision: str, split: str) -> tuple[Iterable[dict], str | None]:
+    """Records of a data set of the hub and the commit they are of, or of a copy of its repository in a folder, and None.
 
     Raises:
         BadInput: there is no such data set, revision or split, or the hub is out of reach.
@@ -78,25 +79,26 @@ def read_hub(adapter: str, source: str, revision: str, split: str) -> Iterable[d
     import datasets
 
     datasets.disable_progress_bars()
+    commit = dataset_commit(source, revision)
     try:
-        return datasets.load_dataset(source, revision=revision, split=split)
+        return datasets.load_dataset(source, revision=commit or revision, split=split), commit
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise BadInput(_not_loaded(source, revision, split, error)) from error
 
 
-def read_alpaca_eval(source: str, revision: str, split: str) -> list[dict]:
+def read_alpaca_eval(source: str, revision: str, split: str) -> tuple[list[dict], str | None]:
     """The file of AlpacaEval 2's baseline; the repository's loading script is one that `datasets` no longer runs."""
     if split != ALPACA_EVAL_SPLIT:
         raise BadInput(f"--split is {split}; AlpacaEval has only {ALPACA_EVAL_SPLIT}")
     if Path(source).is_dir():
-        return read_local(Path(source) / ALPACA_EVAL_FILE)
+        return read_local(Path(source) / ALPACA_EVAL_FILE), None
     from huggingface_hub import hf_hub_download
 
     try:
-        file = hf_hub_download(source, ALPACA_EVAL_FILE, repo_type="dataset", revision=revision)
+        file = Path(hf_hub_download(source, ALPACA_EVAL_FILE, repo_type="dataset", revision=revision))
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(_not_loaded(source, revision, split, error)) from error
-    return read_local(Path(file))
+    return read_local(file), file.parent.name  # the hub's cache has a folder a commit
 
 
 def _not_loaded(source: str, revision: str, split: str, error: Exception) -> str:
@@ -107,9 +109,9 @@ def _not_loaded(source: str, revision: str, split: str, error: Exception) -> str
 def main() -> None:
     arguments = parse_arguments()
     if arguments.adapter == LOCAL:
-        records, origin = read_local(Path(arguments.source)), arguments.source
+        records, commit, origin = read_local(Path(arguments.source)), None, arguments.source
     else:
-        records = read_hub(arguments.adapter, arguments.source, arguments.revision, arguments.split)
+        records, commit = read_hub(arguments.adapter, arguments.source, arguments.revision, arguments.split)
         origin = f"{arguments.source} ({arguments.split})"
     adapted = adapt(records, arguments.adapter, arguments.kind, arguments.seed, origin)
     limit = None if arguments.limit == "none" else int(arguments.limit)
@@ -122,8 +124,10 @@ def main() -> None:
         "chat": schemas.CHAT,
         "instructions": schemas.INSTRUCTIONS,
     }[arguments.kind]
-    write_table(arguments.output, adapted.rows, schema)
-    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped)
+    with same_commit(arguments.pin, arguments.source, arguments.revision, commit):
+        write_table(arguments.output, adapted.rows, schema)
+    figures = {"revision": commit} if commit else {}
+    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **figures)
 
 
 if __name__ == "__main__":

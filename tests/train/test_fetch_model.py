@@ -13,6 +13,7 @@ from dpo_stages.files import read_json, read_manifest, write_json
 from dpo_stages.program import BadInput
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NEWER = "fedcba9876543210fedcba9876543210fedcba98"
 
 
 @pytest.fixture
@@ -130,12 +131,21 @@ def test_failure_leaves_nothing(base, fetch, tmp_path):
     assert list((tmp_path / "models").iterdir()) == []
 
 
+class Served(list):
+    """Names of files in the order in which they were asked for."""
+
+    main = COMMIT
+
+
 @pytest.fixture
 def hub(base, tmp_path, monkeypatch):
-    """A stub of the hub that serves `base` as our/model, our/gated as gated, and knows nothing else."""
+    """A stub of the hub that serves `base` as our/model, our/gated as gated, and knows nothing else; what it has served.
+
+    The branch `main` is at COMMIT until `hub.main` is set.
+    """
     (base / "pytorch_model.bin").write_bytes(b"a pickle")
     files = {path.name: path.read_bytes() for path in base.iterdir()}
-    served = []
+    served = Served()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -147,6 +157,7 @@ def hub(base, tmp_path, monkeypatch):
                 return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
             if name != "our/model":
                 return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            commit = next((part for part in parts if part in (COMMIT, NEWER)), served.main)
             if "no-such-branch" in parts:
                 return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             if parts[0] == "api" and "tree" in parts:
@@ -154,11 +165,11 @@ def hub(base, tmp_path, monkeypatch):
                 return self.answer(200, json.dumps(tree).encode(), {})
             if parts[0] == "api":
                 siblings = [{"rfilename": name} for name in files]
-                about = {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+                about = {"id": name, "sha": commit, "siblings": siblings, "tags": [], "private": False}
                 return self.answer(200, json.dumps(about).encode(), {})
             content = files[parts[-1]]
             served.append(parts[-1])
-            return self.answer(200, content, {"ETag": f'"{digest(content)}"', "X-Repo-Commit": COMMIT})
+            return self.answer(200, content, {"ETag": f'"{digest(content)}"', "X-Repo-Commit": commit})
 
         do_HEAD = do_GET
 
@@ -208,6 +219,22 @@ def test_hub_model_without_network_comes_from_the_hubs_cache(hub, fetch, tmp_pat
     first = read_manifest(fetch("our/model") / "manifest.json")
     use_hub(monkeypatch, "http://127.0.0.1:9", tmp_path / "hub-cache")
     assert read_manifest(fetch("our/model") / "manifest.json") == first
+
+
+def test_a_revision_that_has_moved_stops_what_stands_on_it(hub, fetch, tmp_path):
+    pin = tmp_path / "pins/tiny.json"
+    before = read_manifest(fetch("our/model", pin=pin) / "manifest.json")
+    assert read_json(pin) == {"our/model@main": COMMIT}
+    hub.main = NEWER
+    with pytest.raises(BadInput, match=f"main was {COMMIT[:10]} .* is {NEWER[:10]} now; set `revision: {COMMIT}`"):
+        fetch("our/model", pin=pin)
+    assert read_manifest(tmp_path / "models/tiny/manifest.json") == before and read_json(pin) == {
+        "our/model@main": COMMIT
+    }
+    assert read_manifest(fetch("our/model", revision=COMMIT, pin=pin) / "manifest.json") == before
+    pin.unlink()
+    assert read_manifest(fetch("our/model", pin=pin) / "manifest.json")["revision"] == NEWER
+    assert read_json(pin) == {"our/model@main": NEWER}
 
 
 @pytest.mark.parametrize(

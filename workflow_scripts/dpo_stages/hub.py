@@ -1,9 +1,17 @@
-"""Models of the Hugging Face hub: download their files, or say in one sentence why that cannot be done."""
+"""Models and data sets of the Hugging Face hub: download files, or say in one sentence why that cannot be done.
 
+A branch or a tag of the hub may mean another commit tomorrow. What was made before and what is made after would then stand
+on different weights or rows under one name, so the commits that a study began with are remembered in files that no rule
+makes (`--pin`), and another one stops the program.
+"""
+
+import argparse
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dpo_stages.files import read_json, write_json
 from dpo_stages.program import BadInput
 
 MODEL_ID = r"[\w.-]+(?:/[\w.-]+)?"
@@ -21,6 +29,55 @@ def find(path: str, revision: str, patterns: Sequence[str]) -> tuple[Path, str |
         raise BadInput(f"{path} is neither a folder nor a model id of the form ORGANISATION/NAME")
     folder = download(path, revision, patterns)
     return folder, folder.name
+
+
+def add_hub_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--revision` and `--pin` to a program's flags."""
+    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: %(default)s)")
+    parser.add_argument(
+        "--pin",
+        type=Path,
+        metavar="FILE",
+        help="remember the commit here, and stop if it is another one than last time",
+    )
+
+
+@contextlib.contextmanager
+def same_commit(pin: Path | None, path: str, revision: str, commit: str | None) -> Iterator[None]:
+    """Make sure that a revision means the commit that `pin` remembers; if the block ends well, remember it from now on.
+
+    Args:
+        pin: JSON file, an object with a commit for each `PATH@REVISION`; None: nothing is checked or remembered.
+        path, revision: what was asked of the hub.
+        commit: what that means now; None for a folder, or where the hub did not say.
+
+    Raises:
+        BadInput: it was another commit before.
+    """
+    if pin is None or commit is None:
+        yield
+        return
+    pins = read_json(pin) if pin.exists() else {}
+    name = f"{path}@{revision}"
+    if (before := pins.get(name, commit)) != commit:
+        raise BadInput(
+            f"{path}: the revision {revision} was {before[:10]} when this study began and is {commit[:10]} now; "
+            f"set `revision: {before}` to go on with that one, or delete {pin} to make everything of the new one"
+        )
+    yield
+    write_json(pin, {**pins, name: commit})
+
+
+def dataset_commit(path: str, revision: str) -> str | None:
+    """Commit that a revision of a data set means; None for a folder, or where the hub does not say."""
+    from huggingface_hub import HfApi
+
+    if Path(path).exists():
+        return None
+    try:
+        return HfApi().dataset_info(path, revision=revision).sha
+    except Exception:  # of several network libraries; whoever loads the data says what is wrong, or has it in a cache
+        return None
 
 
 def download(path: str, revision: str, patterns: Sequence[str]) -> Path:
