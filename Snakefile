@@ -52,3 +52,10 @@ onstart:
             "results/run_config.yaml",
             yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True),
         )
+        mark_unfinished(workflow)
+
+
+onerror:
+    if workflow.is_main_process:
+        mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since
+        mark_readers_of_unfinished(workflow)

@@ -1,7 +1,7 @@
-"""What stops a run before its first job; no rules.
+"""What stops a run before its first job, and what is remembered of one that does not end well; no rules.
 
 Required: what Snakemake knows of the jobs that are about to run.
-Output:   sentences on standard error, one for each reason
+Output:   sentences on standard error, one for each reason; Snakemake's marks of unfinished files
 """
 
 
@@ -26,3 +26,21 @@ def reasons_not_to_start(workflow):
             f"{len(models)} models are to be kept, which takes about {needed:.0f} GB, and {free:.0f} GB are free here; "
             "make room, or ask for less (`results/plan.csv` says what takes how much)"
         )
+
+
+def mark_unfinished(workflow):
+    """Mark what is yet to be made as unfinished until it is, so that the next run makes it, whatever becomes of this one.
+
+    Snakemake itself writes down a failed job as if it had been done with these settings. It deletes what the job was to
+    make, but what earlier runs made of that is there, and would pass as up to date.
+    """
+    for job in workflow.dag.needrun_jobs():
+        workflow.persistence.started(job)
+
+
+def mark_readers_of_unfinished(workflow):
+    """After a failure: mark as well what was made of what is missing now, wherever it was made and whoever asked for it."""
+    missing = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output if not Path(file).exists()}
+    for file in (IOFile(str(path)) for path in Path("results").rglob("*")):
+        if not missing.isdisjoint(workflow.persistence.input(file) or ()):
+            workflow.persistence.started(SimpleNamespace(output=[file]))

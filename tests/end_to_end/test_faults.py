@@ -4,6 +4,7 @@ kill_loop.py kills every stage of a whole run, again and again; here are a few k
 """
 
 import random
+import re
 import shutil
 import subprocess
 import time
@@ -44,6 +45,24 @@ def test_a_killed_run_is_started_again_and_ends_with_the_same_bytes(demo, half):
     assert made == {name: right[name] for name in made}
     assert TABLE.removeprefix("results/") in made and "policies/tiny-mistral/dpo/on/manifest.json" in made
     assert leftovers(half) == []
+
+
+@pytest.mark.parametrize("target", [TABLE, "results/policies/tiny-mistral/dpo/on/manifest.json"])
+def test_what_an_earlier_run_made_does_not_pass_for_what_a_failed_job_was_to_make(demo, tmp_path, target):
+    """Left to itself, Snakemake calls the old table up to date once a job with new settings has failed."""
+    folder = tmp_path / "changed"
+    shutil.copytree(demo.folder, folder, symlinks=True)
+    overlay = tmp_path / "beta.yaml"
+    overlay.write_text("methods: {dpo: {beta: 0.5}}\n")
+    changed = (*OVERLAYS, overlay)
+    assert kill_once(folder, ["train_policy"], SECONDS, "job", random.Random(0), changed, (target,)) == "train_policy"
+    policies = folder / "results/policies/tiny-mistral/dpo"
+    lost = {name for name in ("off", "on") if not (policies / name / "manifest.json").exists()}
+    assert lost and (folder / TABLE).exists()
+    assert start(folder, "-n", "--quiet", "host", overlays=changed, targets=(TABLE,)).wait() == 0
+    plan = printed(folder).read_text()
+    made = set(re.findall(r"output: results/policies/tiny-mistral/dpo/(\w+)/manifest.json", plan))
+    assert lost <= made and "make_table" in plan, plan[-3000:]
 
 
 def test_a_second_run_in_the_same_folder_stops_and_the_first_goes_on(half):
