@@ -1,5 +1,6 @@
 """Fixtures for every test, whichever environment runs it."""
 
+import contextlib
 import importlib
 import subprocess
 import sys
@@ -10,6 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
+
+with contextlib.suppress(ImportError):  # not every environment has tests of properties
+    from hypothesis import settings
+
+    # The same cases every time, for everybody; `--hypothesis-profile=default` looks for new ones.
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

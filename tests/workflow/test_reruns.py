@@ -1,7 +1,8 @@
 """The rerun matrix: which rules run again after which edit of a finished study, and that no other does.
 
-Two studies stand finished: the demo with one model, of which everything is made, and the paper's with two models, a model
-hub, shards and a judge's endpoint, of which Table 3 is. What is expected is written here by hand: what each rule runs and
+Three studies stand finished: the demo with one model, of which everything is made; the paper's with two models, a model
+hub, shards and a judge's endpoint, of which Table 3 is; and one whose sources follow sequential measurements, labelled by
+a judge. What is expected is written here by hand: what each rule runs and
 which rules read what it makes. The modules that a program needs are found by Python's own modulefinder.
 """
 
@@ -15,11 +16,14 @@ from conftest import ROOT
 from dry_runs import Study, copy_workflow, stand_in_for_a_finished_run
 
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
-TRAINED = "sample_candidates compute_reference_logps train_policy generate_evaluation_outputs compute_likelihoods"
+TRAINED = (
+    "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
+    "compute_likelihoods"
+)
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
-SAMPLED = "label_preferences compare_candidates compute_likelihoods draw_quality_pairs compare_costs"
-LABELLED = "compute_reference_logps train_policy draw_quality_pairs compare_costs"
-COMPARED = "measure_boundary measure_consistency compare_costs make_labels_table"
+SAMPLED = "label_preferences compare_candidates compare_again compute_likelihoods draw_quality_pairs compare_costs"
+LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs compare_costs"
+COMPARED = "measure_boundary look_again measure_consistency compare_costs make_labels_table"
 READERS = {
     "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
     "make_demo_model": "adopt_policy train_sft",
@@ -27,7 +31,9 @@ READERS = {
     "fetch_model:untuned": "train_sft",
     "prepare_dataset": "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions",
     "prepare_dataset:chat": "train_sft",
-    "prepare_dataset:preferences": "sample_candidates label_preferences compare_candidates compute_likelihoods",
+    "prepare_dataset:preferences": (
+        "sample_candidates label_preferences compare_candidates compare_again measure_boundary compute_likelihoods"
+    ),
     "prepare_dataset:instructions": (
         "generate_evaluation_outputs judge_outputs judge_with_preference_model collect_responses take_reference_outputs"
     ),
@@ -38,12 +44,18 @@ READERS = {
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
-    "fetch_preference_model": "label_preferences compare_candidates",
+    "fetch_preference_model": "label_preferences compare_candidates compare_again judge_with_preference_model",
+    "describe_judge": "label_preferences compare_candidates measure_boundary",
     "train_ranker": "label_preferences compare_candidates",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
-    "measure_boundary": "make_table",
+    "compare_again": "look_again",
+    "look_again": "",
+    "measure_boundary": "make_table choose_source mix_preferences trace_policy",
+    "choose_source": "trace_policy make_table",  # and what is trained on the chosen source, once that is known
+    "mix_preferences": "compute_reference_logps train_policy trace_policy",
+    "trace_policy": "make_table",
     "compute_likelihoods": "measure_consistency",
     "measure_consistency": "compare_likelihoods",
     "compare_likelihoods": "make_report",
@@ -74,6 +86,14 @@ READERS = {
     "make_report": "",
 }
 
+# Who does not read it where a judge labels and no policy is trained on from: see ADAPTIVE.
+NOT_READ = {
+    "adaptive": {
+        "train_policy": "sample_candidates measure_boundary",
+        "fetch_preference_model": "label_preferences compare_candidates",
+    }
+}
+
 # Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
 SAMPLING = "sample_candidates generate_evaluation_outputs"
 TRAINING = (
@@ -85,18 +105,31 @@ RULES_OF = {
     "train": TRAINING,
     "vllm": SAMPLING,
     "vllm-cpu": SAMPLING,
-    "pairrm": "fetch_preference_model train_ranker label_preferences compare_candidates judge_with_preference_model",
+    "pairrm": (
+        "fetch_preference_model train_ranker label_preferences compare_candidates compare_again "
+        "judge_with_preference_model"
+    ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} show_judge_prompt",
     "workflow": (
-        "make_demo_world adopt_policy gather_shards measure_boundary take_reference_outputs draw_quality_pairs make_table "
+        "make_demo_world adopt_policy gather_shards measure_boundary look_again choose_source mix_preferences trace_policy "
+        "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency compare_likelihoods summarise_intra_diversity plot_intra_diversity "
         "compare_costs make_quality_table plan_study make_settings_table collect_responses compare_with_paper "
         "draw_rule_graph make_labels_table make_report"
     ),
 }
-PROGRAMS = {"compute_fitted_win_rates": ["compute_win_rate"], "judge_outputs": ["judge_outputs", "serve_demo_judge"]}
+PROGRAMS = {
+    "compute_fitted_win_rates": ["compute_win_rate"],
+    "judge_outputs": ["judge_outputs", "serve_demo_judge"],
+    "compare_again": ["compare_candidates"],
+    "look_again": ["measure_boundary"],
+    "measure_boundary": ["measure_boundary", "measure_in_blocks"],
+}
+# Studies that show what a program's files rerun, the first that has a rule for it. The demo has everything unless named.
+STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"]}
 
-# Modules for kinds of preference models that neither study has. What labels takes a reward model for another network.
+# Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
+# network.
 OTHER_KINDS = ["dpo_stages.judge_preferences", "dpo_stages.reward_model"]
 LABELLERS = ["label_preferences", "compare_candidates"]
 
@@ -118,6 +151,7 @@ DATA = {
         "chat_templates/zephyr.jinja": "fetch_model:untuned",
         "alpaca_eval_data/df_gamed.csv": "compute_win_rate",
     },
+    "adaptive": {},
 }
 
 # Two jobs have the whole configuration as their parameter: the graph of the rules and the cost of the study.
@@ -138,6 +172,16 @@ tables:
   table3: {models: [zephyr-7b, phi-2], sources: [], histories: ["off", "on", off-on]}
 """
 
+ADAPTIVE = """
+preference_model: judged
+preference_models: {judged: {judge: gpt-4-turbo}}
+boundary: {sequential: true, second_opinions: [pairrm]}
+evaluation: {judge: pairrm}
+resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
+tables:
+  table3: {models: [zephyr-7b], methods: [dpo], sources: [], histories: ["off", auto, mix50, blend], columns: [labels]}
+"""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -151,7 +195,7 @@ class Edit:
         spared: rules that read what is made again by name, but only of the jobs that are not touched.
         only: what every file that is made again must match.
         never: what no file that is made again may match.
-        study: "demo" or "paper".
+        study: "demo", "paper" or "adaptive", where `auto` took "on".
     """
 
     name: str
@@ -310,6 +354,52 @@ EDITS = [
          'analyses: {figure3: {sources: ["off", "on"]}}'),
     Edit("resources", PAGE, "resources: {speeds: {training: 1.0e+12}, rows: 100}"),
     Edit("resources of the paper's study", "", "resources: {training_gpus: 8, speeds: {scoring: 1.0}}", study="paper"),
+    # Settings of sources that follow the measurement. One iteration: nothing is sampled from what is trained.
+    Edit(
+        "a decision by hand",
+        "choose_source",
+        'boundary: {decisions: {zephyr-7b/sft: "off"}}',
+        only="results/(decisions|traces/zephyr-7b/dpo/auto|tables)",  # what is trained for it shows once it is taken
+        study="adaptive",
+    ),
+    Edit(
+        "confidence of a measurement that decides",
+        "measure_boundary look_again",
+        "boundary: {confidence: 0.9}",
+        never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
+        study="adaptive",
+    ),
+    Edit(
+        "sampling temperature of a measurement that decides",
+        f"{SAMPLING} measure_boundary",
+        "sampling: {temperature: 1.0}",
+        never="preferences/ultrafeedback|policies/zephyr-7b/(sft|dpo/off)|reference_logps/zephyr-7b/sft/off",
+        study="adaptive",
+    ),
+    Edit(
+        "judge that labels",
+        "describe_judge",
+        "judges: {gpt-4-turbo: {model: other}}",
+        never="results/second_opinions|results/policies/zephyr-7b/sft",
+        study="adaptive",
+    ),
+    Edit(
+        "a second opinion's revision",
+        "fetch_preference_model",
+        "preference_models: {pairrm: {revision: 0123abc}}",
+        study="adaptive",
+    ),
+    Edit("another second opinion", "fetch_preference_model look_again",
+         "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, other]}}",
+         spared="judge_with_preference_model",
+         only="/other/|results/robustness", study="adaptive"),
+    Edit(
+        "all comparisons instead of a sequence",
+        "measure_boundary",
+        "boundary: {sequential: false}",
+        never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
+        study="adaptive",
+    ),
     # Files
     Edit("a comment in the configuration", "", file="config.yaml", append="# A comment.\n"),
     Edit("a comment in the profile", "", file="demo/config.yaml", append="# A comment.\n"),
@@ -330,6 +420,18 @@ EDITS = [
     Edit("a log is gone", "", file="results/logs/train_policy/tiny-mistral/dpo/off.log", gone=True),
     Edit("a benchmark is gone", "", file="results/benchmarks/train_policy/tiny-mistral/dpo/off.jsonl", gone=True),
     Edit("an intermediate file is gone", "", file="results/candidates/tiny-mistral/sft/train.parquet", gone=True),
+    Edit("a decision", "trace_policy make_table", file="results/decisions/zephyr-7b/sft.json",
+         only="results/traces/zephyr-7b/dpo/auto|results/tables", study="adaptive"),
+    Edit("a decision is gone", "", file="results/decisions/zephyr-7b/sft.json", gone=True, study="adaptive"),
+    Edit("a measurement is gone", "", file="results/boundary/zephyr-7b/sft.json", gone=True, study="adaptive"),
+    Edit("a mixture", "compute_reference_logps train_policy trace_policy",
+         file="results/mixtures/zephyr-7b/sft/mix50.parquet", only="mix50|results/tables", study="adaptive"),
+    Edit("the program that compares", "compare_candidates compare_again measure_boundary",
+         file="workflow_scripts/compare_candidates.py", append="# A comment.\n", study="adaptive"),
+    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary",
+         file="workflow_scripts/dpo_stages/judge_preferences.py", append="# A comment.\n", study="adaptive"),
+    Edit("what opens PairRM", "fetch_preference_model",
+         file="workflow_scripts/dpo_stages/llm_blender_library.py", append="# A comment.\n", study="adaptive"),
     Edit("a table is gone", "make_table", file="results/tables/table3.csv", gone=True, study="paper"),
     Edit("the report is gone", "make_report", file="results/report.html", gone=True),
     *(
@@ -348,12 +450,12 @@ EDITS = [
 ]  # fmt: skip
 
 
-def finished(name: str, folder: Path, configuration: str, options: list[str], target: str) -> Study:
+def finished(name: str, folder: Path, configuration: str, options: list[str], targets: list[str]) -> Study:
     """A study that stands finished, and takes what is in edit.yaml besides its configuration."""
     copy_workflow(ROOT, folder)
     (folder / "study.yaml").write_text(configuration)
     (folder / "edit.yaml").write_text("{}")
-    study = Study(folder, [*options, "study.yaml", "edit.yaml"], [target])
+    study = Study(folder, [*options, "study.yaml", "edit.yaml"], targets)
     besides = [edit.file for edit in EDITS if edit.study == name and (edit.file or "").startswith("results/")]
     stand_in_for_a_finished_run(study, besides)
     assert study.plan() == []
@@ -366,8 +468,15 @@ def studies(tmp_path_factory):
     demo = ["--profile", "demo", "--configfile", "demo/config.yaml"]
     paper = ["--cores", "1", "--configfile"]
     return {
-        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, "all"),
-        "paper": finished("paper", tmp_path_factory.mktemp("paper"), PAPER, paper, "results/tables/table3.csv"),
+        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, ["all"]),
+        "paper": finished("paper", tmp_path_factory.mktemp("paper"), PAPER, paper, ["results/tables/table3.csv"]),
+        "adaptive": finished(
+            "adaptive",
+            tmp_path_factory.mktemp("adaptive"),
+            ADAPTIVE,
+            paper,
+            ["results/tables/table3.csv", "results/robustness/zephyr-7b/sft.json"],
+        ),
     }
 
 
@@ -389,32 +498,37 @@ def modules():
     return found
 
 
-def followed(nodes: str, spared: str = "") -> set[str]:
-    """These rules and all that read what they make, directly or through others."""
-    found, waiting = set(), set(nodes.split())
-    while waiting:
-        node = waiting.pop()
-        found.add(node)
-        waiting |= set(READERS[node].split()) - found - set(spared.split())
-    return {node.partition(":")[0] for node in found}
+@pytest.fixture(scope="module")
+def followed(rules):
+    """These nodes' rules, and of a study's all that read what they make, directly or through others."""
+
+    def follow(nodes: str, study: str, spared: str = "") -> set[str]:
+        found, waiting = set(), set(nodes.split())
+        while waiting:
+            node = waiting.pop()
+            found.add(node)
+            readers = {reader for reader in READERS[node].split() if reader.partition(":")[0] in rules[study]}
+            not_read = NOT_READ[study][node].split() if node in NOT_READ.get(study, ()) else []
+            waiting |= readers - found - set(spared.split()) - set(not_read)
+        return {node.partition(":")[0] for node in found}
+
+    return follow
 
 
 def test_every_rule_has_its_place_here(rules):
-    together = rules["demo"] | rules["paper"]
+    together = set().union(*rules.values())
     assert together <= {node.partition(":")[0] for node in READERS}
     assert together <= {rule.partition(":")[0] for rules in RULES_OF.values() for rule in rules.split()}
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=[edit.name for edit in EDITS])
-def test_an_edit_reruns_what_it_touches(studies, rules, edit):
+def test_an_edit_reruns_what_it_touches(studies, followed, edit):
     study = studies[edit.study]
     file = edit.file or "edit.yaml"
     text = (study.folder / file).read_text() + edit.append if edit.file else edit.overlay
     with study.edited(file, None if edit.gone else text):
         plan = study.plan()
-    started = {node.partition(":")[0] for node in edit.reruns.split()}
-    expected = followed(edit.reruns, edit.spared) & (rules[edit.study] | started)
-    assert {job.rule for job in plan} == expected
+    assert {job.rule for job in plan} == followed(edit.reruns, edit.study, edit.spared)
     outputs = [path for job in plan for path in job.outputs]
     assert [path for path in outputs if not re.search(edit.only, path) or re.search(edit.never, path)] == []
 
@@ -435,14 +549,14 @@ def rules_that_run(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", files_of_programs())
-def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, modules, file):
-    """Tried in the demo, or in the paper's study where the demo has no rule that uses it, or has it for one source alone."""
+def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, followed, modules, file):
+    """Tried in the first study that has a rule which uses it, or in one that has it for all sources; see STUDIES."""
     path = Path(file)
     module = f"dpo_stages.{path.stem}" if path.parent.name == "dpo_stages" else None
     users = {program for program, needs in modules.items() if module in needs or path.name == f"{program}.py"}
     nodes = [node for program in users for node in rules_that_run(program)]
     name = path.relative_to("workflow_scripts").as_posix()
-    for study in ("paper",) if path.stem == "adopt_policy" else ("demo", "paper"):
+    for study in STUDIES.get(path.stem, studies if nodes else ["demo"]):
         touched = [node for node in nodes if node.partition(":")[0] in rules[study]]
         touched += DATA[study].get(name, "").split()
         if touched:
@@ -450,14 +564,15 @@ def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, mod
     text = (studies[study].folder / file).read_text()
     with studies[study].edited(file, text + "\n# A comment.\n"):
         plan = studies[study].plan()
-    assert {job.rule for job in plan} == followed(" ".join(touched)) & rules[study]
+    assert {job.rule for job in plan} == followed(" ".join(touched), study)
 
 
 @pytest.mark.parametrize("env", RULES_OF)
-def test_a_lock_reruns_the_rules_of_its_environment(studies, rules, env):
+def test_a_lock_reruns_the_rules_of_its_environment(studies, rules, followed, env):
     study = "paper" if env == "vllm" else "demo"
     file = f"envs/{env}.lock.txt"
     with studies[study].edited(file, (studies[study].folder / file).read_text() + "\n"):
         plan = studies[study].plan()
-    nodes = [node for node in RULES_OF[env].split() if node.partition(":")[0] in rules[study]]
-    assert {job.rule for job in plan} == followed(" ".join([*nodes, "make_report"])) & rules[study]
+    nodes = [*RULES_OF[env].split(), "make_report"]
+    nodes = [node for node in nodes if node.partition(":")[0] in rules[study]]
+    assert {job.rule for job in plan} == followed(" ".join(nodes), study)
