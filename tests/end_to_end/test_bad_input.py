@@ -1,4 +1,4 @@
-"""Programs, as the demo calls them, with each of their inputs damaged and each of their numbers absurd.
+"""Programs, as the demo calls them, with each of their inputs damaged, files of checkpoints among them, and absurd numbers.
 
 What must come of it: exit code 2, one last line that names the file or the flag, no traceback, nothing written.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,7 +37,6 @@ DAMAGES = {
     ".jsonl": {"cut short": "cut", "a list on a line": b"[1]\n", "objects without keys": b"{}\n{}\n"},
     ".csv": {"other columns": b"question\nWhat?\n"},
 }
-ENVIRONMENTS = ("workflow", "alpaca-eval")  # the others have tests of their own for each program
 ABSURD = ("-1", "nan", "many")
 
 
@@ -51,11 +51,15 @@ def commands(printed: str) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
+def damages_of(path: str) -> dict[str, object]:
+    return DAMAGES[""] | DAMAGES.get(Path(path).suffix, {})
+
+
 class Cases:
     """Calls of programs with something wrong, of which nothing but their outputs' folder may be written."""
 
     def __init__(self, demo: Path, folder: Path) -> None:
-        self.demo, self.folder, self.cases = demo, folder, {}
+        self.demo, self.folder, self.cases, self.folders = demo, folder, {}, 0
 
     def add_all(self, program: str, env: str, arguments: list[str]) -> None:
         arguments, flag, damaged = list(arguments), "", set()
@@ -74,8 +78,8 @@ class Cases:
                 continue
             damaged.add(flag)  # the first of several is enough
             if path.startswith("results/") and (self.demo / path).is_file():
-                for name, content in (DAMAGES[""] | DAMAGES.get(Path(path).suffix, {})).items():
-                    file = self.damage(Path(path), content, len(self.cases))
+                damages = {name: self.damage(path, content) for name, content in damages_of(path).items()}
+                for name, file in (damages | self.damaged_folders(path)).items():
                     words = [
                         *arguments[:position],
                         f"{label}={file}" if label else str(file),
@@ -97,9 +101,9 @@ class Cases:
         words = [word.replace(f"{self.folder}/OUT", f"{self.folder}/{number}/out") for word in words]
         self.cases[number] = {"env": env, "program": program, "arguments": words, "what": what, "named": named}
 
-    def damage(self, path: Path, content: object, number: int) -> Path:
-        file = self.folder / str(number) / "in" / path.name
-        file.parent.mkdir(parents=True)
+    def damage(self, path: str, content: object) -> Path:
+        """A file of its own name in a folder of its own, with other content."""
+        file = self.new_folder() / Path(path).name
         if content is ...:
             file.mkdir()
         elif isinstance(content, bytes):
@@ -110,6 +114,27 @@ class Cases:
             whole = (self.demo / path).read_bytes()
             file.write_bytes(whole[: len(whole) * 2 // 3])
         return file
+
+    def damaged_folders(self, path: str) -> dict[str, Path]:
+        """Of a manifest: the same manifest, with one of the files that it vouches for lost or changed."""
+        manifest = json.loads((self.demo / path).read_text()) if Path(path).name == "manifest.json" else {}
+        found = {}
+        for name in manifest.get("files", ()):
+            for what in ("missing", "one bit flipped"):
+                folder = self.new_folder()
+                shutil.copytree((self.demo / path).parent, folder, dirs_exist_ok=True, copy_function=os.link)
+                content = (folder / name).read_bytes()
+                (folder / name).unlink()
+                if what != "missing":
+                    (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+                found[f"{name} {what}"] = folder / "manifest.json"
+        return found
+
+    def new_folder(self) -> Path:
+        self.folders += 1
+        folder = self.folder / "in" / str(self.folders)
+        folder.mkdir(parents=True)
+        return folder
 
     def run(self) -> list[str]:
         """Run all; returns a line for each that did not end as it must."""
@@ -143,8 +168,7 @@ def test_damaged_files_and_absurd_numbers_are_refused_in_one_sentence(demo, tmp_
     printed = demo.snakemake(TABLE, "results/figures/table3.png", *ANALYSES, options=options).stdout
     cases = Cases(demo.folder, tmp_path)
     for program, (env, arguments) in commands(printed).items():
-        if env in ENVIRONMENTS:
-            cases.add_all(program, env, arguments)
-    assert len({case["program"] for case in cases.cases.values()}) >= 10 and len(cases.cases) >= 120, printed[-4000:]
+        cases.add_all(program, env, arguments)
+    assert len({case["program"] for case in cases.cases.values()}) >= 20 and len(cases.cases) >= 500, printed[-4000:]
     wrong = cases.run()
     assert not wrong, f"{len(wrong)} of {len(cases.cases)}:\n" + "\n".join(wrong)

@@ -19,6 +19,14 @@ def positive_float(text: str) -> float:
     return value
 
 
+def duration(text: str) -> float:
+    """Argument type: a finite number, 0 or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a finite number, at least 0, got {text}")
+    return value
+
+
 def share(text: str) -> float:
     """Argument type: a number in [0, 1)."""
     value = float(text)

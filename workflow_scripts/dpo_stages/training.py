@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.argument_types import positive_float, positive_int, seed, share
+from dpo_stages.argument_types import duration, positive_float, positive_int, seed, share
 from dpo_stages.checkpoints import (
     CONFIG,
     TRAINING_LOG,
@@ -61,7 +61,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint-minutes",
-        type=float,
+        type=duration,
         required=True,
         metavar="MINUTES",
         help="between two checkpoints; 0 writes one after every step",
