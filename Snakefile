@@ -59,3 +59,5 @@ onerror:
     if workflow.is_main_process:
         mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since
         mark_readers_of_unfinished(workflow)
+        for failure in failures(workflow):
+            print(failure, file=sys.stderr)

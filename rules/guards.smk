@@ -28,6 +28,15 @@ def reasons_not_to_start(workflow):
         )
 
 
+def failures(workflow):
+    """The jobs that failed, each with the last words of its program: of bad input the sentence that says what to do."""
+    for job in sorted(workflow.scheduler.failed, key=str):
+        for log in map(Path, job.log):
+            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+            last_words = next((line.strip() for line in reversed(lines) if line.strip()), "(it says nothing)")
+            yield f"{job.rule.name} failed, see {log}:\n    {last_words}"
+
+
 def mark_unfinished(workflow):
     """Mark what is yet to be made as unfinished until it is, so that the next run makes it, whatever becomes of this one.
 
