@@ -2,8 +2,8 @@
 
 Three studies stand finished: the demo with one model, of which everything is made; the paper's with two models, a model
 hub, shards and a judge's endpoint, of which Table 3 is; and one whose sources follow sequential measurements, labelled by
-a judge. What is expected is written here by hand: what each rule runs and
-which rules read what it makes. The modules that a program needs are found by Python's own modulefinder.
+a judge. What is expected is written here by hand: what each rule runs and which rules read what it makes. The modules that
+a program needs are found by Python's own modulefinder.
 """
 
 import re
@@ -151,7 +151,6 @@ DATA = {
         "chat_templates/zephyr.jinja": "fetch_model:untuned",
         "alpaca_eval_data/df_gamed.csv": "compute_win_rate",
     },
-    "adaptive": {},
 }
 
 # Two jobs have the whole configuration as their parameter: the graph of the rules and the cost of the study.
@@ -556,9 +555,9 @@ def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, fol
     users = {program for program, needs in modules.items() if module in needs or path.name == f"{program}.py"}
     nodes = [node for program in users for node in rules_that_run(program)]
     name = path.relative_to("workflow_scripts").as_posix()
-    for study in STUDIES.get(path.stem, studies if nodes else ["demo"]):
+    for study in STUDIES.get(path.stem, studies if nodes else DATA):
         touched = [node for node in nodes if node.partition(":")[0] in rules[study]]
-        touched += DATA[study].get(name, "").split()
+        touched += DATA.get(study, {}).get(name, "").split()
         if touched:
             break
     text = (studies[study].folder / file).read_text()
