@@ -1,7 +1,7 @@
-"""What stops a run before its first job, and what is remembered of one that does not end well; no rules.
+"""What stops a run before its first job, and what is said and remembered of one that does not end well; no rules.
 
 Required: what Snakemake knows of the jobs that are about to run.
-Output:   sentences on standard error, one for each reason; Snakemake's marks of unfinished files
+Output:   sentences on standard error, one for each reason or failed job; Snakemake's marks of unfinished files
 """
 
 

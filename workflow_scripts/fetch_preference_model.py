@@ -69,10 +69,12 @@ def main() -> None:
     source, commit = find_preference_model(arguments.path, arguments.revision)
     folder = source / RANKER if (source / RANKER).is_dir() else source
     about = {"source": arguments.path, "revision": commit}
-    put = put_reward_model if is_reward_model(model_config(folder)) else put_ranker
     pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
     with pinned, replacing_folder(arguments.output.parent) as target:
-        about |= put(folder, target, arguments.pin)
+        if is_reward_model(model_config(folder)):
+            about |= put_reward_model(folder, target)
+        else:
+            about |= put_ranker(folder, target, arguments.pin)
         write_manifest(target, about)
         files = sum(1 for file in target.rglob("*") if file.is_file())
     finish(arguments.output, 1, 1, {}, files=files, revision=commit or "local")
@@ -92,8 +94,8 @@ def put_ranker(folder: Path, target: Path, pin: Path | None) -> dict[str, str | 
     return about
 
 
-def put_reward_model(folder: Path, target: Path, pin: Path | None) -> dict[str, str | None]:
-    """Put a reward model, which stands on no other, into `target`; what the manifest says of it."""
+def put_reward_model(folder: Path, target: Path) -> dict[str, str | None]:
+    """Put a reward model into `target`; what the manifest says of it."""
     if not list(folder.glob(SAFETENSORS)):
         raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
     link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)

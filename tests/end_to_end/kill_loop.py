@@ -10,8 +10,8 @@ killed with SIGKILL at a random moment of a program that was not killed often en
     everything  all processes at once, as when the power fails
 
 and started again with the same command, until it is done; where a program has yet to be killed when it is, the program is
-edited. Whatever stands under a final name must be the undisturbed
-run's file at every moment: a part of a file is a failure even if a later run replaces it.
+edited. Whatever stands under a final name must be the undisturbed run's file at every moment: a part of a file is a failure
+even if a later run replaces it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Faults in a finished demo, part of which is made again: kills, a full disk, a read-only one, two runs at once.
+"""Faults in a finished demo, part of which is made again: kills, a full disk, a read-only one, two runs at once, no environment.
 
 kill_loop.py kills every stage of a whole run, again and again; here are a few kills, which take a minute.
 """
@@ -63,6 +63,19 @@ def test_what_an_earlier_run_made_does_not_pass_for_what_a_failed_job_was_to_mak
     plan = printed(folder).read_text()
     made = set(re.findall(r"output: results/policies/tiny-mistral/dpo/(\w+)/manifest.json", plan))
     assert lost <= made and "make_table" in plan, plan[-3000:]
+
+
+def test_a_run_ends_with_the_last_words_of_the_program_that_failed(make_clone):
+    lacking = make_clone("lacking")
+    (lacking / ".venvs").unlink()
+    (lacking / ".venvs").mkdir()
+    (lacking / ".venvs/workflow").symlink_to(ROOT / ".venvs/workflow")
+    done = lacking.snakemake("results/preference_models/demo-ranker/manifest.json")
+    assert done.returncode == 1
+    assert (
+        "train_ranker failed, see results/logs/train_ranker/demo-ranker.log:\n"
+        "    envs/run: the environment pairrm is not there or not whole: make it with envs/create pairrm\n"
+    ) in done.stdout
 
 
 def test_a_second_run_in_the_same_folder_stops_and_the_first_goes_on(half):

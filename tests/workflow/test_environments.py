@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dry_runs import copy_workflow
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -345,25 +344,3 @@ def test_run_does_not_take_another_conda_environment_for_its_own(sandbox):
     assert sandbox.run("run", "train", "x.py", CONDA_PREFIX=prefix).returncode == 2
     sandbox.run("create", "train")
     assert sandbox.run("run", "train", "-c", "print('venv')", CONDA_PREFIX=prefix).stdout == "venv\n"
-
-
-def test_a_run_ends_with_the_last_words_of_the_program_that_failed(tmp_path):
-    copy_workflow(ROOT, tmp_path)
-    (tmp_path / ".venvs").unlink()
-    (tmp_path / ".venvs").mkdir()
-    (tmp_path / ".venvs/workflow").symlink_to(ROOT / ".venvs/workflow")
-    command = [
-        "envs/run",
-        "workflow",
-        "-m",
-        "snakemake",
-        "--profile",
-        "demo",
-        "results/preference_models/demo-ranker/manifest.json",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert (
-        "train_ranker failed, see results/logs/train_ranker/demo-ranker.log:\n"
-        "    envs/run: the environment pairrm is not there or not whole: make it with envs/create pairrm\n"
-    ) in done.stderr
