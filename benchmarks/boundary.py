@@ -17,9 +17,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
-from dpo_stages.boundary import block_ends, measure_boundary, seeded_order
-from dpo_stages.confidence import BETS, betting_sequence, clustered_interval
-from dpo_stages.tables import paper_decisions
+from dpo_boundary.blocks import block_ends, seeded_order
+from dpo_boundary.intervals import BETS, betting_sequence, clustered_interval
+from dpo_boundary.measurement import measure_boundary
+from dpo_stages.report.paper import paper_decisions
 
 COMPARISONS = 4  # m x n
 CONFIDENCE = 0.95

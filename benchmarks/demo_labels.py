@@ -13,9 +13,10 @@ from statistics import fmean
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages import demo_world as world  # noqa: E402
-from dpo_stages.files import read_json, read_table  # noqa: E402
-from dpo_stages.schemas import PREFERENCES  # noqa: E402
+from dpo_stages.core.files import read_json  # noqa: E402
+from dpo_stages.core.parquet import read_table  # noqa: E402
+from dpo_stages.data.schemas import PREFERENCES  # noqa: E402
+from dpo_stages.demo.quality import quality  # noqa: E402
 
 MODELS = ("tiny-llama", "tiny-mistral", "tiny-phi")
 ORIGINS = ("demo-preferences", *(f"{model}/{policy}" for model in MODELS for policy in ("sft", "dpo/off", "dpo/on")))
@@ -27,7 +28,7 @@ def main() -> None:
     for origin in ORIGINS:
         rows = read_table(ROOT / f"results/preferences/{origin}/train.parquet", PREFERENCES).to_pylist()
         pairs = [
-            tuple(world.quality(facts, row["prompt"][-1]["content"], row[side]) for side in ("chosen", "rejected"))
+            tuple(quality(facts, row["prompt"][-1]["content"], row[side]) for side in ("chosen", "rejected"))
             for row in rows
         ]
         unequal = [chosen > rejected for chosen, rejected in pairs if chosen != rejected]

@@ -22,8 +22,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages.comparisons import Pair  # noqa: E402
-from dpo_stages.pairrm import MARKERS, PairRM, conversation  # noqa: E402
+from dpo_stages.preferences.pairrm.scoring import PairRM  # noqa: E402
+from dpo_stages.preferences.pairrm.tokens import MARKERS, conversation  # noqa: E402
+from dpo_stages.preferences.pairs import Pair  # noqa: E402
 
 WORDS = [
     "the",
@@ -85,8 +86,8 @@ def write_ranker(folder: Path, shape: dict) -> None:
     import torch
     from transformers import DebertaV2Config, DebertaV2Model
 
-    from dpo_stages.pairrm import PairEncoder
-    from dpo_stages.ranker_training import Ranker, RankerSettings, save_ranker, train_tokenizer
+    from dpo_stages.demo.ranker_training import Ranker, RankerSettings, save_ranker, train_tokenizer
+    from dpo_stages.preferences.pairrm.tokens import PairEncoder
 
     tokenizer = train_tokenizer([" ".join(WORDS), "USER: Assistant: <Response 1>: conversation turn"], 120)
     pieces = len(tokenizer)
@@ -128,8 +129,8 @@ def by_library(blender: object, pairs: Sequence[Pair], batch_size: int) -> np.nd
 def side_by_side(name: str, shape: dict, pairs: list[Pair], arguments: argparse.Namespace) -> None:
     import torch
 
-    from dpo_stages.llm_blender_library import library_encoder, library_logit, load_blender
-    from dpo_stages.ranker_files import RankerNetwork
+    from dpo_stages.preferences.pairrm.llm_blender import library_encoder, library_logit, load_blender
+    from dpo_stages.preferences.pairrm.network import RankerNetwork
 
     with tempfile.TemporaryDirectory() as folder:
         write_ranker(Path(folder) / "ranker", shape)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from labels import LARGE, by_library, mixed_pairs, write_ranker
 
-from dpo_stages.pairrm import PairRM
+from dpo_stages.preferences.pairrm.scoring import PairRM
 
 STUDY = 61_135  # UltraFeedback's pairs
 PEAKS = {  # dense bfloat16, operations a second, from the makers' data sheets
@@ -44,8 +44,8 @@ def main() -> None:
 
     import torch
 
-    from dpo_stages.llm_blender_library import LibraryNetwork, library_encoder, library_logit, load_blender
-    from dpo_stages.ranker_files import RankerNetwork
+    from dpo_stages.preferences.pairrm.llm_blender import LibraryNetwork, library_encoder, library_logit, load_blender
+    from dpo_stages.preferences.pairrm.network import RankerNetwork
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chip = torch.cuda.get_device_name() if device == "cuda" else "CPU"

@@ -15,8 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from dpo_stages.alpaca_eval_library import PROMPT  # noqa: E402
-from dpo_stages.win_rate import compute_win_rate, read_difficulties, read_judgements  # noqa: E402
+from dpo_stages.evaluation.difficulties import read_difficulties  # noqa: E402
+from dpo_stages.evaluation.judgements import read_judgements  # noqa: E402
+from dpo_stages.evaluation.win_rate import compute_win_rate  # noqa: E402
+from dpo_stages.judges.alpaca_eval import PROMPT  # noqa: E402
 
 LEADERBOARD = f"src/alpaca_eval/leaderboards/data_AlpacaEval_2/{PROMPT}_leaderboard.csv"
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from plan_study import dry_run  # noqa: E402
 
-from dpo_stages.schedule import critical_path, gpu_seconds, makespan  # noqa: E402
+from dpo_stages.study.schedule import critical_path, gpu_seconds, makespan  # noqa: E402
 
 TARGET = "results/tables/table3.csv"
 GPUS = (16, 32, 64)

@@ -92,9 +92,10 @@ def make_files(folder: Path) -> int:
     from conftest import make_tokenizer
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from dpo_stages.files import write_manifest, write_table
-    from dpo_stages.prompts import prompt_id
-    from dpo_stages.schemas import PROMPTS
+    from dpo_stages.core.manifests import write_manifest
+    from dpo_stages.core.parquet import write_table
+    from dpo_stages.data.prompts import prompt_id
+    from dpo_stages.data.schemas import PROMPTS
 
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
@@ -148,16 +149,17 @@ def compare(folder: Path) -> None:
 
 
 def compare_batches(folder: Path) -> None:
-    from dpo_stages import sampling
-    from dpo_stages.chat_tokens import tokenize_prompts
-    from dpo_stages.files import read_table
-    from dpo_stages.schemas import PROMPTS
+    from dpo_stages.core.parquet import read_table
+    from dpo_stages.data.schemas import PROMPTS
+    from dpo_stages.models.chat_tokens import tokenize_prompts
+    from dpo_stages.sampling import sampler as sampling
+    from dpo_stages.sampling.decoding import Decoding
 
-    flags = {**DECODER, "max_new_tokens": TOKENS, "max_length": CONTEXT, "dtype": "float32", "seed": 0}
+    decoding = Decoding(**DECODER, max_new_tokens=TOKENS, max_length=CONTEXT, dtype="float32")
     print("\n| sequences at a time | tokens/CPU s, start of the engine included |\n|---|---|")
     for batch in (32, 64, 128, 256, 512):
         sampling.CPU_BATCH = batch
-        sampler = sampling.Sampler(folder, argparse.Namespace(**flags))
+        sampler = sampling.Sampler(folder, decoding)
         tokens = tokenize_prompts(sampler.tokenizer, read_table(folder / f"{RESPONSES // 2}.parquet", PROMPTS))
         requests = [sampling.Request(ids, seed, TOKENS) for seed, ids in enumerate(2 * tokens)]
         began = time.process_time()

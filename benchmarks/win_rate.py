@@ -24,10 +24,9 @@ warnings.simplefilter("ignore")
 import numpy as np  # noqa: E402
 from fake_judge import FakeJudge, make_rows  # noqa: E402
 
-from dpo_stages import alpaca_eval_library  # noqa: E402
-from dpo_stages.judge_endpoint import JudgeEndpoint, JudgeFailed, open_cache  # noqa: E402
-from dpo_stages.judging import WeightedAnnotator  # noqa: E402
-from dpo_stages.length_control import (  # noqa: E402
+from dpo_stages.evaluation.difficulties import read_difficulties  # noqa: E402
+from dpo_stages.evaluation.judgements import read_judgements  # noqa: E402
+from dpo_stages.evaluation.length_control import (  # noqa: E402
     GamedBaselines,
     fit_many,
     logistic,
@@ -35,7 +34,11 @@ from dpo_stages.length_control import (  # noqa: E402
     resampled_lc_win_rates,
     standardised,
 )
-from dpo_stages.win_rate import compute_win_rate, read_difficulties, read_judgements  # noqa: E402
+from dpo_stages.evaluation.win_rate import compute_win_rate  # noqa: E402
+from dpo_stages.judges import alpaca_eval  # noqa: E402
+from dpo_stages.judges.annotator import WeightedAnnotator  # noqa: E402
+from dpo_stages.judges.answer_cache import open_cache  # noqa: E402
+from dpo_stages.judges.endpoint import JudgeEndpoint, JudgeFailed  # noqa: E402
 
 PAIRS = 200
 
@@ -50,8 +53,8 @@ def judged_by_theirs(judge: FakeJudge, pairs: list[dict], folder: Path) -> int:
     """alpaca-eval's annotator as it is, its decoder with as many threads as ours."""
     import yaml
 
-    annotators, constants, decoder = alpaca_eval_library.load("annotators", "constants", "decoders.openai")
-    name = alpaca_eval_library.PROMPT
+    annotators, constants, decoder = alpaca_eval.load("annotators", "constants", "decoders.openai")
+    name = alpaca_eval.PROMPT
     configuration = yaml.safe_load(Path(constants.EVALUATORS_CONFIG_DIR, name, "configs.yaml").read_text())
     kwargs = {"model_name": "fake", "num_procs": 8, "openai_api_keys": ["key"], "openai_api_base": judge.url}
     configuration[name]["completions_kwargs"] |= kwargs
@@ -69,7 +72,7 @@ def judged_by_theirs(judge: FakeJudge, pairs: list[dict], folder: Path) -> int:
 
 
 def compare_decoders() -> None:
-    alpaca_eval_library.load("annotators", "decoders.openai")  # imports are not what is compared here
+    alpaca_eval.load("annotators", "decoders.openai")  # imports are not what is compared here
     rows = make_rows(PAIRS)
     pairs = [
         {"index": row["index"], "instruction": row["instruction"], "generator_2": "policy",
@@ -102,7 +105,7 @@ def compare_fits() -> None:
     from sklearn.linear_model import LogisticRegression
 
     difficulties = read_difficulties()
-    judgements = read_judgements(ROOT / "tests/alpaca_eval/leaderboard/FuseChat-Llama-3.2-1B-Instruct.csv.gz")
+    judgements = read_judgements(ROOT / "tests/evaluation/leaderboard/FuseChat-Llama-3.2-1B-Instruct.csv.gz")
     strength = compute_win_rate(judgements, difficulties).figures["model"]["C"]
     gamed, counts = difficulties.gamed, resample_counts(len(judgements.index), 1000, 0)
     started = time.monotonic()

@@ -2,76 +2,74 @@
 
 Required: sampled and off-policy candidates of the same prompts, the preference model.
 Output:   results/comparisons/{policy}/{split}.parquet, results/boundary/{policy}.json,
-          results/robustness/{policy}.json (the decision on parts of the comparisons and under other preference models),
-          results/decisions/{policy}.json (what `auto` takes next), results/mixtures/{initial policy}/{source}.parquet,
-          results/traces/{policy}.json (how a policy came about and what that took)
+          results/robustness/{policy}.json (the decision on parts of the comparisons and under other preference models)
 """
 
 
 rule compare_candidates:
     input:
-        on_policy=lambda w: candidates(w.policy, w.split),
-        off_policy=lambda w: candidates(config["preference_data"], w.split),
+        on_policy=lambda w: study.candidates(w.policy, w.split),
+        off_policy=lambda w: study.off_policy(w.split),
         preference_model=PREFERENCE_MODEL,
         program=preference_model_program("compare_candidates"),
-        judge=config["judges"][LABELLING_JUDGE]["reads"] if LABELLING_JUDGE else [],
+        judge=LABELLING_JUDGE_FILES,
     output:
-        sharded("comparisons", "{policy}/{split}.parquet"),
+        shards.output("comparisons", "{policy}/{split}.parquet"),
     log:
-        sharded_log("comparisons", "results/logs/compare_candidates/{policy}/{split}.log"),
+        shards.log("comparisons", "results/logs/compare_candidates/{policy}/{split}.log"),
     benchmark:
-        sharded_log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
-    localrule: bool(LABELLING_JUDGE)  # an API is asked from where the internet is
+        shards.log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
+    localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABEL_ENV}.yaml"
     resources:
-        gpu=0 if LABELLING_JUDGE else gpus("labelling"),
-        mem_mb=labelling_memory,
-        cents=preference_cents(compared_pairs),
-        seconds=expected(preference_seconds(compared_pairs)),
-        runtime=limit(preference_seconds(compared_pairs)),
+        gpu=0 if study.labelling_judge else needs.gpus("labelling"),
+        mem_mb=needs.labelling_memory,
+        cents=needs.preference_cents(needs.compared_pairs),
+        seconds=needs.expected(needs.preference_seconds(needs.compared_pairs)),
+        runtime=needs.limit(needs.preference_seconds(needs.compared_pairs)),
     params:
-        preference_model=preference_model_flags(config["preference_model"]),
+        preference_model=flags.preference_model(config["preference_model"]),
     shell:
-        f"envs/run {LABEL_ENV} workflow_scripts/compare_candidates.py"
+        f"{RUN} {LABEL_ENV} {SCRIPTS}/compare_candidates.py"
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
-        f"{judge_cache('comparisons', '{wildcards.policy}/{wildcards.split}')}"
-        f"{shard_flag('comparisons')}"
+        f"{flags.judge_cache('comparisons', '{wildcards.policy}/{wildcards.split}')}"
+        f"{flags.shard('comparisons')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule compare_again:
+rule make_second_opinion:
     input:
-        on_policy=lambda w: candidates(w.policy, w.split),
-        off_policy=lambda w: candidates(config["preference_data"], w.split),
+        on_policy=lambda w: study.candidates(w.policy, w.split),
+        off_policy=lambda w: study.off_policy(w.split),
         preference_model="results/preference_models/{opinion}/manifest.json",
         program=program("compare_candidates", "pairrm", without=JUDGES),
     output:
-        sharded("second_opinions", "{opinion}/{policy}/{split}.parquet"),
+        shards.output("second_opinions", "{opinion}/{policy}/{split}.parquet"),
     log:
-        sharded_log("second_opinions", "results/logs/compare_again/{opinion}/{policy}/{split}.log"),
+        shards.log("second_opinions", "results/logs/make_second_opinion/{opinion}/{policy}/{split}.log"),
     benchmark:
-        sharded_log("second_opinions", "results/benchmarks/compare_again/{opinion}/{policy}/{split}.jsonl")
+        shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{policy}/{split}.jsonl")
     conda:
         "../envs/pairrm.yaml"
     resources:
-        gpu=gpus("labelling"),
-        mem_mb=labelling_memory,
-        seconds=expected(preference_seconds(compared_pairs)),
-        runtime=limit(preference_seconds(compared_pairs)),
+        gpu=needs.gpus("labelling"),
+        mem_mb=needs.labelling_memory,
+        seconds=needs.expected(needs.preference_seconds(needs.compared_pairs)),
+        runtime=needs.limit(needs.preference_seconds(needs.compared_pairs)),
     params:
-        preference_model=lambda w: preference_model_flags(w.opinion),
+        preference_model=lambda w: flags.preference_model(w.opinion),
     shell:
-        "envs/run pairrm workflow_scripts/compare_candidates.py"
+        f"{RUN} pairrm {SCRIPTS}/compare_candidates.py"
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
-        f"{shard_flag('second_opinions')}"
+        f"{flags.shard('second_opinions')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -82,13 +80,13 @@ if config["boundary"]["sequential"]:
     # preference model takes longer than most blocks do: both are started once, at the same time, on the same GPU.
     rule measure_boundary:
         input:
-            policy=lambda w: manifest(w.policy),
-            off_policy=candidates(config["preference_data"], config["boundary"]["split"]),
+            policy=lambda w: paths.policy(w.policy),
+            off_policy=study.off_policy(config["boundary"]["split"]),
             trained_on=trained_on(config["boundary"]["split"]),
             preference_model=PREFERENCE_MODEL,
             sampling=program("sample_candidates", SAMPLER),
             comparing=preference_model_program("compare_candidates"),
-            judge=config["judges"][LABELLING_JUDGE]["reads"] if LABELLING_JUDGE else [],
+            judge=LABELLING_JUDGE_FILES,
             program=program("measure_in_blocks", "workflow"),
         output:
             json="results/boundary/{policy}.json",
@@ -100,34 +98,34 @@ if config["boundary"]["sequential"]:
         conda:
             f"../envs/{SAMPLER}.yaml"
         resources:
-            gpu=gpus("sampling"),
-            mem_mb=inference_memory,
-            cents=preference_cents(boundary_pairs),
-            seconds=expected(sequential_seconds),
-            runtime=limit(sequential_seconds),
+            gpu=needs.gpus("sampling"),
+            mem_mb=needs.inference_memory,
+            cents=needs.preference_cents(needs.boundary_pairs),
+            seconds=needs.expected(needs.sequential_seconds),
+            runtime=needs.limit(needs.sequential_seconds),
         params:
-            sampling=sampling_flags(),
-            shared=shared_prompts_flags,
-            dtype=DTYPE,
-            seed=seed_of,
+            sampling=flags.sampling(),
+            shared=flags.shared_prompts,
+            dtype=study.dtype,
+            seed=study.seed_of,
             confidence=config["boundary"]["confidence"],
-            preference_model_flags=preference_model_flags(config["preference_model"]),
+            comparing=flags.preference_model(config["preference_model"]),
             preference_model=config["preference_model"],
             preference_data=config["preference_data"],
         shell:
-            "envs/run workflow workflow_scripts/measure_in_blocks.py"
-            " --prompts {input.off_policy:q}"
-            " {params.shared}"
-            f" --sampler 'envs/run {SAMPLER} workflow_scripts/sample_candidates.py --serve"
-            " --policy {input.policy}"
-            " {params.sampling} --dtype {params.dtype} --seed {params.seed} --gpu-memory-utilization 0.8'"
-            f" --comparer 'envs/run {LABEL_ENV} workflow_scripts/compare_candidates.py --serve"
-            " --off-policy {input.off_policy} --preference-model {input.preference_model}"
-            " {params.preference_model_flags}"
-            + (" --cache results/judge_cache/blocks/{wildcards.policy}'" if LABELLING_JUDGE else "'")
-            + " --keyed-by {input.policy:q} {input.off_policy:q} {input.preference_model:q}"
-            " --blocks results/blocks/{wildcards.policy}"
+            f"{RUN} workflow {SCRIPTS}/measure_in_blocks.py"
+            f" --sampler-env {SAMPLER}"
+            f" --comparer-env {LABEL_ENV}"
+            " --policy-manifest {input.policy:q}"
+            " {params.sampling}"
+            " --dtype {params.dtype}"
             " --seed {params.seed}"
+            " --off-policy {input.off_policy:q}"
+            " {params.shared}"
+            " --preference-model-manifest {input.preference_model:q}"
+            " {params.comparing}"
+            + (" --cache results/judge_cache/blocks/{wildcards.policy}" if study.labelling_judge else "")
+            + " --blocks results/blocks/{wildcards.policy}"
             " --confidence {params.confidence}"
             " --policy {wildcards.policy}"
             " --preference-model {params.preference_model}"
@@ -139,7 +137,7 @@ else:
 
     rule measure_boundary:
         input:
-            comparisons=f"results/comparisons/{{policy}}/{config['boundary']['split']}.parquet",
+            comparisons=study.comparisons("{policy}"),
             program=program("measure_boundary", "workflow"),
         output:
             json="results/boundary/{policy}.json",
@@ -154,7 +152,7 @@ else:
             preference_model=config["preference_model"],
             preference_data=config["preference_data"],
         shell:
-            "envs/run workflow workflow_scripts/measure_boundary.py"
+            f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
             " --comparisons {input.comparisons:q}"
             " --policy {wildcards.policy}"
             " --preference-model {params.preference_model}"
@@ -164,9 +162,9 @@ else:
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule look_again:
+rule measure_robustness:
     input:
-        comparisons=f"results/comparisons/{{policy}}/{config['boundary']['split']}.parquet",
+        comparisons=study.comparisons("{policy}"),
         second_opinions=expand(
             f"results/second_opinions/{{opinion}}/{{{{policy}}}}/{config['boundary']['split']}.parquet",
             opinion=config["boundary"]["second_opinions"],
@@ -176,7 +174,7 @@ rule look_again:
         json="results/robustness/{policy}.json",
         verdict="results/robustness/{policy}.md",
     log:
-        "results/logs/look_again/{policy}.log",
+        "results/logs/measure_robustness/{policy}.log",
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -184,7 +182,7 @@ rule look_again:
         confidence=config["boundary"]["confidence"],
         preference_model=config["preference_model"],
         preference_data=config["preference_data"],
-        seed=seed_of,
+        seed=study.seed_of,
         second_opinions=lambda w, input: (
             [
                 "--second-opinion",
@@ -194,7 +192,7 @@ rule look_again:
             else []
         ),
     shell:
-        "envs/run workflow workflow_scripts/measure_boundary.py"
+        f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
         " --comparisons {input.comparisons:q}"
         " --robustness"
         " {params.second_opinions:q}"
@@ -204,82 +202,4 @@ rule look_again:
         " --confidence {params.confidence}"
         " --seed {params.seed}"
         " --output {output.json:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-checkpoint choose_source:
-    input:
-        boundary="results/boundary/{policy}.json",
-        program=program("choose_source", "workflow"),
-    output:
-        "results/decisions/{policy}.json",
-    log:
-        "results/logs/choose_source/{policy}.log",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        by_hand=lambda w: (
-            f"--by-hand {config['boundary']['decisions'][w.policy]}"
-            if w.policy in config["boundary"]["decisions"]
-            else ""
-        ),
-    shell:
-        "envs/run workflow workflow_scripts/choose_source.py"
-        " --boundary {input.boundary:q}"
-        " {params.by_hand}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-rule mix_preferences:
-    input:
-        on_policy=lambda w: preferences(w.initial, ON),
-        off_policy=lambda w: preferences(w.initial, OFF),
-        boundary=lambda w: f"results/boundary/{w.initial}.json" if w.mixture == BLEND else [],
-        program=program("mix_preferences", "workflow"),
-    output:
-        "results/mixtures/{initial}/{mixture}.parquet",
-    log:
-        "results/logs/mix_preferences/{initial}/{mixture}.log",
-    wildcard_constraints:
-        mixture=rf"{BLEND}|{MIX}",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        share=lambda w, input: (
-            ["--boundary", input.boundary] if w.mixture == BLEND else ["--percent", w.mixture.removeprefix("mix")]
-        ),
-        seed=seed_of,
-    shell:
-        "envs/run workflow workflow_scripts/mix_preferences.py"
-        " --on-policy {input.on_policy:q}"
-        " --off-policy {input.off_policy:q}"
-        " {params.share:q}"
-        " --seed {params.seed}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-rule trace_policy:
-    input:
-        files=lambda w: files_of_steps(w.traced),
-        program=program("trace_policy", "workflow"),
-    output:
-        "results/traces/{traced}.json",
-    log:
-        "results/logs/trace_policy/{traced}.log",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        steps=lambda w: json.dumps(steps(w.traced)),
-        split=config["boundary"]["split"],
-    shell:
-        "envs/run workflow workflow_scripts/trace_policy.py"
-        " --policy {wildcards.traced}"
-        " --steps {params.steps:q}"
-        " --split {params.split}"
-        " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -5,6 +5,16 @@ Output:   results/datasets/{dataset}/{split}.parquet
 """
 
 
+def local_split(wildcards):
+    """The file of a local data set, which may itself be made by a rule; nothing for a data set of the hub."""
+    dataset = config["datasets"][wildcards.dataset]
+    return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
+
+
+def dataset_setting(key):
+    return lambda wildcards: config["datasets"][wildcards.dataset][key]
+
+
 rule prepare_dataset:
     input:
         rows=local_split,
@@ -27,7 +37,7 @@ rule prepare_dataset:
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],
     shell:
-        "envs/run train workflow_scripts/prepare_dataset.py"
+        f"{RUN} train {SCRIPTS}/prepare_dataset.py"
         " --kind {params.kind}"
         " --adapter {params.adapter}"
         " --source {params.source:q}"
@@ -43,5 +53,5 @@ rule prepare_dataset:
 # All that the study takes from elsewhere, for a cluster whose compute nodes have no internet.
 rule fetch:
     input:
-        from_the_hub(),
+        contents.from_the_hub(study),
     localrule: True

@@ -37,7 +37,7 @@ rule make_demo_world:
         ),
         seed=DEMO["seed"],
     shell:
-        "envs/run workflow workflow_scripts/make_demo_world.py"
+        f"{RUN} workflow {SCRIPTS}/make_demo_world.py"
         " --seed {params.seed}"
         " {params.sizes}"
         f" --output-folder {WORLD}"
@@ -65,7 +65,7 @@ rule make_demo_model:
         learning_rate=lambda w: DEMO["models"][w.base]["learning_rate"],
         seed=DEMO["seed"],
     shell:
-        "envs/run train workflow_scripts/make_demo_model.py"
+        f"{RUN} train {SCRIPTS}/make_demo_model.py"
         " --model {wildcards.base}"
         " --architecture {params.architecture}"
         " --tokenizer-data {input.tokenizer_data:q}"

@@ -1,38 +1,39 @@
-"""Evaluation: outputs for the instruction set, a judge that compares them with the reference, win rates.
+"""Evaluation: outputs for the instruction set, and win rates of what a judge said of them.
 
-Required: a policy, an instruction set with reference outputs, a judge.
-Output:   results/evaluations/{judged}/{model_outputs,annotations,win_rate}.json
+Required: a policy, an instruction set with reference outputs; annotations (judges.smk).
+Output:   results/evaluations/{judged}/{model_outputs,win_rate}.json
 
-What is judged is a policy, a length-gamed version of the reference, or the candidates of a source (quality.smk).
+What is judged is a policy, a length-gamed version of the reference, or for the quality of candidates (Appendix C.5) one
+random candidate of a source against the chosen response of another.
 """
 
 
 rule generate_evaluation_outputs:
     input:
-        policy=lambda w: manifest(w.policy),
+        policy=lambda w: paths.policy(w.policy),
         instructions=INSTRUCTIONS,
         trained_on=trained_on("evaluation"),
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
-        sharded("evaluations", "{policy}/model_outputs.json"),
+        shards.output("evaluations", "{policy}/model_outputs.json"),
     log:
-        sharded_log("evaluations", "results/logs/generate_evaluation_outputs/{policy}.log"),
+        shards.log("evaluations", "results/logs/generate_evaluation_outputs/{policy}.log"),
     benchmark:
-        sharded_log("evaluations", "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl")
+        shards.log("evaluations", "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
     resources:
-        gpu=gpus("sampling"),
-        mem_mb=inference_memory,
-        seconds=expected(generation_seconds),
-        runtime=limit(generation_seconds),
+        gpu=needs.gpus("sampling"),
+        mem_mb=needs.inference_memory,
+        seconds=needs.expected(needs.generation_seconds),
+        runtime=needs.limit(needs.generation_seconds),
     params:
-        sampling=sampling_flags(),
-        shared=shared_prompts_flags,
-        dtype=DTYPE,
-        seed=seed_of,
+        sampling=flags.sampling(),
+        shared=flags.shared_prompts,
+        dtype=study.dtype,
+        seed=study.seed_of,
     shell:
-        f"envs/run {SAMPLER} workflow_scripts/generate_evaluation_outputs.py"
+        f"{RUN} {SAMPLER} {SCRIPTS}/generate_evaluation_outputs.py"
         " --policy {input.policy:q}"
         " --generator {wildcards.policy}"
         " --instructions {input.instructions:q}"
@@ -40,121 +41,38 @@ rule generate_evaluation_outputs:
         " {params.shared}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
-        f"{shard_flag('evaluations')}"
+        f"{flags.shard('evaluations')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule take_reference_outputs:
     input:
-        instructions=f"results/datasets/{INSTRUCTION_SET}/{{variant}}.parquet",
+        instructions=f"results/datasets/{study.instruction_set}/{{variant}}.parquet",
         program=program("take_reference_outputs", "workflow"),
     output:
-        f"results/evaluations/{INSTRUCTION_SET}/{{variant}}/model_outputs.json",
+        f"results/evaluations/{study.instruction_set}/{{variant}}/model_outputs.json",
     log:
-        f"results/logs/take_reference_outputs/{INSTRUCTION_SET}/{{variant}}.log",
+        f"results/logs/take_reference_outputs/{study.instruction_set}/{{variant}}.log",
     wildcard_constraints:
         variant="verbose|concise",
     localrule: True
     conda:
         "../envs/workflow.yaml"
     shell:
-        "envs/run workflow workflow_scripts/take_reference_outputs.py"
+        f"{RUN} workflow {SCRIPTS}/take_reference_outputs.py"
         " --instructions {input.instructions:q}"
-        f" --generator {INSTRUCTION_SET}/{{wildcards.variant}}"
+        f" --generator {study.instruction_set}/{{wildcards.variant}}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-if JUDGE["kind"] == "preference_model":
-
-    rule judge_with_preference_model:
-        input:
-            outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=instructions_of,
-            preference_model=f"results/preference_models/{JUDGE['model']}/manifest.json",
-            program=program("judge_with_preference_model", "pairrm", without=JUDGES),
-        output:
-            "results/evaluations/{judged}/annotations.json",
-        log:
-            "results/logs/judge_with_preference_model/{judged}.log",
-        benchmark:
-            "results/benchmarks/judge_with_preference_model/{judged}.jsonl"
-        conda:
-            "../envs/pairrm.yaml"
-        resources:
-            gpu=gpus("labelling"),
-            mem_mb=judging_memory,
-            seconds=expected(judging_seconds),
-            runtime=limit(judging_seconds),
-        params:
-            preference_model=preference_model_flags(JUDGE["model"]),
-        shell:
-            "envs/run pairrm workflow_scripts/judge_with_preference_model.py"
-            " --outputs {input.outputs:q}"
-            " --instructions {input.instructions:q}"
-            " --preference-model {input.preference_model:q}"
-            " {params.preference_model}"
-            " --output {output:q}"
-            " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-else:
-
-    JUDGING_GPUS = gpus("judging") if SERVED else 0
-
-    # A judge that the job serves itself: what its command reads and runs must rerun the judging as well.
-    rule judge_outputs:
-        input:
-            outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=instructions_of,
-            stands_on=judge_stands_on() if SERVED else [],
-            program=program("judge_outputs", "alpaca-eval"),
-            server=program("serve_judge", SAMPLER) if JUDGE["kind"] == "vllm" else [],
-        output:
-            "results/evaluations/{judged}/annotations.json",
-        log:
-            "results/logs/judge_outputs/{judged}.log",
-        benchmark:
-            "results/benchmarks/judge_outputs/{judged}.jsonl"
-        localrule: not JUDGING_GPUS  # an API is asked from where the internet is
-        conda:
-            "../envs/alpaca-eval.yaml"
-        resources:
-            gpu=JUDGING_GPUS,
-            mem_mb=judging_memory,
-            cents=CENTS_PER_POLICY,
-            cents_per_million_tokens=CENTS_PER_MILLION_TOKENS,
-            seconds=expected(judging_seconds),
-            runtime=limit(judging_seconds),
-        params:
-            model=JUDGE["model"],
-            base_url=JUDGE["base_url"] or "none",
-            api_key_variable=JUDGE["api_key_variable"] or "none",
-            serve=lambda w, input: ["--serve", serve_command(w), "--stands-on", *input.stands_on] if SERVED else [],
-        shell:
-            "envs/run alpaca-eval workflow_scripts/judge_outputs.py"
-            " --outputs {input.outputs:q}"
-            " --instructions {input.instructions:q}"
-            " --judge-model {params.model:q}"
-            " --base-url {params.base_url:q}"
-            " --api-key-variable {params.api_key_variable}"
-            " {params.serve:q}"
-            " --cents-per-million-tokens {resources.cents_per_million_tokens}"
-            " --cache results/judge_cache/{wildcards.judged}"
-            " --output {output:q}"
-            " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
 # AlpacaEval publishes the difficulties of its own instructions. Those of any other set are fitted over one table's policies.
-FITTED_OVER = (
-    policies_of_table(config["evaluation"]["fit_difficulty_over"])
-    if config["evaluation"]["fit_difficulty_over"]
-    else []
-)
+FITTED_OVER = study.fitted_over
 DIFFICULTY = (
-    f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv"
+    paths.evaluation(study.instruction_set, "difficulty.csv")
     if FITTED_OVER
-    else "workflow_scripts/alpaca_eval_data/df_gamed.csv"
+    else f"{PREFIX}workflow_scripts/dpo_stages/evaluation/alpaca_eval_data/df_gamed.csv"
 )
 
 
@@ -174,7 +92,7 @@ rule compute_win_rate:
     params:
         control=lambda w, input: ["--gamed-baselines", input.difficulty] if input.difficulty else "--length-alone",
     shell:
-        "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
+        f"{RUN} alpaca-eval {SCRIPTS}/compute_win_rate.py"
         " --annotations {input.annotations:q}"
         " {params.control:q}"
         " --output {output.win_rate:q}"
@@ -187,19 +105,19 @@ if FITTED_OVER:
         input:
             annotations=expand("results/evaluations/{policy}/annotations.json", policy=FITTED_OVER),
             baselines=[
-                f"results/evaluations/{INSTRUCTION_SET}/{variant}/annotations.json"
+                f"results/evaluations/{study.instruction_set}/{variant}/annotations.json"
                 for variant in ("verbose", "concise")
             ],
             program=program("fit_instruction_difficulty", "alpaca-eval"),
         output:
-            f"results/evaluations/{INSTRUCTION_SET}/difficulty.csv",
+            f"results/evaluations/{study.instruction_set}/difficulty.csv",
         log:
-            f"results/logs/fit_instruction_difficulty/{INSTRUCTION_SET}.log",
+            f"results/logs/fit_instruction_difficulty/{study.instruction_set}.log",
         localrule: True
         conda:
             "../envs/alpaca-eval.yaml"
         shell:
-            "envs/run alpaca-eval workflow_scripts/fit_instruction_difficulty.py"
+            f"{RUN} alpaca-eval {SCRIPTS}/fit_instruction_difficulty.py"
             " --annotations {input.annotations:q}"
             " --verbose {input.baselines[0]:q}"
             " --concise {input.baselines[1]:q}"
@@ -216,15 +134,43 @@ if FITTED_OVER:
             win_rates=expand("results/evaluations/{policy}/win_rate.json", policy=FITTED_OVER),
             resamples=expand("results/evaluations/{policy}/win_rate_resamples.parquet", policy=FITTED_OVER),
         log:
-            f"results/logs/compute_win_rate/{INSTRUCTION_SET}.log",
+            f"results/logs/compute_win_rate/{study.instruction_set}.log",
         localrule: True
         conda:
             "../envs/alpaca-eval.yaml"
         shell:
-            "envs/run alpaca-eval workflow_scripts/compute_win_rate.py"
+            f"{RUN} alpaca-eval {SCRIPTS}/compute_win_rate.py"
             " --annotations {input.annotations:q}"
             " --gamed-baselines {input.difficulty:q}"
             " --output {output.win_rates:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
     ruleorder: compute_fitted_win_rates > compute_win_rate
+
+
+rule draw_quality_pairs:
+    input:
+        candidates=lambda w: study.candidates(w.origin, "train"),
+        preferences="results/preferences/{against}/train.parquet",
+        program=program("draw_quality_pairs", "workflow"),
+    output:
+        instructions="results/evaluations/quality/{origin}/against/{against}/instructions.parquet",
+        outputs="results/evaluations/quality/{origin}/against/{against}/model_outputs.json",
+    log:
+        "results/logs/draw_quality_pairs/{origin}/against/{against}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        prompts=config["quality"]["prompts"],
+        seed=config["seeds"][0],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/draw_quality_pairs.py"
+        " --candidates {input.candidates:q}"
+        " --preferences {input.preferences:q}"
+        " --generator {wildcards.origin}"
+        " --prompts {params.prompts}"
+        " --seed {params.seed}"
+        " --instructions {output.instructions:q}"
+        " --output {output.outputs:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

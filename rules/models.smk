@@ -7,7 +7,7 @@ Output:   results/policies/{policy}/manifest.json beside the checkpoint whose fi
 
 rule fetch_model:
     input:
-        template=lambda w: config["models"][w.base]["chat_template"] or [],
+        template=lambda w: study.chat_template(w.base) or [],
         program=program("fetch_model", "train"),
     output:
         "results/models/{base}/manifest.json",
@@ -25,17 +25,13 @@ rule fetch_model:
     params:
         path=lambda w: config["models"][w.base]["path"],
         revision=lambda w: config["models"][w.base]["revision"],
-        template=lambda w: (
-            f"--chat-template {config['models'][w.base]['chat_template']}"
-            if config["models"][w.base]["chat_template"]
-            else ""
-        ),
+        template=lambda w, input: ["--chat-template", input.template] if input.template else [],
     shell:
-        "envs/run train workflow_scripts/fetch_model.py"
+        f"{RUN} train {SCRIPTS}/fetch_model.py"
         " --path {params.path:q}"
         " --revision {params.revision:q}"
         " --pin results/pins/models/{wildcards.base}.json"
-        " {params.template}"
+        " {params.template:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -43,8 +39,8 @@ rule fetch_model:
 # Two rules make {model}/sft: one trains, the other takes a model that follows instructions already as it is.
 rule train_sft:
     input:
-        base=base_model,
-        dataset=lambda w: f"results/datasets/{model_of(w)['sft']}/train.parquet",
+        base=study.base_model,
+        dataset=lambda w: f"results/datasets/{study.model_of(w)['sft']}/train.parquet",
         program=program("train_sft", "train"),
     output:
         manifest="results/policies/{model}/sft/manifest.json",
@@ -54,23 +50,23 @@ rule train_sft:
     benchmark:
         "results/benchmarks/train_sft/{model}.jsonl"
     wildcard_constraints:
-        model=rf"(?:{one_of(name for name, model in config['models'].items() if model['sft'])})(?:@[0-9]+)?",
+        model=Patterns.seeded(name for name, model in config["models"].items() if model["sft"]),
     conda:
         "../envs/train.yaml"
     resources:
-        gpu=gpus("training"),
-        mem_mb=training_memory,
+        gpu=needs.gpus("training"),
+        mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
-        seconds=expected(sft_seconds),
-        runtime=limit(sft_seconds),
-        disk_mb=checkpoint_size,
+        seconds=needs.expected(needs.sft_seconds),
+        runtime=needs.limit(needs.sft_seconds),
+        disk_mb=needs.checkpoint_size,
     params:
-        optimisation=optimisation(config["sft"]),
+        optimisation=flags.optimisation(config["sft"]),
         max_length=config["max_length"],
-        dtype=DTYPE,
-        seed=seed_of,
+        dtype=study.dtype,
+        seed=study.seed_of,
     shell:
-        f"{TRAIN} workflow_scripts/train_sft.py"
+        f"{TRAIN} {SCRIPTS}/train_sft.py"
         " --base {input.base:q}"
         " --dataset {input.dataset:q}"
         " {params.optimisation}"
@@ -86,21 +82,21 @@ rule train_sft:
 
 rule adopt_policy:
     input:
-        model=base_model,
+        model=study.base_model,
         program=program("adopt_policy", "workflow"),
     output:
         "results/policies/{model}/sft/manifest.json",
     log:
         "results/logs/adopt_policy/{model}.log",
     wildcard_constraints:
-        model=rf"(?:{one_of(name for name, model in config['models'].items() if not model['sft'])})(?:@[0-9]+)?",
+        model=Patterns.seeded(name for name, model in config["models"].items() if not model["sft"]),
     localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
         policy="{model}/sft",
     shell:
-        "envs/run workflow workflow_scripts/adopt_policy.py"
+        f"{RUN} workflow {SCRIPTS}/adopt_policy.py"
         " --model {input.model:q}"
         " --policy {params.policy}"
         " --output {output:q}"
@@ -110,56 +106,56 @@ rule adopt_policy:
 # A history with `auto` stands for a fixed one, whose policy is trained once; here it gets the name that was asked for.
 use rule adopt_policy as adopt_choice with:
     input:
-        model=lambda w: manifest(resolved(Policy.parse(f"{w.model}/{w.method}/{w.undecided}"))),
+        model=lambda w: paths.policy(study.resolved(Policy.parse(f"{w.model}/{w.method}/{w.undecided}"))),
         program=program("adopt_policy", "workflow"),
     output:
         "results/policies/{model}/{method}/{undecided}/manifest.json",
     log:
         "results/logs/adopt_choice/{model}/{method}/{undecided}.log",
     wildcard_constraints:
-        model=MODEL,
+        model=patterns.model,
     params:
         policy="{model}/{method}/{undecided}",
 
 
 rule compute_reference_logps:
     input:
-        policy=lambda w: manifest(w.initial),
-        preferences=lambda w: preferences(w.initial, w.source),
+        policy=lambda w: paths.policy(w.initial),
+        preferences=lambda w: study.preferences(w.initial, w.source),
         program=program("compute_reference_logps", "train"),
     output:
-        sharded("reference_logps", "{initial}/{source}.parquet"),
+        shards.output("reference_logps", "{initial}/{source}.parquet"),
     log:
-        sharded_log("reference_logps", "results/logs/compute_reference_logps/{initial}/{source}.log"),
+        shards.log("reference_logps", "results/logs/compute_reference_logps/{initial}/{source}.log"),
     benchmark:
-        sharded_log("reference_logps", "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl")
+        shards.log("reference_logps", "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl")
     conda:
         "../envs/train.yaml"
     resources:
-        gpu=gpus("sampling"),
-        mem_mb=inference_memory,
-        seconds=expected(reference_seconds),
-        runtime=limit(reference_seconds),
+        gpu=needs.gpus("sampling"),
+        mem_mb=needs.inference_memory,
+        seconds=needs.expected(needs.reference_seconds),
+        runtime=needs.limit(needs.reference_seconds),
     params:
         max_length=config["max_length"],
-        dtype=DTYPE,
+        dtype=study.dtype,
     shell:
-        "envs/run train workflow_scripts/compute_reference_logps.py"
+        f"{RUN} train {SCRIPTS}/compute_reference_logps.py"
         " --policy {input.policy:q}"
         " --preferences {input.preferences:q}"
         " --max-length {params.max_length}"
         " --batch-size 16"
         " --dtype {params.dtype}"
-        f"{shard_flag('reference_logps')}"
+        f"{flags.shard('reference_logps')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule train_policy:
     input:
-        initial=lambda w: manifest(policy_of(w).initial),
-        preferences=lambda w: preferences(policy_of(w).initial, policy_of(w).source),
-        reference_logps=lambda w: reference_logps(policy_of(w).initial, policy_of(w).source),
+        initial=lambda w: paths.policy(study.policy_of(w).initial),
+        preferences=lambda w: study.preferences(study.policy_of(w).initial, study.policy_of(w).source),
+        reference_logps=lambda w: paths.reference_logps(study.policy_of(w).initial, study.policy_of(w).source),
         program=program("train_policy", "train"),
     output:
         manifest="results/policies/{model}/{method}/{history}/manifest.json",
@@ -171,20 +167,20 @@ rule train_policy:
     conda:
         "../envs/train.yaml"
     resources:
-        gpu=gpus("training"),
-        mem_mb=training_memory,
+        gpu=needs.gpus("training"),
+        mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
-        seconds=expected(training_seconds),
-        runtime=limit(training_seconds),
-        disk_mb=checkpoint_size,
+        seconds=needs.expected(needs.training_seconds),
+        runtime=needs.limit(needs.training_seconds),
+        disk_mb=needs.checkpoint_size,
     params:
-        loss=loss_flags,
-        optimisation=lambda w: optimisation(config["methods"][w.method]),
+        loss=flags.loss,
+        optimisation=lambda w: flags.optimisation(config["methods"][w.method]),
         max_length=config["max_length"],
-        dtype=DTYPE,
-        seed=seed_of,
+        dtype=study.dtype,
+        seed=study.seed_of,
     shell:
-        f"{TRAIN} workflow_scripts/train_policy.py"
+        f"{TRAIN} {SCRIPTS}/train_policy.py"
         " --initial {input.initial:q}"
         " --preferences {input.preferences:q}"
         " --reference-logps {input.reference_logps:q}"

@@ -7,7 +7,7 @@ Output:   results/plan.{csv,md} before anything is made, results/cost.{csv,md} a
 
 rule plan_study:
     input:
-        workflow=["Snakefile", *sorted(str(file.relative_to(ROOT)) for file in ROOT.glob("rules/*.smk"))],
+        workflow=RULE_FILES,
         tables=lambda w: [f"results/tables/{table}.csv" for table in config["tables"] if w.when == "cost"],
         program=program("plan_study", "workflow"),
     output:
@@ -24,7 +24,8 @@ rule plan_study:
         configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
         targets=expand("results/tables/{table}.csv", table=config["tables"]),
     shell:
-        "envs/run workflow workflow_scripts/plan_study.py"
+        f"{RUN} workflow {SCRIPTS}/plan_study.py"
+        f" --snakefile {SNAKEFILE}"
         " --configuration {params.configuration:q}"
         " --targets {params.targets:q}"
         " --benchmarks results/benchmarks"

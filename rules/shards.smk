@@ -7,7 +7,14 @@ Output:   results/{candidates,preferences,comparisons,second_opinions,reference_
 
 
 scattergather:
-    **SHARDS,
+    **shards.numbers,
+
+
+def shards_of(wildcards, gather):
+    """The shards of a file, in order; `gather` is Snakemake's."""
+    pattern = f"results/shards/{wildcards.kind}/{wildcards.name}/{{scatteritem}}.{wildcards.suffix}"
+    made = getattr(gather, paths.STAGE_OF[wildcards.kind])(pattern)
+    return sorted(made, key=lambda path: int(Path(path).stem.split("-of-")[0]))
 
 
 rule gather_shards:
@@ -19,14 +26,14 @@ rule gather_shards:
     log:
         "results/logs/gather_shards/{kind}/{name}.{suffix}.log",
     wildcard_constraints:
-        kind=one_of(kind for kind, stage in STAGE_OF.items() if SHARDS[stage] > 1),
-        name=rf"(?:(?:{OPINION})/)?(?:{POLICY}|{one_of(config['datasets'])})/(?:train|test|model_outputs|{SOURCE})",
+        kind=one_of(kind for kind in paths.STAGE_OF if shards.of(kind) > 1),
+        name=rf"(?:(?:{patterns.opinion})/)?{patterns.origin}/(?:train|test|model_outputs|{patterns.source})",
         suffix="parquet|json",
     localrule: True
     conda:
         "../envs/workflow.yaml"
     shell:
-        "envs/run workflow workflow_scripts/gather_shards.py"
+        f"{RUN} workflow {SCRIPTS}/gather_shards.py"
         " --shards {input.shards:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

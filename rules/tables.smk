@@ -1,8 +1,17 @@
-"""Tables and figures of the study.
+"""Tables of results: policies, likelihoods, intra-diversity with its figure, cost of the measurement, quality.
 
-Required: win rates of the policies, boundary scores of the initial policies.
-Output:   results/tables/{table}.{csv,md}, results/figures/{table}.{svg,png}
+Required: win rates and boundary scores; consistencies, logs and benchmarks of training, judged candidates.
+Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{csv,md},
+          results/figures/figure3.{svg,png}
 """
+
+
+def files_of_table(kind, chosen):
+    """Input function: files of one kind for a table's policies that are known beforehand, or those that `auto` chose."""
+    if kind == "boundaries":
+        return lambda w: [paths.boundary(policy) for policy in study.initial_policies_of_table(w.table, chosen)]
+    file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
+    return lambda w: [paths.evaluation(policy, file) for policy in study.policies_of_table(w.table, chosen)]
 
 
 rule make_table:
@@ -12,7 +21,7 @@ rule make_table:
             for kind in ("win_rates", "resamples", "boundaries")
             for which, chosen in (("", False), ("chosen_", True))
         },
-        traces=lambda w: [f"results/traces/{policy}.json" for policy in traced_policies(w.table)],
+        traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
         program=program("make_table", "workflow"),
     output:
         csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),
@@ -26,14 +35,14 @@ rule make_table:
     conda:
         "../envs/workflow.yaml"
     params:
-        models=lambda w: labelled("models", config["tables"][w.table]["models"]),
-        methods=lambda w: labelled("methods", config["tables"][w.table]["methods"]),
-        histories=lambda w: ["-".join(history) for history in histories(w.table)],
-        columns=table_setting("columns"),
+        models=lambda w: labelled(config["models"], config["tables"][w.table]["models"]),
+        methods=lambda w: labelled(config["methods"], config["tables"][w.table]["methods"]),
+        histories=lambda w: ["-".join(history) for history in study.histories(w.table)],
+        columns=lambda w: config["tables"][w.table]["columns"],
         seeds=config["seeds"],
         traces=lambda w, input: ["--traces", *input.traces] if input.traces else [],
     shell:
-        "envs/run workflow workflow_scripts/make_table.py"
+        f"{RUN} workflow {SCRIPTS}/make_table.py"
         " --table {wildcards.table}"
         " --models {params.models:q}"
         " --methods {params.methods:q}"
@@ -49,23 +58,124 @@ rule make_table:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule plot_boundary:
+rule make_table8:
     input:
-        table="results/tables/{table}.csv",
-        program=program("plot_boundary", "workflow"),
+        consistencies=expand("results/consistency/{policy}.json", policy=study.policies_of_table8()),
+        program=program("make_table8", "workflow"),
     output:
-        svg=report("results/figures/{table}.svg", category="Figures", labels={"figure": "{table}"}),
-        png="results/figures/{table}.png",
+        csv="results/tables/table8.csv",
+        markdown="results/tables/table8.md",
     log:
-        "results/logs/plot_boundary/{table}.log",
-    wildcard_constraints:
-        table=one_of(config["tables"]),
+        "results/logs/make_table8.log",
     localrule: True
     conda:
         "../envs/workflow.yaml"
+    params:
+        models=labelled(config["models"], config["analyses"]["table8"]["models"]),
     shell:
-        "envs/run workflow workflow_scripts/plot_boundary.py"
-        " --tables {input.table:q}"
+        f"{RUN} workflow {SCRIPTS}/make_table8.py"
+        " --models {params.models:q}"
+        " --consistencies {input.consistencies:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule make_intra_diversity:
+    input:
+        logs=[paths.training_log(policy) for policy in study.policies_of_figure3()],
+        program=program("make_intra_diversity", "workflow"),
+    output:
+        csv="results/tables/intra_diversity.csv",
+        markdown="results/tables/intra_diversity.md",
+        svg="results/figures/figure3.svg",
+        png="results/figures/figure3.png",
+    log:
+        "results/logs/make_intra_diversity.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled(config["models"], config["analyses"]["figure3"]["models"]),
+        logs=[f"{policy}={paths.training_log(policy)}" for policy in study.policies_of_figure3()],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_intra_diversity.py"
+        " --models {params.models:q}"
+        " --logs {params.logs:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
         " --svg {output.svg:q}"
         " --png {output.png:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# The benchmark files are no inputs: a missing one is no reason to train again, and the program says what to do.
+rule make_boundary_cost:
+    input:
+        candidates=study.boundary_cost_files("results/candidates/{model}/sft/{split}.parquet"),
+        comparisons=study.boundary_cost_files("results/comparisons/{model}/sft/{split}.parquet"),
+        policies=study.boundary_cost_files("results/policies/{model}/{method}/{off}/manifest.json"),
+        preferences=f"results/preferences/{config['preference_data']}/train.parquet",
+        program=program("make_boundary_cost", "workflow"),
+    output:
+        csv="results/tables/boundary_cost.csv",
+        markdown="results/tables/boundary_cost.md",
+    log:
+        "results/logs/make_boundary_cost.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        models=labelled(config["models"], config["analyses"]["boundary_cost"]["models"]),
+        method=config["methods"][config["analyses"]["boundary_cost"]["method"]]["label"],
+        epochs=config["methods"][config["analyses"]["boundary_cost"]["method"]]["epochs"],
+        split=config["boundary"]["split"],
+        sampling=study.boundary_cost_files(
+            "results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl", "candidates"
+        ),
+        comparing=study.boundary_cost_files(
+            "results/benchmarks/compare_candidates/{model}/sft/{split}.jsonl", "comparisons"
+        ),
+        training=study.boundary_cost_files("results/benchmarks/train_policy/{model}/{method}/{off}.jsonl"),
+        gpus=[needs.gpus("sampling"), needs.gpus("labelling"), needs.gpus("training")],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_boundary_cost.py"
+        " --models {params.models:q}"
+        " --candidates {input.candidates:q}"
+        " --preferences {input.preferences:q}"
+        " --sampling {params.sampling:q}"
+        " --comparing {params.comparing:q}"
+        " --training {params.training:q}"
+        " --gpus {params.gpus}"
+        " --epochs {params.epochs}"
+        " --split {params.split}"
+        " --method {params.method:q}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule make_quality_table:
+    input:
+        win_rates=[f"results/evaluations/{judged}/win_rate.json" for judged in contents.quality_pairs(study)],
+        program=program("make_quality_table", "workflow"),
+        paper=f"{PREFIX}workflow_scripts/dpo_stages/report/paper_reference/quality.csv",
+    output:
+        csv=report("results/tables/quality.csv", category="Tables", labels={"table": "Quality of candidates"}),
+        markdown="results/tables/quality.md",
+    log:
+        "results/logs/make_quality_table.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        pairs=[f"{pair['candidates']}={pair['against']}" for pair in config["quality"]["pairs"]],
+        preference_data=config["preference_data"],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_quality_table.py"
+        " --pairs {params.pairs:q}"
+        " --win-rates {input.win_rates:q}"
+        " --preference-data {params.preference_data}"
+        " --csv {output.csv:q}"
+        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -7,10 +7,11 @@ That is a base model which follows instructions already, as the policy of iterat
 import argparse
 from pathlib import Path
 
-from dpo_stages.checkpoints import link_files
-from dpo_stages.files import MANIFEST, read_manifest, replacing_folder, sha256, write_manifest
-from dpo_stages.policies import Policy
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import replacing_folder, sha256
+from dpo_stages.core.manifests import MANIFEST, link_files, read_manifest, write_manifest
+from dpo_stages.core.program import finish, run
+from dpo_stages.study.policies import Policy
 
 
 def parse_arguments() -> argparse.Namespace:

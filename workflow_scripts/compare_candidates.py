@@ -10,13 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.preference_models import add_preference_model_flags, open_from
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.shards import add_shard_flag, parse_shard
-from dpo_stages.workers import add_serve_flag, check_serve_flag, serve
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.core.workers import add_serve_flag, check_serve_flag, serve
+from dpo_stages.data.shards import add_shard_flag, parse_shard
+from dpo_stages.preferences.opening import open_preference_model
+from dpo_stages.preferences.options import add_preference_model_flags, options_from
 
 if TYPE_CHECKING:
-    from dpo_stages.preference_models import PreferenceModel
+    from dpo_stages.preferences.options import PreferenceModel
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -36,8 +38,8 @@ class Comparer:
     """Compares samples with the off-policy candidates; the preference model is opened when it is first needed."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from dpo_stages.files import read_table
-        from dpo_stages.schemas import CANDIDATES
+        from dpo_stages.core.parquet import read_table
+        from dpo_stages.data.schemas import CANDIDATES
 
         self.arguments, self.shard = arguments, parse_shard(arguments.shard)
         rows = read_table(arguments.off_policy, CANDIDATES).to_pylist()
@@ -46,14 +48,14 @@ class Comparer:
     @cached_property
     def model(self) -> "PreferenceModel":
         """The preference model."""
-        return open_from(self.arguments)
+        return open_preference_model(self.arguments.preference_model, options_from(self.arguments))
 
 
 def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     """Compare one file of samples."""
-    from dpo_stages.comparisons import Pair, report
-    from dpo_stages.files import read_table, write_table
-    from dpo_stages.schemas import CANDIDATES, COMPARISONS
+    from dpo_stages.core.parquet import read_table, write_table
+    from dpo_stages.data.schemas import CANDIDATES, COMPARISONS
+    from dpo_stages.preferences.pairs import Pair, report
 
     off_policy, shard = comparer.off_policy, comparer.shard
     on_policy = read_table(samples, CANDIDATES).to_pylist()

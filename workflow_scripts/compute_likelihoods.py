@@ -8,11 +8,13 @@ or that leave no room for a response, are counted and left out.
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import positive_int
-from dpo_stages.files import read_manifest, read_table, write_table
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.schemas import CANDIDATES, LIKELIHOODS
-from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.arguments import positive_int
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.parquet import read_table, write_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.schemas import CANDIDATES, LIKELIHOODS
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,9 +46,9 @@ def main() -> None:
     with importing_libraries():
         import torch
 
-        from dpo_stages.chat_tokens import load_tokenizer
-        from dpo_stages.checkpoints import load_model
-        from dpo_stages.likelihoods import candidate_likelihoods
+        from dpo_stages.models.chat_tokens import load_tokenizer
+        from dpo_stages.models.weights import load_model
+        from dpo_stages.training.likelihoods import candidate_likelihoods
     quiet_libraries()
     folder = arguments.policy.parent
     rows, dropped, truncated = candidate_likelihoods(

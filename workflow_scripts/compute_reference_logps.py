@@ -7,12 +7,14 @@ does; a pair whose prompt leaves no room for a response has no row.
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import positive_int
-from dpo_stages.files import read_manifest, read_table, write_table
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.shards import add_shard_flag, parse_shard
-from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.arguments import positive_int
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.parquet import read_table, write_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.data.shards import add_shard_flag, parse_shard
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,9 +43,9 @@ def main() -> None:
         import pyarrow as pa
         import torch
 
-        from dpo_stages.chat_tokens import load_tokenizer, tokenize_preferences
-        from dpo_stages.checkpoints import load_model
-        from dpo_stages.logps import response_logps
+        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.models.weights import load_model
+        from dpo_stages.training.logps import response_logps
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)

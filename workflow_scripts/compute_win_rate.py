@@ -8,7 +8,9 @@ reference's).
 import argparse
 import sys
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.evaluation.difficulties import PUBLISHED, read_difficulties, without_difficulties
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,16 +39,14 @@ def main() -> None:
             f"{len(arguments.annotations)} --annotations but {len(arguments.output)} --output; give one each"
         )
 
-    from dpo_stages import win_rate
-    from dpo_stages.annotations import name_rows
-    from dpo_stages.win_rate import compute_win_rate, read_judgements, write_win_rate
+    from dpo_stages.evaluation.judgements import read_judgements
+    from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
+    from dpo_stages.judges.record import name_rows
 
-    difficulties = (
-        None if arguments.length_alone else win_rate.read_difficulties(arguments.gamed_baselines or win_rate.PUBLISHED)
-    )
+    difficulties = None if arguments.length_alone else read_difficulties(arguments.gamed_baselines or PUBLISHED)
     policies = [read_judgements(path) for path in arguments.annotations]
     for judgements, output in zip(policies, arguments.output, strict=True):
-        result = compute_win_rate(judgements, difficulties or win_rate.without_difficulties(judgements))
+        result = compute_win_rate(judgements, difficulties or without_difficulties(judgements))
         write_win_rate(output, result)
         figures = result.figures
         if missing := figures["missing_instructions"]:

@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
-from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
-from dpo_stages.preference_models import JUDGE_KIND
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import replacing_folder
+from dpo_stages.core.manifests import MANIFEST, write_manifest
+from dpo_stages.core.program import finish, run
+from dpo_stages.preferences.options import JUDGE_KIND
 
 
 def main() -> None:
@@ -14,7 +16,7 @@ def main() -> None:
     add("--model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
     add("--base-url", metavar="URL", help="base URL of the endpoint, such as https://host/v1")
     add("--serve", metavar="COMMAND", help="starts the judge's server; {port} is replaced by a free port")
-    add("--stands-on", nargs="*", default=[], metavar="FILE", help="files that the answers of --serve depend on")
+    add("--identified-by", nargs="*", default=[], metavar="FILE", help="files that the answers of --serve depend on")
     add("--api-key-variable", metavar="NAME", help="environment variable that holds the API key, if there is one")
     add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}")
     arguments = parser.parse_args()
@@ -22,7 +24,7 @@ def main() -> None:
         raise BadInput("give either --base-url or --serve: where the judge is asked")
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}; got {arguments.output}")
-    names = {"base_url": arguments.base_url, "command": arguments.serve, "stands_on": arguments.stands_on}
+    names = {"base_url": arguments.base_url, "command": arguments.serve, "identified_by": arguments.identified_by}
     names["api_key_variable"] = arguments.api_key_variable
     with replacing_folder(arguments.output.parent) as folder:
         write_manifest(folder, {"kind": JUDGE_KIND, "model": arguments.model, **names})

@@ -7,8 +7,8 @@ prompts are drawn, and which of two candidates, depends on the seed and the prom
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import seed
-from dpo_stages.program import finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.program import finish, run
 
 
 def main() -> None:
@@ -23,9 +23,10 @@ def main() -> None:
     add("--output", type=Path, required=True, metavar="JSON", help="out: model_outputs.json with the candidates")
     arguments = parser.parse_args()
 
-    from dpo_stages.files import read_table, write_json, write_table
-    from dpo_stages.quality import draw_pairs
-    from dpo_stages.schemas import CANDIDATES, INSTRUCTIONS, PREFERENCES
+    from dpo_stages.core.files import write_json
+    from dpo_stages.core.parquet import read_table, write_table
+    from dpo_stages.data.schemas import CANDIDATES, INSTRUCTIONS, PREFERENCES
+    from dpo_stages.evaluation.quality_pairs import draw_pairs
 
     candidates = read_table(arguments.candidates, CANDIDATES).to_pylist()
     preferences = read_table(arguments.preferences, PREFERENCES).to_pylist()

@@ -12,11 +12,13 @@ import argparse
 import json
 from pathlib import Path
 
-from dpo_stages.checkpoints import CONFIG, GENERATION_CONFIG, INDEX, link_files
-from dpo_stages.files import MANIFEST, read_json, replacing_folder, write_json, write_manifest, write_text
-from dpo_stages.hub import add_hub_flags, download, find, same_commit
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.startup import importing_libraries, quiet_libraries
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json, replacing_folder, write_json, write_text
+from dpo_stages.core.hub import add_hub_flags, download, find, same_commit
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries
+from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
+from dpo_stages.core.program import finish, run
+from dpo_stages.models.weights import CONFIG, GENERATION_CONFIG, INDEX
 
 TEMPLATE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -101,7 +103,7 @@ def main() -> None:
     arguments = parse_arguments()
     template = arguments.chat_template.read_text(encoding="utf-8") if arguments.chat_template else None
     with importing_libraries():
-        from dpo_stages.chat_tokens import end_of_turn, load_tokenizer
+        from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer
     quiet_libraries()
     source, commit = find(arguments.path, arguments.revision, SMALL_FILES)
     pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)

@@ -10,10 +10,19 @@ under the output's name. A local folder's files become hard links where the file
 import argparse
 from pathlib import Path
 
-from dpo_stages.checkpoints import link_files
-from dpo_stages.files import MANIFEST, replacing_folder, write_manifest
-from dpo_stages.hub import add_hub_flags, find, same_commit
-from dpo_stages.preference_models import (
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import replacing_folder
+from dpo_stages.core.hub import add_hub_flags, find, same_commit
+from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
+from dpo_stages.core.program import finish, run
+from dpo_stages.preferences.opening import (
+    base_beside,
+    check_ranker,
+    find_preference_model,
+    is_reward_model,
+    model_config,
+)
+from dpo_stages.preferences.options import (
     BASE,
     RANKER,
     RANKER_KIND,
@@ -22,13 +31,7 @@ from dpo_stages.preference_models import (
     SAFETENSORS,
     SMALL_FILES,
     WEIGHTS,
-    base_beside,
-    check_ranker,
-    find_preference_model,
-    is_reward_model,
-    model_config,
 )
-from dpo_stages.program import BadInput, finish, run
 
 RANKER_FILES = (*SMALL_FILES, *WEIGHTS)
 REWARD_MODEL_FILES = (*SMALL_FILES, SAFETENSORS)
@@ -104,7 +107,7 @@ def put_reward_model(folder: Path, target: Path) -> dict[str, str | None]:
 
 def try_out(folder: Path) -> None:
     """Load the model with llm-blender; if it may be read without it from now on, see that this gives the same."""
-    from dpo_stages.ranker_files import allow_direct_reading
+    from dpo_stages.preferences.pairrm.direct import allow_direct_reading
 
     try:
         allow_direct_reading(folder, folder / RANKER, base_beside(folder / RANKER))

@@ -7,7 +7,7 @@ judge and cover the same instructions.
 
 import argparse
 
-from dpo_stages.program import finish, run
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -24,7 +24,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
 
-    from dpo_stages.win_rate import fit_difficulties_of_set, read_judgements, write_difficulties
+    from dpo_stages.evaluation.difficulties import fit_difficulties_of_set, write_difficulties
+    from dpo_stages.evaluation.judgements import read_judgements
 
     policies = [read_judgements(path) for path in arguments.annotations]
     verbose, concise = read_judgements(arguments.verbose), read_judgements(arguments.concise)

@@ -6,7 +6,8 @@ The ledger becomes that of the whole: counts are added, shares and means are ave
 import argparse
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 LEDGER = ("output", "rows_in", "rows_out", "dropped", "provenance")
 
@@ -23,7 +24,7 @@ def join_tables(paths: list[Path], output: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from dpo_stages.files import read_table, write_table
+    from dpo_stages.core.parquet import read_table, write_table
 
     schema = pq.read_schema(paths[0])
     table = pa.concat_tables([read_table(path, schema) for path in paths]).combine_chunks()
@@ -33,7 +34,7 @@ def join_tables(paths: list[Path], output: Path) -> int:
 
 def join_lists(paths: list[Path], output: Path) -> int:
     """Write the items of all lists as one; returns their number."""
-    from dpo_stages.files import read_json, write_json
+    from dpo_stages.core.files import read_json, write_json
 
     lists = [read_json(path) for path in paths]
     for path, items in zip(paths, lists, strict=True):
@@ -63,7 +64,7 @@ def join_ledgers(ledgers: list[dict]) -> dict[str, object]:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.files import read_json
+    from dpo_stages.core.files import read_json
 
     ledgers = [read_json(path.with_name(f"{path.stem}.ledger.json")) for path in arguments.shards]
     join = join_lists if arguments.output.suffix == ".json" else join_tables

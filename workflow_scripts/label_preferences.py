@@ -18,9 +18,10 @@ import argparse
 import time
 from pathlib import Path
 
-from dpo_stages.preference_models import add_preference_model_flags, open_from
-from dpo_stages.program import finish, run
-from dpo_stages.shards import add_shard_flag, parse_shard
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.shards import add_shard_flag, parse_shard
+from dpo_stages.preferences.opening import open_preference_model
+from dpo_stages.preferences.options import add_preference_model_flags, options_from
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,12 +35,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.candidate_pairs import read_pairs
-    from dpo_stages.comparisons import report
-    from dpo_stages.files import write_table
+    from dpo_stages.core.parquet import write_table
+    from dpo_stages.preferences.pair_tables import read_pairs
+    from dpo_stages.preferences.pairs import report
 
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard))
-    model = open_from(arguments)
+    model = open_preference_model(arguments.preference_model, options_from(arguments))
     started = time.monotonic()
     comparisons = model.compare(table.pairs)
     figures = report(table.pairs, comparisons, time.monotonic() - started)

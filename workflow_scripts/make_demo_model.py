@@ -9,10 +9,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.argument_types import seed
-from dpo_stages.files import MANIFEST, read_json_lines, replacing_folder, sha256, write_manifest
-from dpo_stages.program import BadInput, ProgressReport, finish, run
-from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json_lines, replacing_folder, sha256
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.manifests import MANIFEST, write_manifest
+from dpo_stages.core.program import ProgressReport, finish, run
 
 if TYPE_CHECKING:
     import torch

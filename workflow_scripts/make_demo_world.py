@@ -19,10 +19,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from dpo_stages import demo_world as world
-from dpo_stages.argument_types import seed
-from dpo_stages.files import write_json, write_text
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import write_json, write_text
+from dpo_stages.core.program import finish, run
+from dpo_stages.demo import world
+from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE
+from dpo_stages.demo.responders import (
+    CONCISE_REFERENCE,
+    REFERENCE,
+    RESPONDERS,
+    TEACHERS,
+    VERBOSE_REFERENCE,
+    Responder,
+    draw_label,
+    draw_pair,
+    rate,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -75,25 +88,23 @@ def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
     splits["ranker"] = [draw.choice(splits["chat"]) for _ in range(arguments.ranker_train_pairs)]
 
     files = {"facts.json": [facts]}
-    for name, teacher in world.TEACHERS.items():
+    for name, teacher in TEACHERS.items():
         files[f"chat_{name}.jsonl"] = list(conversations(facts, splits["chat"], teacher, random(f"chat {name}")))
     for split in ("train", "test"):
         files[f"preferences_{split}.jsonl"] = list(candidates(facts, splits[split], random(f"preferences {split}")))
     for split, name in (("ranker", "train"), ("heldout", "heldout")):
         files[f"ranker_{name}.jsonl"] = list(labelled_pairs(facts, splits[split], random(f"ranker {name}")))
     for suffix, responder in (
-        ("", world.REFERENCE),
-        ("_verbose", world.VERBOSE_REFERENCE),
-        ("_concise", world.CONCISE_REFERENCE),
+        ("", REFERENCE),
+        ("_verbose", VERBOSE_REFERENCE),
+        ("_concise", CONCISE_REFERENCE),
     ):
         name = f"evaluation{suffix}"
         files[f"{name}.jsonl"] = list(references(facts, splits["evaluation"], responder, random(name)))
     return files
 
 
-def conversations(
-    facts: world.Facts, instructions: list[str], teacher: world.Responder, random: Random
-) -> Iterator[dict]:
+def conversations(facts: world.Facts, instructions: list[str], teacher: Responder, random: Random) -> Iterator[dict]:
     """One turn of each side."""
     for instruction in instructions:
         answer = teacher.write(facts, instruction, random)
@@ -105,21 +116,19 @@ def conversations(
 def candidates(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
     """Every responder's answer to every instruction, with noisy scores."""
     for instruction in instructions:
-        responses = list(world.rate(facts, instruction, world.RESPONDERS, world.SCORE_NOISE, random))
+        responses = list(rate(facts, instruction, RESPONDERS, SCORE_NOISE, random))
         yield {"prompt": instruction, "responses": responses}
 
 
 def labelled_pairs(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
     """One pair an instruction, with a noisy label."""
     for instruction in instructions:
-        pair = world.draw_pair(facts, instruction, random)
-        preferred = world.draw_label(facts, instruction, pair, world.LABEL_TEMPERATURE, random)
+        pair = draw_pair(facts, instruction, random)
+        preferred = draw_label(facts, instruction, pair, LABEL_TEMPERATURE, random)
         yield {"prompt": instruction, "response_1": pair[0], "response_2": pair[1], "preferred": preferred}
 
 
-def references(
-    facts: world.Facts, instructions: list[str], responder: world.Responder, random: Random
-) -> Iterator[dict]:
+def references(facts: world.Facts, instructions: list[str], responder: Responder, random: Random) -> Iterator[dict]:
     """The baseline's output for each instruction; the subset is the instruction's kind."""
     for instruction in instructions:
         kind = world.read_instruction(instruction).kind

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.report.writing import as_csv
 
 
 def main() -> None:
@@ -19,14 +21,14 @@ def main() -> None:
     if len(files) != len(arguments.names):
         raise BadInput(f"{len(files)} files but {len(arguments.names)} --names; give one for each")
 
-    from dpo_stages import label_report, tables
-    from dpo_stages.files import read_json, write_text
+    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.report.tables import labels
 
     works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
     ledgers = [read_json(file.with_name(f"{file.stem}.ledger.json")) for file in files]
-    rows = list(map(label_report.row, arguments.names, works, ledgers))
-    write_text(arguments.markdown, label_report.as_markdown(rows))
-    write_text(arguments.csv, tables.as_csv(list(rows[0]), rows))
+    rows = list(map(labels.row, arguments.names, works, ledgers))
+    write_text(arguments.markdown, labels.as_markdown(rows))
+    write_text(arguments.csv, as_csv(list(rows[0]), rows))
     finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))
 
 

@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.report.paper import PAPER
+from dpo_stages.report.records import one_judge
+from dpo_stages.report.writing import as_csv, read_csv
 
 
 def main() -> None:
@@ -18,16 +22,16 @@ def main() -> None:
     if len(arguments.pairs) != len(arguments.win_rates):
         raise BadInput(f"{len(arguments.pairs)} --pairs but {len(arguments.win_rates)} --win-rates; give one each")
 
-    from dpo_stages import quality, tables
-    from dpo_stages.files import read_json, write_text
+    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.report.tables import quality
 
     pairs = [tuple(pair.split("=")) for pair in arguments.pairs]
     records = [read_json(path) for path in arguments.win_rates]
-    paper = tables.read_csv(tables.PAPER / "quality.csv", ("candidate_model", "lc_win_rate"))
+    paper = read_csv(PAPER / "quality.csv", ("candidate_model", "lc_win_rate"))
     rows = quality.table_rows(pairs, records, paper, arguments.preference_data)
-    judge = tables.one_judge(rows)
+    judge = one_judge(rows)
     write_text(arguments.markdown, quality.as_markdown(rows, judge))
-    write_text(arguments.csv, tables.as_csv(list(rows[0]), rows))
+    write_text(arguments.csv, as_csv(list(rows[0]), rows))
     finish(arguments.csv, len(records), len(rows), {}, judge=judge)
 
 

@@ -7,7 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -18,10 +19,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--tables", nargs="+", type=Path, required=True, metavar="MD", help="tables in the page's order")
     add("--figures", nargs="*", type=Path, default=[], metavar="SVG", help="figures in the page's order")
     add("--captions", nargs="*", default=[], metavar="TEXT", help="one a figure")
-    add(
-        "--comparison", type=Path, required=True, metavar="CSV", help="of compare_with_paper.py, its Markdown beside it"
-    )
-    add("--responses", type=Path, required=True, metavar="CSV", help="of collect_responses.py")
+    add("--comparison", type=Path, required=True, metavar="CSV", help="of make_comparison.py, its Markdown beside it")
+    add("--responses", type=Path, required=True, metavar="CSV", help="of make_table10.py")
     add("--rules", type=Path, required=True, metavar="SVG", help="of draw_rule_graph.py")
     add("--cost", type=Path, required=True, metavar="CSV", help="of plan_study.py")
     add(
@@ -39,12 +38,12 @@ def main() -> None:
 
     from markupsafe import Markup
 
-    from dpo_stages import report_page as page
-    from dpo_stages.boundary_figure import read_points
-    from dpo_stages.files import read_json, read_text, write_text
-    from dpo_stages.markdown_html import to_html
-    from dpo_stages.provenance import commit, hardware
-    from dpo_stages.tables import read_csv
+    from dpo_stages.core.files import read_json, read_text, write_text
+    from dpo_stages.core.ledgers import commit, hardware
+    from dpo_stages.report import page
+    from dpo_stages.report.markdown_html import to_html
+    from dpo_stages.report.points import read_points
+    from dpo_stages.report.writing import read_csv
 
     study = json.loads(arguments.study)
     points = read_points(arguments.policy_tables)

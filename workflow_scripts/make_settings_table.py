@@ -7,7 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,9 +28,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages import settings_tables as made
-    from dpo_stages.files import write_text
-    from dpo_stages.tables import as_csv
+    from dpo_stages.core.files import write_text
+    from dpo_stages.report.tables import settings as made
+    from dpo_stages.report.writing import as_csv
 
     try:
         settings = json.loads(arguments.settings)

@@ -9,9 +9,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dpo_stages import tables
-from dpo_stages.argument_types import seed
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
+from dpo_stages.report import policy_rows
+from dpo_stages.report.policy_table import COLUMNS, as_markdown
+from dpo_stages.report.records import by_policy, one_judge
+from dpo_stages.report.writing import labels
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -22,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
     add("--seeds", nargs="+", type=seed, default=[0], help="seeds; the first has the plain names (default: 0)")
     add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
-    add("--columns", nargs="*", choices=tables.COLUMNS, default=[], help="what Markdown shows besides win rates")
+    add("--columns", nargs="*", choices=COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
     add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
@@ -39,7 +43,7 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
     """Intervals of differences between two policies, from the resamples beside their win rates; None without them."""
     from functools import cache
 
-    from dpo_stages.gains import gain, resamples_path
+    from dpo_stages.evaluation.gains import gain, resamples_path
 
     if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
         return None
@@ -53,29 +57,29 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.arms import tally
-    from dpo_stages.files import read_json, write_text
+    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.report.decisions import tally
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
             return None
-        return tables.by_policy(((path, read_json(path)) for path in dict.fromkeys(paths)), what)
+        return by_policy(((path, read_json(path)) for path in dict.fromkeys(paths)), what)
 
     histories = [tuple(history.split("-")) for history in arguments.histories]
     win_rates = read(arguments.win_rates, "win rate")
-    models, methods = tables.labels(arguments.models), tables.labels(arguments.methods)
+    models, methods = labels(arguments.models), labels(arguments.methods)
     if len(models) < len(arguments.models) or len(methods) < len(arguments.methods):
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
     traces = read(arguments.traces, "trace")
     interval = paired_interval(win_rates)
-    rows = tables.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
-    found = tables.decisions(rows)
+    rows = policy_rows.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
+    found = policy_rows.decisions(rows)
     counted = tally(found) if arguments.boundaries else None
     if arguments.decisions:
-        write_text(arguments.decisions, tables.decisions_as_csv(found, tables.one_judge(map(vars, rows))))
-    write_text(arguments.markdown, tables.as_markdown(arguments.table, rows, arguments.columns))
-    write_text(arguments.csv, tables.rows_as_csv(rows))
+        write_text(arguments.decisions, policy_rows.decisions_as_csv(found, one_judge(map(vars, rows))))
+    write_text(arguments.markdown, as_markdown(arguments.table, rows, arguments.columns))
+    write_text(arguments.csv, policy_rows.rows_as_csv(rows))
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}
     finish(

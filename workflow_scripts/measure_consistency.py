@@ -9,8 +9,10 @@ is the policy's figure of Table 8. Comparisons of prompts without log-probabilit
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import confidence
-from dpo_stages.program import BadInput, finish, run
+from dpo_boundary import errors
+from dpo_stages.core.arguments import confidence
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,9 +30,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.consistency import logps_of_comparisons, preference_consistency
-    from dpo_stages.files import read_table, write_json
-    from dpo_stages.schemas import COMPARISONS, LIKELIHOODS
+    from dpo_boundary.consistency import logps_of_comparisons, preference_consistency
+    from dpo_stages.core.files import write_json
+    from dpo_stages.core.parquet import read_table
+    from dpo_stages.data.schemas import COMPARISONS, LIKELIHOODS
 
     comparisons = read_table(arguments.comparisons, COMPARISONS).to_pylist()
     likelihoods = read_table(arguments.likelihoods, LIKELIHOODS).to_pylist()
@@ -56,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, errors.BadInput)

@@ -8,8 +8,9 @@ that only one source has a pair for stays with that source and counts for the sh
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import seed
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def boundary_score(path: Path) -> float:
     """The score of a boundary measurement."""
-    from dpo_stages.files import read_json
+    from dpo_stages.core.files import read_json
 
     measured = read_json(path)
     score = measured.get("boundary_score") if isinstance(measured, dict) else None
@@ -44,9 +45,9 @@ def main() -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from dpo_stages.files import read_table, write_table
-    from dpo_stages.mixtures import blended_share, on_policy_prompts
-    from dpo_stages.schemas import PREFERENCES
+    from dpo_boundary.mixtures import blended_share, on_policy_prompts
+    from dpo_stages.core.parquet import read_table, write_table
+    from dpo_stages.data.schemas import PREFERENCES
 
     score = None if arguments.boundary is None else boundary_score(arguments.boundary)
     share = arguments.percent / 100 if score is None else blended_share(score)

@@ -9,21 +9,20 @@ import argparse
 import csv
 import io
 import json
-import subprocess
-import sys
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from dpo_stages.files import read_text, write_text
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.schedule import Job, critical_path, gpu_seconds, makespan, read_jobs
+from dpo_stages.core.files import read_text, write_text
+from dpo_stages.core.program import finish, run
+from dpo_stages.study.dry_run import dry_run
+from dpo_stages.study.schedule import Job, critical_path, gpu_seconds, makespan, read_jobs
 
 COLUMNS = ("rule", "jobs", "gpus_a_job", "gpu_hours", "hours_a_job", "disk_gb", "dollars", "jobs_done", "hours_taken")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--snakefile", type=Path, required=True, metavar="FILE", help="of the workflow")
     parser.add_argument("--configuration", required=True, metavar="JSON", help="the study's whole configuration")
     parser.add_argument("--targets", nargs="+", required=True, metavar="FILE", help="what is to be made")
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
@@ -31,21 +30,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, required=True, metavar="OUT.csv")
     parser.add_argument("--markdown", type=Path, required=True, metavar="OUT.md")
     return parser.parse_args()
-
-
-def dry_run(configuration: str, targets: list[str]) -> list[Job]:
-    """The jobs of a dry run of everything that `targets` need."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        file.write(configuration)
-        file.flush()
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--nolock", "--cores", "1"]
-        command += ["--configfile", file.name, "--", *targets]
-        done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise BadInput(
-            f"Snakemake cannot plan {' '.join(targets)}: {done.stderr.strip() or done.stdout.strip()[-500:]}"
-        )
-    return read_jobs(done.stdout)
 
 
 def seconds_taken(folder: Path, rule: str) -> list[float]:
@@ -96,7 +80,7 @@ def as_markdown(jobs: list[Job], rows: list[dict], gpus: list[int]) -> str:
             schedule.append(f"| {number} | {hours:.1f} | {work / number:.1f} | {longest:.1f} | {ratio} |")
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
-    undecided = sum(job.rule == "choose_source" for job in jobs)
+    undecided = sum(job.rule == "make_decision" for job in jobs)
     if undecided:
         notes += (
             f" What hangs on {undecided} decisions of `auto` or more is known only when they are made, and not counted."
@@ -120,7 +104,7 @@ def as_csv(rows: list[dict]) -> str:
 
 def main() -> None:
     arguments = parse_arguments()
-    jobs = dry_run(arguments.configuration, arguments.targets)
+    jobs = read_jobs(dry_run(arguments.snakefile, arguments.configuration, arguments.targets))
     rows = by_rule(jobs, arguments.benchmarks)
     write_text(arguments.markdown, as_markdown(jobs, rows, arguments.gpus))
     write_text(arguments.csv, as_csv(rows))

@@ -8,7 +8,7 @@ quadrants in which the alignment stage assumption holds are shaded.
 import argparse
 from pathlib import Path
 
-from dpo_stages.program import finish, run
+from dpo_stages.core.program import finish, run
 
 PAPER_TABLES = (3, 4, 5)
 
@@ -24,16 +24,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.boundary_figure import draw, paper_points, read_points, save
-    from dpo_stages.files import replacing
+    from dpo_stages.report.figures.boundary import draw
+    from dpo_stages.report.figures.style import save_both
+    from dpo_stages.report.points import paper_points, read_points
 
     points = read_points(arguments.tables)
     methods = {point.decision.method: point.method_label for point in points}
     paper = paper_points(PAPER_TABLES, methods) if arguments.with_paper else []
     figure = draw(points, paper)
-    for path, kind in ((arguments.svg, "svg"), (arguments.png, "png")):
-        with replacing(path) as temporary:
-            save(figure, temporary, kind)
+    save_both(figure, arguments.svg, arguments.png)
     finish(arguments.png, rows_in=len(points), rows_out=len(points), dropped={}, points_of_the_paper=len(paper))
 
 

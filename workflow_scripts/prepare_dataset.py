@@ -12,18 +12,20 @@ Adapters and what they read:
 
 A prompt is a text or a list of turns {"role", "content"}; so are chosen and rejected. Of several scored responses the
 best is chosen and a random other one rejected. Empty prompts and responses, identical responses and duplicate prompts
-are dropped and counted; dpo_stages/adapters.py has the rules.
+are dropped and counted; dpo_stages/data/adapters.py has the rules.
 """
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from dpo_stages.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
-from dpo_stages.argument_types import seed
-from dpo_stages.files import read_json, read_json_lines, read_parquet, write_table
-from dpo_stages.hub import add_hub_flags, dataset_commit, same_commit
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json, read_json_lines
+from dpo_stages.core.hub import add_hub_flags, dataset_commit, same_commit
+from dpo_stages.core.parquet import read_parquet, write_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
 
 LOCAL, ALPACA_EVAL = "local", "alpaca_eval"
 ALPACA_EVAL_SPLIT, ALPACA_EVAL_FILE = "eval", "alpaca_eval_gpt4_baseline.json"
@@ -117,7 +119,7 @@ def main() -> None:
     limit = None if arguments.limit == "none" else int(arguments.limit)
     adapted = keep_subset(adapted, limit, arguments.seed)
 
-    from dpo_stages import schemas
+    from dpo_stages.data import schemas
 
     schema = {
         "preferences": schemas.OFF_POLICY_CANDIDATES,

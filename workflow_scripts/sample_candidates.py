@@ -10,35 +10,31 @@ Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_N
 import argparse
 from pathlib import Path
 
-from dpo_stages.chat_tokens import NO_ROOM, tokenize_prompts
-from dpo_stages.files import read_manifest, write_table
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.prompts import request_seed
-from dpo_stages.sampling import (
-    Request,
-    Sampler,
-    add_sampling_flags,
-    check_sampling_flags,
-    end_process,
-    figures,
-    read_prompts,
-)
-from dpo_stages.shards import add_shard_flag, parse_shard
-from dpo_stages.shared_prompts import add_shared_prompts_flags, check_shared_prompts
-from dpo_stages.workers import add_serve_flag, check_serve_flag, serve
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.parquet import write_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.core.workers import add_serve_flag, check_serve_flag, serve
+from dpo_stages.data.prompts import request_seed
+from dpo_stages.data.shards import add_shard_flag, parse_shard
+from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
+from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_prompts
+from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
+from dpo_stages.sampling.engine import end_process
+from dpo_stages.sampling.sampler import Request, Sampler, figures, read_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=Path, metavar="PARQUET", help="table with prompt_id and prompt")
-    add_sampling_flags(parser)
+    add_sampler_flags(parser)
     add_shared_prompts_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, metavar="PARQUET")
     add_serve_flag(parser, "prompts", "output")
     arguments = parser.parse_args()
     check_serve_flag(parser, arguments, "prompts", "output")
-    check_sampling_flags(arguments)
+    check_sampler_flags(arguments)
     if arguments.temperature == 0:
         raise BadInput("--temperature is 0, which makes both candidates of a prompt the same; give a number above 0")
     return arguments
@@ -46,10 +42,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, output: Path) -> None:
     """Sample the candidates of one file of prompts."""
-    from dpo_stages.schemas import PROMPTS, SAMPLED_CANDIDATES
+    from dpo_stages.data.schemas import PROMPTS, SAMPLED_CANDIDATES
 
     prompts, shard = read_prompts(prompts_file, PROMPTS), parse_shard(arguments.shard)
-    shared = check_shared_prompts(prompts, prompts_file, arguments, shard)
+    shared = check_shared_prompts(prompts, prompts_file, shard, arguments.trained_on, arguments.shared_prompts)
     prompts = shard(prompts)
     tokens = tokenize_prompts(sampler.tokenizer, prompts)
     kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
@@ -90,7 +86,7 @@ def main() -> None:
     arguments = parse_arguments()
     parse_shard(arguments.shard)
     read_manifest(arguments.policy)
-    sampler = Sampler(arguments.policy.parent, arguments)
+    sampler = Sampler(arguments.policy.parent, decoding_from(arguments), arguments.gpu_memory_utilization)
     if arguments.serve:
         sampler.lasting = True
         serve(lambda prompts, output: sample(sampler, arguments, Path(prompts), Path(output)))

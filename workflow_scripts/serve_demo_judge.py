@@ -22,9 +22,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-from dpo_stages import demo_world as world
-from dpo_stages.files import read_json
-from dpo_stages.program import BadInput, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
+from dpo_stages.core.program import run
+from dpo_stages.demo import world
+from dpo_stages.demo.quality import JUDGE_TEMPERATURE, quality
 
 MODEL = "demo-judge"
 LARGEST_REQUEST = 1 << 20  # bytes
@@ -75,12 +77,12 @@ def judge(facts: world.Facts, comparison: Comparison) -> dict[str, float]:
         BadRequest: the instruction is not one of the demo's world.
     """
     try:
-        better_by = world.quality(facts, comparison.instruction, comparison.m) - world.quality(
+        better_by = quality(facts, comparison.instruction, comparison.m) - quality(
             facts, comparison.instruction, comparison.M
         )
     except ValueError as error:
         raise BadRequest(str(error)) from error
-    logit = better_by / world.JUDGE_TEMPERATURE
+    logit = better_by / JUDGE_TEMPERATURE
     return {"m": _log_sigmoid(logit), "M": _log_sigmoid(-logit)}
 
 

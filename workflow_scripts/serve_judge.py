@@ -9,10 +9,13 @@ import os
 import sys
 from pathlib import Path
 
-from dpo_stages.files import read_json, read_manifest
-from dpo_stages.program import BadInput, run
-from dpo_stages.sampling import DTYPES, gpus_for, on_cpu, prepare_environment
-from dpo_stages.startup import without_hub
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
+from dpo_stages.core.libraries import without_hub
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.program import run
+from dpo_stages.sampling.decoding import DTYPES
+from dpo_stages.sampling.engine import gpus_for, on_cpu, prepare_environment
 
 CONTEXT = 16_384  # tokens of the longest request; a model with a shorter context keeps to its own
 CPU_CACHE_BYTES = 1 << 30

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from dpo_stages.files import read_text
-from dpo_stages.program import run
+from dpo_stages.core.files import read_text
+from dpo_stages.core.program import run
 
 PLACES = {
     "results/report.html": "everything on one page",

@@ -6,9 +6,10 @@ For the verbose and concise versions of a set's reference, which length-controll
 import argparse
 from pathlib import Path
 
-from dpo_stages.files import read_table, write_json
-from dpo_stages.program import finish, run
-from dpo_stages.schemas import INSTRUCTIONS
+from dpo_stages.core.files import write_json
+from dpo_stages.core.parquet import read_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.schemas import INSTRUCTIONS
 
 
 def main() -> None:

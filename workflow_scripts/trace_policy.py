@@ -9,13 +9,14 @@ import argparse
 import json
 from pathlib import Path
 
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", required=True, metavar="NAME", help="the policy, perhaps with auto in its history")
-    parser.add_argument("--steps", required=True, metavar="JSON", help="its iterations, see dpo_stages/traces.py")
+    parser.add_argument("--steps", required=True, metavar="JSON", help="its iterations, see dpo_stages/study/traces.py")
     parser.add_argument(
         "--split", required=True, metavar="NAME", help="split of the preference data that is measured on"
     )
@@ -25,9 +26,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.files import write_json
-    from dpo_stages.policies import Policy
-    from dpo_stages.traces import trace
+    from dpo_stages.core.files import write_json
+    from dpo_stages.study.policies import Policy
+    from dpo_stages.study.traces import trace
 
     policy = Policy.parse(arguments.policy)
     try:

@@ -19,13 +19,15 @@ device as it is, on several under `accelerate launch`; a killed run, started aga
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import positive_float
-from dpo_stages.files import read_manifest, read_table
-from dpo_stages.losses import LOSSES, ORIGINAL_SLIC
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.training import (
+from dpo_stages.core.arguments import positive_float
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.parquet import read_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC
+from dpo_stages.training.run import (
     add_training_flags,
     check_training_flags,
     describe,
@@ -101,9 +103,9 @@ def main() -> None:
         from datasets import Dataset
         from trl import DPOConfig
 
-        from dpo_stages.chat_tokens import load_tokenizer, tokenize_preferences
-        from dpo_stages.checkpoints import load_model
-        from dpo_stages.trainers import PreferenceTrainer
+        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.models.weights import load_model
+        from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
     original = arguments.loss == ORIGINAL_SLIC
     config = DPOConfig(

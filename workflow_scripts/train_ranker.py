@@ -2,7 +2,7 @@
 
 Input is JSON Lines: {"prompt": text, "response_1": text, "response_2": text, "preferred": 1 or 2}. The ranker is a DeBERTa
 of the given size with a tokenizer of its own, trained on the texts; --pretraining names conversations to pre-train it on
-first (see dpo_stages/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published
+first (see dpo_stages/demo/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published
 one, and its accuracy on the held-out pairs (mean of both orders) is printed.
 
 On one thread the same input and seed give the same bytes.
@@ -11,9 +11,10 @@ On one thread the same input and seed give the same bytes.
 import argparse
 from pathlib import Path
 
-from dpo_stages.argument_types import seed
-from dpo_stages.files import MANIFEST
-from dpo_stages.program import BadInput, finish, run
+from dpo_stages.core.arguments import seed
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.manifests import MANIFEST
+from dpo_stages.core.program import finish, run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,14 +62,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.ranker_data import read_conversations, read_labelled_pairs
+    from dpo_stages.demo.ranker_data import read_conversations, read_labelled_pairs
 
     pairs, heldout = (read_labelled_pairs(file) for file in (arguments.pairs, arguments.heldout))
     conversations = read_conversations(arguments.pretraining) if arguments.pretraining else []
-    from dpo_stages.files import replacing_folder, write_manifest
-    from dpo_stages.preference_models import RANKER
-    from dpo_stages.ranker_files import allow_direct_reading
-    from dpo_stages.ranker_training import RankerSettings, accuracy, save_ranker, train
+    from dpo_stages.core.files import replacing_folder
+    from dpo_stages.core.manifests import write_manifest
+    from dpo_stages.demo.ranker_training import RankerSettings, accuracy, save_ranker, train
+    from dpo_stages.preferences.options import RANKER
+    from dpo_stages.preferences.pairrm.direct import allow_direct_reading
 
     settings = RankerSettings(
         layers=arguments.layers,

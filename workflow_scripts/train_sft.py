@@ -11,11 +11,13 @@ Beside the checkpoint lies training_log.jsonl, one row a step. Runs on one devic
 import argparse
 from pathlib import Path
 
-from dpo_stages.files import read_manifest, read_table
-from dpo_stages.program import BadInput, finish, run
-from dpo_stages.schemas import CHAT
-from dpo_stages.startup import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.training import (
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.parquet import read_table
+from dpo_stages.core.program import finish, run
+from dpo_stages.data.schemas import CHAT
+from dpo_stages.training.run import (
     add_training_flags,
     check_training_flags,
     describe,
@@ -47,9 +49,9 @@ def main() -> None:
         from datasets import Dataset
         from trl import SFTConfig
 
-        from dpo_stages.chat_tokens import load_tokenizer, tokenize_conversations
-        from dpo_stages.checkpoints import load_model
-        from dpo_stages.trainers import SupervisedTrainer
+        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_conversations
+        from dpo_stages.models.weights import load_model
+        from dpo_stages.training.trainers import SupervisedTrainer
     quiet_libraries()
     config = SFTConfig(**trainer_settings(arguments), dataset_kwargs={"skip_prepare_dataset": True})
     tokenizer = load_tokenizer(arguments.base.parent)

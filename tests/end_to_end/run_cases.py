@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow_scripts"
-HEAVY = ("pandas", "pyarrow.parquet", "torch", "transformers", "dpo_stages.trainers")
+HEAVY = ("pandas", "pyarrow.parquet", "torch", "transformers", "dpo_stages.training.trainers")
 SECONDS = 120  # longer means that bad input was not noticed, and the work has begun
 
 
@@ -39,7 +39,7 @@ def run(case: dict) -> dict:
             sys.argv = [f"{case['program']}.py", *case["arguments"]]
             code = 1
             try:
-                importlib.import_module("dpo_stages.program").run(sys.modules[case["program"]].main)
+                importlib.import_module("dpo_stages.core.program").run(sys.modules[case["program"]].main)
                 code = 0
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else 1 if error.code else 0

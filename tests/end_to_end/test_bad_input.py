@@ -28,7 +28,7 @@ OUTPUTS = (
 )
 ALSO_OUTPUTS = {"draw_quality_pairs": ("--instructions",)}
 # Not read with the adapter `local`; read for its hash alone.
-IGNORED = {("prepare_dataset", "--split"), ("judge_outputs", "--stands-on")}
+IGNORED = {("prepare_dataset", "--split"), ("judge_outputs", "--identified-by")}
 NUMBER = re.compile(r"-?[0-9][0-9.]*(e-?[0-9]+)?")
 DAMAGES = {
     "": {"missing": None, "a folder": ..., "empty": b"", "binary": b"\xff\xfe\x00\x01" * 200},

@@ -1,0 +1,125 @@
+"""Preferences: candidates labelled by the preference model, sampled and off-policy ones alike.
+
+Required: candidates, the preference model.
+Output:   results/preference_models/{name}/manifest.json, results/preferences/{data set or policy}/{split}.parquet
+"""
+
+RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
+
+
+def ranker_setting(key):
+    return lambda wildcards: RANKERS[wildcards.name][key]
+
+
+rule fetch_preference_model:
+    input:
+        program=program("fetch_preference_model", "pairrm"),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    log:
+        "results/logs/fetch_preference_model/{name}.log",
+    benchmark:
+        "results/benchmarks/fetch_preference_model/{name}.jsonl"
+    wildcard_constraints:
+        name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
+    localrule: True  # asks the internet
+    conda:
+        "../envs/pairrm.yaml"
+    params:
+        path=lambda w: config["preference_models"][w.name]["path"],
+        revision=lambda w: config["preference_models"][w.name]["revision"],
+    shell:
+        f"{RUN} pairrm {SCRIPTS}/fetch_preference_model.py"
+        " --path {params.path:q}"
+        " --revision {params.revision:q}"
+        " --pin results/pins/preference_models/{wildcards.name}.json"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule describe_judge:
+    input:
+        identified_by=lambda w: study.identified_by(config["preference_models"][w.name]["judge"]),
+        program=program("describe_judge", "workflow", without=(*NETWORKS, *JUDGES)),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    log:
+        "results/logs/describe_judge/{name}.log",
+    wildcard_constraints:
+        name=one_of(name for name, model in config["preference_models"].items() if model["judge"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        judge=flags.asked_judge,
+    shell:
+        f"{RUN} workflow {SCRIPTS}/describe_judge.py"
+        " {params.judge:q}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule train_ranker:
+    input:
+        pairs=ranker_setting("pairs"),
+        heldout=ranker_setting("heldout"),
+        texts=lambda w: (RANKERS[w.name]["pretraining"] or {"texts": []})["texts"],
+        program=program("train_ranker", "pairrm"),
+    output:
+        "results/preference_models/{name}/manifest.json",
+    log:
+        "results/logs/train_ranker/{name}.log",
+    benchmark:
+        "results/benchmarks/train_ranker/{name}.jsonl"
+    wildcard_constraints:
+        name=one_of(RANKERS),
+    priority: 1  # nothing can be labelled before
+    conda:
+        "../envs/pairrm.yaml"
+    params:
+        settings=lambda w: as_flags(
+            {key: RANKERS[w.name][key] for key in RANKERS[w.name] if key not in ("pairs", "heldout", "pretraining")}
+        ),
+        pretraining=lambda w: pretraining(RANKERS[w.name]["pretraining"]),
+    shell:
+        f"{RUN} pairrm {SCRIPTS}/train_ranker.py"
+        " --pairs {input.pairs:q}"
+        " --heldout {input.heldout:q}"
+        " {params.settings}"
+        " {params.pretraining}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule label_preferences:
+    input:
+        pairs=lambda w: study.candidates(w.origin, w.split),
+        preference_model=PREFERENCE_MODEL,
+        program=preference_model_program("label_preferences"),
+        judge=LABELLING_JUDGE_FILES,
+    output:
+        shards.output("preferences", "{origin}/{split}.parquet"),
+    log:
+        shards.log("preferences", "results/logs/label_preferences/{origin}/{split}.log"),
+    benchmark:
+        shards.log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
+    localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
+    conda:
+        f"../envs/{LABEL_ENV}.yaml"
+    resources:
+        gpu=0 if study.labelling_judge else needs.gpus("labelling"),
+        mem_mb=needs.labelling_memory,
+        cents=needs.preference_cents(needs.labelled_pairs),
+        seconds=needs.expected(needs.preference_seconds(needs.labelled_pairs)),
+        runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
+    params:
+        preference_model=flags.preference_model(config["preference_model"]),
+    shell:
+        f"{RUN} {LABEL_ENV} {SCRIPTS}/label_preferences.py"
+        " --pairs {input.pairs:q}"
+        " --preference-model {input.preference_model:q}"
+        " {params.preference_model}"
+        f"{flags.judge_cache('preferences', '{wildcards.origin}/{wildcards.split}')}"
+        f"{flags.shard('preferences')}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

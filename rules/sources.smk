@@ -1,0 +1,84 @@
+"""Sources of candidates that are decided while the study runs, or mixed, and what a policy took in the end.
+
+Required: boundary scores, preferences of both sources, ledgers.
+Output:   results/decisions/{policy}.json (what `auto` takes next), results/mixtures/{initial policy}/{source}.parquet,
+          results/traces/{policy}.json (how a policy came about and what that took)
+"""
+
+
+checkpoint make_decision:
+    input:
+        boundary="results/boundary/{policy}.json",
+        program=program("make_decision", "workflow"),
+    output:
+        "results/decisions/{policy}.json",
+    log:
+        "results/logs/make_decision/{policy}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        by_hand=lambda w: (
+            f"--by-hand {config['boundary']['decisions'][w.policy]}"
+            if w.policy in config["boundary"]["decisions"]
+            else ""
+        ),
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_decision.py"
+        " --boundary {input.boundary:q}"
+        " {params.by_hand}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule mix_preferences:
+    input:
+        on_policy=lambda w: study.preferences(w.initial, ON),
+        off_policy=lambda w: study.preferences(w.initial, OFF),
+        boundary=lambda w: paths.boundary(w.initial) if w.mixture == BLEND else [],
+        program=program("mix_preferences", "workflow"),
+    output:
+        "results/mixtures/{initial}/{mixture}.parquet",
+    log:
+        "results/logs/mix_preferences/{initial}/{mixture}.log",
+    wildcard_constraints:
+        mixture=rf"{BLEND}|{MIX}",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        share=lambda w, input: (
+            ["--boundary", input.boundary] if w.mixture == BLEND else ["--percent", w.mixture.removeprefix("mix")]
+        ),
+        seed=study.seed_of,
+    shell:
+        f"{RUN} workflow {SCRIPTS}/mix_preferences.py"
+        " --on-policy {input.on_policy:q}"
+        " --off-policy {input.off_policy:q}"
+        " {params.share:q}"
+        " --seed {params.seed}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule trace_policy:
+    input:
+        files=lambda w: study.files_of_steps(w.traced),
+        program=program("trace_policy", "workflow"),
+    output:
+        "results/traces/{traced}.json",
+    log:
+        "results/logs/trace_policy/{traced}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        steps=lambda w: json.dumps(study.steps(w.traced)),
+        split=config["boundary"]["split"],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/trace_policy.py"
+        " --policy {wildcards.traced}"
+        " --steps {params.steps:q}"
+        " --split {params.split}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"

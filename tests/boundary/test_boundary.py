@@ -1,0 +1,287 @@
+"""Algorithm 1: the score, its direction, its inputs in every form, and the program around it."""
+
+import doctest
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import ROOT, SCRIPTS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpo_boundary import measurement
+from dpo_boundary.blocks import seeded_order
+from dpo_boundary.errors import BadInput
+from dpo_boundary.measurement import measure_boundary
+from dpo_boundary.reading import read_comparisons
+from dpo_stages.core.parquet import write_table
+from dpo_stages.data.schemas import COMPARISONS
+
+
+def make_rows(seed=0, prompts=40, share=0.6, m=2, n=2):
+    """Random comparisons with every column of the schema."""
+    draw = np.random.default_rng(seed)
+    return [
+        {
+            "prompt_id": f"p{prompt}",
+            "on_index": i + 1,
+            "off_index": j + 1,
+            "logit": float(draw.normal()),
+            "on_policy_preferred": float(draw.choice([0.0, 0.5, 1.0], p=[0.95 - share, 0.05, share])),
+            "order_flip": bool(draw.random() < 0.05),
+            "on_length": int(draw.integers(20, 200)),
+            "off_length": int(draw.integers(20, 200)),
+        }
+        for prompt in range(prompts)
+        for i in range(m)
+        for j in range(n)
+    ]
+
+
+def votes(on, off, prompts=50):
+    """`on` of every on + off comparisons of a prompt are won by the policy."""
+    outcomes = [1.0] * on + [0.0] * off
+    return {"prompt_id": np.repeat(np.arange(prompts), on + off), "on_policy_preferred": outcomes * prompts}
+
+
+def test_the_score_counts_the_policys_own_wins_and_ties_as_halves():
+    measured = measure_boundary({"prompt_id": ["a"] * 4, "on_policy_preferred": [1, 1, 0.5, 0]})
+    assert (measured.votes_on, measured.votes_off) == (2.5, 1.5)
+    assert measured.boundary_score == 2.5 / 4
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "stage", "source"),
+    [
+        (1, 3, "preference injection", "off"),
+        (2, 2, "preference fine-tuning", "on"),  # Algorithm 1: injection only if V_off > V_on
+        (3, 1, "preference fine-tuning", "on"),
+    ],
+)
+def test_stage_and_source_follow_algorithm_1(on, off, stage, source):
+    measured = measure_boundary(votes(on, off))
+    assert (measured.stage, measured.recommended_source) == (stage, source)
+    assert measured.verdict == ("undecided" if on == off else "decided")
+
+
+@given(m=st.integers(1, 4), n=st.integers(1, 4), prompts=st.integers(1, 12), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_m_and_n_against_a_loop(m, n, prompts, data):
+    outcomes = st.sampled_from([0.0, 0.5, 1.0])
+    grid = [[[data.draw(outcomes) for _ in range(n)] for _ in range(m)] for _ in range(prompts)]
+    v_on = v_off = 0.0
+    rows = []
+    for prompt in range(prompts):
+        for i in range(m):
+            for j in range(n):
+                v_on += grid[prompt][i][j]
+                v_off += 1 - grid[prompt][i][j]
+                outcome = grid[prompt][i][j]
+                rows.append({"prompt_id": prompt, "on_index": i, "off_index": j, "on_policy_preferred": outcome})
+    measured = measure_boundary(data.draw(st.permutations(rows)))
+    assert (measured.votes_on, measured.votes_off, measured.comparisons) == (v_on, v_off, prompts * m * n)
+    assert measured.boundary_score == pytest.approx(v_on / (v_on + v_off))
+    assert measured.interval[0] <= measured.boundary_score <= measured.interval[1]
+    assert measured.recommended_source == ("off" if v_off > v_on else "on")
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_swapping_the_sides_mirrors_score_and_interval(seed):
+    rows = make_rows(seed)
+    mirrored = [{**row, "on_policy_preferred": 1 - row["on_policy_preferred"]} for row in rows]
+    one, other = measure_boundary(rows), measure_boundary(mirrored)
+    assert other.boundary_score == pytest.approx(1 - one.boundary_score)
+    assert other.interval == pytest.approx((1 - one.interval[1], 1 - one.interval[0]))
+
+
+def test_rows_columns_and_data_frame_give_the_same():
+    rows = make_rows()
+    frame = pd.DataFrame(rows)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    assert measure_boundary(rows) == measure_boundary(frame) == measure_boundary(columns)
+    assert measure_boundary(frame.sample(frac=1, random_state=1)) == measure_boundary(rows)
+
+
+def test_repeating_a_prompts_vote_does_not_make_the_interval_narrower():
+    """Four equal votes on a prompt are one vote: the interval must cluster by prompt."""
+    draw = np.random.default_rng(3)
+    single = {"prompt_id": range(300), "on_policy_preferred": (draw.random(300) < 0.6).astype(float)}
+    fourfold = {name: np.repeat(np.asarray(column), 4) for name, column in single.items()}
+    one, four = measure_boundary(single), measure_boundary(fourfold)
+    assert four.comparisons == 4 * one.comparisons
+    assert np.subtract(*four.interval) == pytest.approx(np.subtract(*one.interval), rel=0.02)
+
+
+def test_example_of_the_docstring():
+    assert doctest.testmod(measurement).attempted >= 4
+    assert doctest.testmod(measurement).failed == 0
+
+
+def test_the_python_entry_needs_no_torch_pandas_or_pyarrow(root):
+    code = (
+        "import sys; from dpo_boundary import measure_boundary as m;"
+        "m({'prompt_id': [1, 1, 2], 'on_policy_preferred': [1, 0, 1]});"
+        "print([name for name in ('torch', 'pandas', 'pyarrow', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root / "workflow_scripts", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([], "lack the column prompt_id"),
+        ({"prompt_id": [], "on_policy_preferred": []}, "no comparison at all"),
+        ({"prompt_id": [1]}, "lack the column on_policy_preferred"),
+        ({"prompt_id": [1, 1], "on_policy_preferred": [1, 0.7]}, "on_policy_preferred is 0.7 in 1 of 2"),
+        ({"prompt_id": [1, 1], "on_policy_preferred": [1, None]}, "1 empty value"),
+        ({"prompt_id": [1, 1], "on_policy_preferred": ["1", "won"]}, "not a number"),
+        ({"prompt_id": [1], "on_policy_preferred": [1, 0]}, "differ in length"),
+        (
+            {"prompt_id": [7, 7], "on_index": [1, 1], "off_index": [2, 2], "on_policy_preferred": [1, 0]},
+            "candidates 1 and 2 on prompt 7 occurs 2 times",
+        ),
+    ],
+)
+def test_bad_tables_are_refused_in_one_sentence(table, message):
+    with pytest.raises(BadInput, match=message):
+        measure_boundary(table)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 1.5, -0.1, float("nan")])
+def test_confidence_lies_between_0_and_1(confidence):
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        measure_boundary(votes(1, 1), confidence=confidence)
+
+
+def test_length_bias_is_measured_and_warned_of_when_it_could_have_decided():
+    rows = make_rows(prompts=100)
+    for number, row in enumerate(rows):  # whoever is longer wins, and the policy is longer in three of four
+        row["on_length"], row["off_length"] = (30, 20) if number % 4 else (20, 30)
+        row["on_policy_preferred"] = float(row["on_length"] > row["off_length"])
+        row["order_flip"] = False
+    measured = measure_boundary(rows)
+    assert (measured.longer_preferred, measured.on_policy_longer) == (1.0, 0.75)
+    assert len(measured.warnings) == 1 and "length alone" in measured.warnings[0]
+    for number, row in enumerate(rows):  # lengths that have nothing to do with who wins
+        row["on_length"], row["off_length"] = (30, 20) if number // 4 % 2 else (20, 30)
+    assert measure_boundary(rows).warnings == ()
+
+
+def test_order_flips_are_measured_and_warned_of_when_they_could_turn_the_decision():
+    rows = make_rows(prompts=100, share=0.6)
+    for number, row in enumerate(rows):
+        row["on_policy_preferred"], row["order_flip"] = float(number % 5 > 1), number % 5 == 0
+    measured = measure_boundary(rows)
+    assert measured.boundary_score == 0.6 and measured.order_flip_rate == 0.2
+    assert any("order of presentation" in warning for warning in measured.warnings)
+    for number, row in enumerate(rows):
+        row["order_flip"] = number % 20 == 0
+    assert not any("order of presentation" in warning for warning in measure_boundary(rows).warnings)
+
+
+def test_the_order_of_prompts_is_seeded_and_nested():
+    names = [f"p{number}" for number in range(100)]
+    assert seeded_order(names, 0) == seeded_order(reversed(names), 0) != seeded_order(names, 1)
+    inner = [name for name in seeded_order(names, 0) if name in set(names[:50])]
+    assert inner == seeded_order(names[:50], 0)
+
+
+def test_program_on_parquet_and_csv(tmp_path, run_script):
+    rows = make_rows()
+    write_table(tmp_path / "c.parquet", rows, COMPARISONS)
+    pd.DataFrame(rows).to_csv(tmp_path / "c.csv", index=False)
+    texts = []
+    for kind in ("parquet", "csv"):
+        output = tmp_path / kind / "m.json"
+        done = run_script(
+            "measure_boundary", "--comparisons", tmp_path / f"c.{kind}", "--output", output,
+            "--policy", "zephyr-7b/sft", "--preference-model", "pairrm", "--preference-data", "ultrafeedback",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "160 rows in, 160 rows out, dropped: none" in done.stderr
+        texts.append((output.read_bytes(), output.with_suffix(".md").read_bytes()))
+        assert json.loads((tmp_path / kind / "m.ledger.json").read_text())["prompts"] == 40
+    assert texts[0] == texts[1]
+    measured = json.loads(texts[0][0])
+    assert measured["policy"] == "zephyr-7b/sft" and measured["comparisons"] == 160 and measured["prompts"] == 40
+    assert measured["votes_on"] + measured["votes_off"] == 160
+    paragraph = texts[0][1].decode()
+    assert paragraph.startswith("**zephyr-7b/sft: preference")
+    assert "pairrm" in paragraph and "ultrafeedback" in paragraph and paragraph.count("\n") == 1
+
+
+def test_the_four_columns_of_a_hand_made_table_are_enough(tmp_path):
+    (tmp_path / "c.csv").write_text("prompt_id,on_index,off_index,on_policy_preferred\n1,1,1,1\n1,1,2,0.5\n2,1,1,0\n")
+    measured = measure_boundary(read_comparisons(tmp_path / "c.csv"))
+    assert (measured.prompts, measured.votes_on) == (2, 1.5)
+    assert measured.order_flip_rate is measured.longer_preferred is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "lacks the column prompt_id"),
+        (b"prompt_id,on_index,off_index\n1,1,1\n", "lacks the column on_policy_preferred"),
+        (b"prompt_id,on_index,off_index,on_policy_preferred\n1,1,1\n", "line 2: on_policy_preferred is empty"),
+        (b"prompt_id,on_index,off_index,on_policy_preferred\n", "no comparison at all"),
+        (b"prompt_id,on_index,off_index,on_policy_preferred\n\xff,1,1,1\n", "not a CSV file in UTF-8"),
+    ],
+)
+def test_bad_files_end_the_program_with_one_sentence_and_no_output(tmp_path, run_script, content, message):
+    path = tmp_path / "c.csv"
+    if content is not None:
+        path.write_bytes(content)
+    done = run_script("measure_boundary", "--comparisons", path, "--output", tmp_path / "out.json")
+    assert done.returncode == 2
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.json").exists() and not (tmp_path / "out.md").exists()
+
+
+def test_an_output_that_is_no_json_file_is_refused(tmp_path, run_script):
+    write_table(tmp_path / "c.parquet", make_rows(), COMPARISONS)
+    for output in (tmp_path, tmp_path / "m.md"):
+        done = run_script("measure_boundary", "--comparisons", tmp_path / "c.parquet", "--output", output)
+        assert done.returncode == 2 and "end it in .json" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["c.parquet"]
+
+
+def test_a_broken_parquet_file_is_named(tmp_path):
+    path = tmp_path / "c.parquet"
+    write_table(path, make_rows(), COMPARISONS)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(BadInput, match="not a whole Parquet file"):
+        read_comparisons(path)
+    write_table(path, make_rows(), pa.schema([field for field in COMPARISONS if field.name != "on_index"]))
+    with pytest.raises(BadInput, match="lacks the column on_index"):
+        read_comparisons(path)
+
+
+def test_help_is_quick_and_explains_itself(run_script):
+    done = run_script("measure_boundary", "--help")
+    assert done.returncode == 0 and "preference injection" in done.stdout
+
+
+def test_the_readmes_example_runs_without_the_workflows_libraries():
+    """Ten lines of Python for people who have comparisons already: what they print is what the README's words mean."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(example.strip().splitlines()) <= 10
+    example += (
+        "import sys\nprint([name for name in ('torch', 'pyarrow', 'pandas', 'snakemake') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", example], text=True, capture_output=True, cwd=SCRIPTS, check=True)
+    first, paragraph, *_, loaded = done.stdout.strip().splitlines()
+    assert first.startswith("0.15 (") and first.endswith("off undecided")
+    assert paragraph.startswith(
+        "**my-model: preference injection, so train next on off-policy candidates (undecided).**"
+    )
+    assert loaded == "[]"

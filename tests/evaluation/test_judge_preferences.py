@@ -1,0 +1,91 @@
+"""A judge's endpoint as preference model: both orders, labels of any company, and what it costs."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from fake_judge import quality, responses_of
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.preferences.opening import open_preference_model
+from dpo_stages.preferences.options import Options
+from dpo_stages.preferences.pairs import Pair
+
+SERVED = f"{sys.executable} {Path(__file__).with_name('fake_judge.py')} {{port}}"  # and a folder for its notes
+
+
+@pytest.fixture
+def manifest(run_here, fake_judge, tmp_path):
+    output = tmp_path / "models/fake/manifest.json"
+    run_here("describe_judge", "--model", "fake", "--base-url", fake_judge.url, "--output", output)
+    return output
+
+
+def pairs_of(number):
+    return [
+        Pair([{"role": "user", "content": f"Question {n}?"}], f"one {n}", f"two {n}, longer") for n in range(number)
+    ]
+
+
+def test_a_judges_logits_are_those_of_its_probabilities_in_both_orders(manifest, fake_judge, tmp_path):
+    pairs = [*pairs_of(12), Pair([{"role": "user", "content": "Equal?"}], "same", "same")]
+    comparisons = open_preference_model(manifest, Options(cache=tmp_path / "cache")).compare(pairs)
+    expected = [quality(pair.response_1) - quality(pair.response_2) for pair in pairs]  # the fake judge's logit
+    assert comparisons.logits == pytest.approx(expected, abs=1e-4)
+    assert not comparisons.order_flips.any()  # it does not care for the order
+    assert comparisons.figures["requests"] == 24 and comparisons.figures["tokens"] == 2400
+    asked = {tuple(responses_of(body["messages"][-1]["content"])) for body in fake_judge.bodies}
+    assert len(asked) == 24 and {(second, first) for first, second in asked} == asked  # each pair either way round
+
+
+def test_company_and_the_order_of_responses_change_nothing_and_cost_nothing_again(manifest, fake_judge, tmp_path):
+    pairs = pairs_of(6)
+    model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
+    first = model.compare(pairs).orders
+    mirrored = model.compare([Pair(pair.prompt, pair.response_2, pair.response_1) for pair in reversed(pairs)])
+    assert (mirrored.orders[::-1] == -first[:, ::-1]).all()
+    assert mirrored.figures["requests"] == 0 and mirrored.figures["from_cache"] == 12
+    assert (model.compare([pairs[2], pairs[2]]).orders == first[2]).all()
+    assert model.compare([]).orders.shape == (0, 2)
+
+
+def test_a_judge_that_hangs_on_the_order_flips(manifest, fake_judge, tmp_path):
+    fake_judge.behave = lambda attempt, prompt: "m is better"
+    model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
+    comparisons = model.compare(pairs_of(5))
+    assert comparisons.order_flips.all() and np.abs(comparisons.logits).max() < 1e-6
+
+
+def test_a_judge_labels_by_the_workflows_program(run_here, fake_judge, tmp_path):
+    """As the rule does it, with a judge that the job serves itself."""
+    manifest, out = tmp_path / "served/manifest.json", tmp_path / "out.parquet"
+    run_here("describe_judge", "--model", "fake", "--serve", f"{SERVED} {tmp_path}", "--output", manifest)
+    rows = [
+        {"prompt": "Why?", "response_1": "a", "response_2": "b, since"},
+        {"prompt": "x", "response_1": None, "response_2": ""},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = ["--pairs", tmp_path / "in.jsonl", "--preference-model", manifest, "--output", out]
+    run_here("label_preferences", *files, "--cache", tmp_path / "cache")
+    labelled = pq.read_table(out).to_pylist()
+    assert labelled[0]["logit"] == pytest.approx(quality("a") - quality("b, since"), abs=1e-4)
+    assert labelled[1]["logit"] is None
+    with pytest.raises(BadInput, match="needs --cache"):
+        run_here("label_preferences", *files)
+
+
+def test_a_judge_that_answers_nothing_ends_the_job_and_keeps_what_it_said(manifest, fake_judge, tmp_path):
+    fake_judge.behave = lambda attempt, prompt: "wrong key"
+    model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
+    with pytest.raises(SystemExit, match="check the API key"):
+        model.compare(pairs_of(2))
+
+
+def test_certain_judgements_stay_finite():
+    from dpo_stages.preferences.judge import _logit
+
+    assert [_logit(1.0), -_logit(0.0)] == pytest.approx([math.log((1 - 1e-6) / 1e-6)] * 2)

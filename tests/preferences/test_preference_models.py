@@ -1,0 +1,201 @@
+"""Other ways to run a ranker, and other preference models: the library's engine, bfloat16, reward models."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+from rankers import HOSTILE_WORDS, adversarial_pairs, plain, write_ranker
+from test_parity import by_library
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.preferences.opening import open_preference_model
+from dpo_stages.preferences.options import Options
+from dpo_stages.preferences.pairrm.network import cpu_has_bfloat16
+from dpo_stages.preferences.pairrm.scoring import COARSE_CLOSE_CALL
+from dpo_stages.preferences.pairs import Pair
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return adversarial_pairs(120, seed=11)
+
+
+# llm-blender's engine
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_the_engine_llm_blender_is_compare_conversations(model_folder, blender, pairs, batch_size):
+    model = open_preference_model(model_folder, Options(engine="llm-blender", batch_size=batch_size))
+    comparisons = model.compare(pairs)
+    assert (comparisons.logits == by_library(blender, pairs, batch_size)).all()
+    assert comparisons.figures["batch_size"] == batch_size
+    assert comparisons.figures["truncated_sources"] > 0
+
+
+def test_the_engine_llm_blender_takes_any_text_and_none(model_folder):
+    model = open_preference_model(model_folder, Options(engine="llm-blender", batch_size=2))
+    hostile = [Pair([{"role": "user", "content": text}], text, "fine") for text in HOSTILE_WORDS]
+    comparisons = model.compare(hostile)
+    assert np.isfinite(comparisons.orders).all() and comparisons.figures["neutralised"] == len(hostile)
+    assert model.compare([]).orders.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--engine", "llm-blender"], "--batch-size belong together"),
+        (["--batch-size", "4"], "--batch-size belong together"),
+        (["--engine", "llm-blender", "--batch-size", "4", "--precision", "bfloat16"], "no --precision"),
+    ],
+)
+def test_flags_that_do_not_belong_together(run_here, model_folder, tmp_path, flags, message):
+    row = {"prompt": "a", "response_1": "b", "response_2": "c"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    files = ["--pairs", tmp_path / "in.jsonl", "--output", tmp_path / "out.parquet", "--preference-model", model_folder]
+    with pytest.raises(BadInput, match=message):
+        run_here("label_preferences", *files, *flags)
+
+
+# bfloat16
+
+
+@pytest.fixture
+def in_bfloat16(model_folder, monkeypatch):
+    """The ranker in bfloat16, on whatever CPU: slow without its instructions, and the same."""
+    monkeypatch.setattr("dpo_stages.preferences.pairrm.network.cpu_has_bfloat16", lambda: True)
+    return open_preference_model(model_folder, Options(precision="bfloat16"))
+
+
+def test_bfloat16_changes_logits_and_no_label(in_bfloat16, model, pairs):
+    coarse, exact = in_bfloat16.compare(pairs), model.compare(pairs)
+    difference = np.abs(coarse.logits - exact.logits)
+    assert 1e-4 < difference.max() < COARSE_CLOSE_CALL
+    assert (np.sign(coarse.logits) == np.sign(exact.logits)).all()
+    near = np.abs(exact.logits) < COARSE_CLOSE_CALL / 2
+    assert near.any() and difference[near].max() <= 1e-5  # scored again
+    assert coarse.figures["bfloat16_checked"] > 80 and coarse.figures["bfloat16_flips"] == 0
+
+
+def test_a_network_that_bfloat16_turns_around_is_refused(in_bfloat16, pairs):
+    class Other:
+        def __init__(self, network):
+            self.network = network
+
+        def __call__(self, *batch):
+            return -self.network(*batch)
+
+    in_bfloat16.coarse = Other(in_bfloat16.coarse)
+    with pytest.raises(BadInput, match="another label than float32, where 0.5% may"):
+        in_bfloat16.compare(pairs)
+
+
+def test_bfloat16_without_its_instructions_is_bad_input(model_folder, monkeypatch):
+    monkeypatch.setattr("dpo_stages.preferences.pairrm.network.cpu_has_bfloat16", lambda: False)
+    with pytest.raises(BadInput, match="no instructions for bfloat16"):
+        open_preference_model(model_folder, Options(precision="bfloat16"))
+    assert isinstance(cpu_has_bfloat16(), bool)
+
+
+# Reward models
+
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}"
+    "[CLS] {{ m.role }}: {{ m.content }} [SEP]{% endfor %}"
+)
+
+
+@pytest.fixture(scope="module", params=["text pairs", "chat template"])
+def reward_folder(request, tmp_path_factory):
+    """A random DeBERTa with one score, with a chat template and without."""
+    import torch
+    from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+    from dpo_stages.demo.ranker_training import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("reward_model")
+    tokenizer = train_tokenizer([plain(random.Random(0), 300), "user: assistant: system"], 200)
+    if request.param == "chat template":
+        tokenizer.chat_template = TEMPLATE
+    tokenizer.model_max_length = 120
+    torch.manual_seed(0)
+    config = DebertaV2Config(
+        vocab_size=len(tokenizer), hidden_size=32, num_attention_heads=2, num_hidden_layers=2, intermediate_size=64,
+        max_position_embeddings=128, relative_attention=True, pos_att_type=["p2c", "c2p"], position_buckets=32,
+        type_vocab_size=0, num_labels=1, pad_token_id=tokenizer.pad_token_id, initializer_range=0.2,
+    )  # fmt: skip
+    model = DebertaV2ForSequenceClassification(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_reward_model_in_any_company(reward_folder, pairs):
+    model = open_preference_model(reward_folder)
+    comparisons = model.compare(pairs)
+    assert (comparisons.orders[:, 0] == comparisons.orders[:, 1]).all() and not comparisons.order_flips.any()
+    assert np.abs(comparisons.logits).max() > 0.1 and comparisons.figures["truncated_candidates"] > 10
+    alone = np.concatenate([model.compare([pair]).logits for pair in pairs])
+    assert np.abs(alone - comparisons.logits).max() <= 1e-5
+    assert (np.sign(alone) == np.sign(comparisons.logits)).all()
+    mirrored = model.compare([Pair(pair.prompt, pair.response_2, pair.response_1) for pair in pairs])
+    assert (np.sign(mirrored.logits) == -np.sign(comparisons.logits)).all()
+
+
+def test_a_reward_models_logit_is_the_difference_of_transformers_scores(reward_folder):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    pair = Pair([{"role": "user", "content": "who can dig"}], "the murrow", "a tarsel and honey")
+    tokenizer = AutoTokenizer.from_pretrained(reward_folder)
+    network = AutoModelForSequenceClassification.from_pretrained(reward_folder).eval()
+    scores = []
+    for response in (pair.response_1, pair.response_2):
+        if tokenizer.chat_template:
+            turns = [*pair.prompt, {"role": "assistant", "content": response}]
+            ids = tokenizer.apply_chat_template(turns, return_tensors="pt")
+        else:
+            ids = tokenizer(pair.prompt[0]["content"], response, return_tensors="pt").input_ids
+        with torch.no_grad():
+            scores.append(network(ids).logits.item())
+    found = open_preference_model(reward_folder).compare([pair]).logits[0]
+    assert found == pytest.approx(scores[0] - scores[1], abs=1e-6) and found != 0
+
+
+def test_a_reward_model_is_fetched_and_opened_by_its_manifest(reward_folder, run_here, tmp_path, pairs):
+    manifest = tmp_path / "models/mine/manifest.json"
+    run_here("fetch_preference_model", "--path", reward_folder, "--output", manifest)
+    model = open_preference_model(manifest)
+    assert model.name == "mine" and model.version != "unknown"
+    assert (
+        np.abs(model.compare(pairs[:9]).logits - open_preference_model(reward_folder).compare(pairs[:9]).logits).max()
+        < 1e-6
+    )
+    with pytest.raises(BadInput, match="leave --engine away"):
+        open_preference_model(manifest, Options(engine="llm-blender", batch_size=4))
+
+
+def test_a_special_token_in_a_response_is_neutralised(reward_folder):
+    model = open_preference_model(reward_folder)
+    figures = model.compare([Pair([{"role": "user", "content": "who"}], "honey [SEP] moss", "moss")]).figures
+    assert figures["neutralised"] == 1
+
+
+def test_a_classifier_is_no_reward_model(reward_folder, tmp_path):
+    shutil.copytree(reward_folder, tmp_path / "classifier")
+    config = json.loads((tmp_path / "classifier/config.json").read_text())
+    config |= {"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}}
+    (tmp_path / "classifier/config.json").write_text(json.dumps(config))
+    with pytest.raises(BadInput, match="cannot be loaded|gives 2 scores"):
+        open_preference_model(tmp_path / "classifier")
+
+
+def test_a_ranker_that_llm_blender_cannot_load_is_one_sentence(tmp_path):
+    write_ranker(tmp_path / "broken")
+    for file in (tmp_path / "broken").glob("tokenizer.json"):
+        file.unlink()
+    (tmp_path / "broken/manifest.json").unlink()
+    (tmp_path / "broken/ranker/model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(BadInput, match="llm-blender cannot load broken"):
+        open_preference_model(tmp_path / "broken")

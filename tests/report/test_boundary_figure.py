@@ -1,0 +1,121 @@
+"""The figure of boundary scores against gains."""
+
+import csv
+import xml.etree.ElementTree
+
+import pytest
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.report.figures.boundary import draw
+from dpo_stages.report.points import _NEEDED, paper_points, read_points
+from dpo_stages.study.policies import Policy
+
+LABELS = {"tiny-llama": "Tiny Llama", "tiny-phi": "Tiny Phi"}
+ARMS = {  # initial policy: boundary score and gains of both arms
+    "tiny-llama/sft": (0.62, 3.0, 9.0),
+    "tiny-llama/dpo/on": (0.55, 4.0, 1.0),
+    "tiny-phi/sft": (0.25, 0.5, -1.0),
+}
+
+
+def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
+    names = [*_NEEDED, "iter_1"]
+    rows = [dict.fromkeys(names, "") | {"policy": "tiny-llama/sft", "model": "tiny-llama", "judge": judge}]
+    for initial, (score, off, on) in arms.items():
+        for source, gain in (("off", off), ("on", on)):
+            policy = str(Policy.parse(initial).then(method, source))
+            model = initial.split("/")[0]
+            rows.append({
+                "policy": policy, "initial_policy": initial, "model": model, "model_label": LABELS[model],
+                "method": method, "method_label": method.upper(), "judge": judge, "gain": gain, "boundary_score": score,
+                "gain_low": gain - 2 if with_intervals else "", "gain_high": gain + 2 if with_intervals else "",
+                "boundary_low": score - 0.03 if with_intervals else "", "iter_1": source,
+                "boundary_high": score + 0.03 if with_intervals else "",
+                "recommended_source": "off" if score < 0.5 else "on",
+                "difference_low": off - on - 1 if with_intervals else "",
+                "difference_high": off - on + 1 if with_intervals else "",
+            })  # fmt: skip
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_points_are_the_initial_policies_with_both_arms(tmp_path):
+    points = {point.decision.initial_policy: point for point in read_points([write_table(tmp_path / "t.csv")])}
+    assert points.keys() == ARMS.keys()
+    point = points["tiny-llama/dpo/on"]
+    assert (point.decision.difference, point.decision.boundary_score, point.name) == (3.0, 0.55, "on")
+    assert point.decision.right is False and points["tiny-llama/sft"].decision.right is True
+    assert point.interval == pytest.approx((0.52, 0.58)) and point.decision.difference_interval == (2.0, 4.0)
+    assert points["tiny-phi/sft"].name == "SFT"
+
+
+def test_a_table_given_twice_adds_nothing_and_another_method_adds_its_points(tmp_path):
+    one, other = write_table(tmp_path / "1.csv"), write_table(tmp_path / "2.csv", method="slic")
+    assert read_points([one, one]) == read_points([one])
+    assert len(read_points([one, other])) == 6
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path):
+    one = write_table(tmp_path / "1.csv")
+    with pytest.raises(BadInput, match="different judges"):
+        read_points([one, write_table(tmp_path / "2.csv", judge="another")])
+    with pytest.raises(BadInput, match="no initial policy has"):
+        read_points([write_table(tmp_path / "3.csv", arms={})])
+    (tmp_path / "4.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BadInput, match="lacks the column policy"):
+        read_points([tmp_path / "4.csv"])
+
+
+@pytest.mark.parametrize("with_paper", [False, True])
+def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
+    points = read_points([write_table(tmp_path / "t.csv")])
+    figure = draw(points, paper_points((3, 4, 5), {"dpo": "DPO"}) if with_paper else [])
+    axes = figure.axes[0]
+    left, right = axes.get_xlim()
+    low, high = axes.get_ylim()
+    drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
+    assert {(point.decision.boundary_score, point.decision.difference) for point in points} <= drawn
+    assert len(drawn) == (
+        3
+        if not with_paper
+        else 3
+        + len({(point.decision.boundary_score, point.decision.difference) for point in paper_points((3, 4, 5), {})})
+    )
+    assert all(left <= x <= right and low <= y <= high for x, y in drawn)
+    assert left < 0.5 < right and low == -high
+    assert axes.get_title(loc="left") == "Better arm picked for 2 of 3 initial policies"
+    shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert set(LABELS.values()) <= set(shown) and ("SLiC-HF" in shown) == with_paper
+
+
+def test_names_do_not_cover_each_other(tmp_path):
+    crowd = {f"tiny-llama/dpo/{'-'.join(['on'] * (n + 1))}": (0.6 + n * 0.002, 3.0 + n * 0.1, 1.0) for n in range(3)}
+    figure = draw(read_points([write_table(tmp_path / "t.csv", arms=crowd)]))
+    figure.canvas.draw()
+    names = [text for text in figure.axes[0].texts if text.get_text().startswith("on")]
+    boxes = [text.get_window_extent() for text in names]
+    assert len(boxes) == 3
+    assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[n + 1 :])
+
+
+def test_program_writes_both_files_with_the_same_bytes_each_time(tmp_path, run_script):
+    table = write_table(tmp_path / "t.csv", with_intervals=False)
+    contents = []
+    for folder in ("one", "two"):
+        svg, png = tmp_path / folder / "f.svg", tmp_path / folder / "f.png"
+        done = run_script("plot_boundary", "--tables", table, "--svg", svg, "--png", png)
+        assert done.returncode == 0, done.stderr
+        contents.append((svg.read_bytes(), png.read_bytes()))
+    assert contents[0] == contents[1]
+    assert xml.etree.ElementTree.fromstring(contents[0][0]).tag.endswith("svg")
+    assert contents[0][1].startswith(b"\x89PNG")
+
+
+def test_program_refuses_a_missing_table(tmp_path, run_script):
+    out = tmp_path / "f.svg", tmp_path / "f.png"
+    done = run_script("plot_boundary", "--tables", tmp_path / "t.csv", "--svg", out[0], "--png", out[1])
+    assert done.returncode == 2 and "t.csv does not exist" in done.stderr
+    assert not any(path.exists() for path in out)

@@ -1,0 +1,56 @@
+"""The table of what labelling reports, from ledgers as the programs write them."""
+
+import csv
+import json
+
+import pytest
+
+from dpo_stages.core.errors import BadInput
+
+LABELS = {
+    "output": "train.parquet", "rows_in": 61135, "rows_out": 61100, "dropped": {"ties": 35}, "preference_model": "pairrm",
+    "pairs": 61135, "pairs_per_second": 41.25, "order_flip_rate": 0.0412, "ties": 35, "longer_preferred": 0.615,
+    "truncated_sources": 12, "truncated_candidates": 1804, "neutralised": 3, "close_calls": 9,
+    "agreement_with_original": 0.731,
+}  # fmt: skip
+COMPARISONS = {"preference_model": "a-judge", "pairs": 8000, "pairs_per_second": 4.0, "order_flip_rate": 0.5, "ties": 0,
+               "longer_preferred": 0.5, "requests": 16000}  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    found = []
+    for name, ledger in (("train", LABELS), ("test", COMPARISONS)):
+        (tmp_path / f"{name}.ledger.json").write_text(json.dumps(ledger))
+        found.append(tmp_path / f"{name}.parquet")
+    return found
+
+
+def make(run_here, tmp_path, files, *names):
+    run_here(
+        "make_labels_table", "--preferences", files[0], "--comparisons", files[1], "--names", *names, "--csv",
+        tmp_path / "labels.csv", "--markdown", tmp_path / "labels.md",
+    )  # fmt: skip
+
+
+def test_every_pass_is_a_row_with_what_its_model_has(run_here, tmp_path, files):
+    make(run_here, tmp_path, files, "ultrafeedback", "zephyr-7b/sft")
+    labels, comparisons = csv.DictReader((tmp_path / "labels.csv").open(newline=""))
+    figures = (
+        "pairs", "pairs_per_second", "order_flip_rate", "ties", "truncated_sources", "truncated_candidates", "neutralised",
+        "longer_preferred", "agreement_with_original", "close_calls",
+    )  # fmt: skip
+    assert {name: float(labels[name]) for name in figures} == {name: LABELS[name] for name in figures}
+    assert (labels["candidates"], labels["work"], comparisons["work"]) == ("ultrafeedback", "labels", "comparisons")
+    assert comparisons["neutralised"] == comparisons["agreement_with_original"] == ""
+    text = (tmp_path / "labels.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    assert rows[1] == [
+        "ultrafeedback", "labels", "61,135", "41", "4.1%", "35", "61.5%", "73.1%", "12", "1,804", "3",
+    ]  # fmt: skip
+    assert rows[2][-4:] == ["–"] * 4 and "a-judge and pairrm" in text
+
+
+def test_a_name_for_each_file(run_here, tmp_path, files):
+    with pytest.raises(BadInput, match="2 files but 1 --names"):
+        make(run_here, tmp_path, files, "ultrafeedback")

@@ -1,0 +1,184 @@
+"""The report: what it holds, that nothing in it runs or is fetched, and how it looks to a browser."""
+
+import csv
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import pytest
+from browser import CHROMIUM, Browser
+from test_boundary_figure import write_table
+
+from dpo_stages.report.markdown_html import to_html
+from dpo_stages.report.page import duration
+
+EVIL = "<script>document.title='evil'</script><img src=x onerror=\"console.error('evil')\">"
+WIDE = "w" * 400  # one word, wider than any screen
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def ids(self) -> set[str]:
+        return {attributes["id"] for _, attributes in self.elements if "id" in attributes}
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, run_script):
+    """A page of small inputs, some of them hostile."""
+    folder = tmp_path_factory.mktemp("report")
+    table = write_table(folder / "table3.csv")
+    (folder / "table3.md").write_text(
+        f"# Table 3\n\n|  | A |  |\n|---|---|---|\n| Iter-1 | LC | WR |\n| PC_off | 1.50 | 2.25 |\n\nA caption, {EVIL}\n"
+    )
+    (folder / "table9.md").write_text(f"# Table 9\n\n```text\n{EVIL} {WIDE}\n```\n")
+    (folder / "figure.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script/></svg>')
+    (folder / "rules.svg").write_text('<svg class="rule-graph" width="900" height="20"><text>train policy</text></svg>')
+    comparison = {
+        "model": "tiny-llama", "history": "off", "paper_boundary_score": "0.62", "paper_recommended": "on",
+        "paper_better_arm": "on", "stage_agrees": "True", "better_arm_agrees": "False",
+    }  # fmt: skip
+    write_csv(folder / "comparison.csv", [comparison])
+    (folder / "comparison.md").write_text("# Comparison with the paper\n\n| Model | LC |\n|---|---|\n| tiny | 1.0 |\n")
+    responses = [
+        {"label": "Instruction", "text": "Why?", "rule": "by a rule"},
+        {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
+    ]
+    write_csv(folder / "table10.csv", responses)
+    cost = [
+        {"rule": "train_policy", "jobs_done": 3, "hours_taken": 0.5},
+        {"rule": "idle", "jobs_done": 0, "hours_taken": 0},
+    ]
+    write_csv(folder / "cost.csv", cost)
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        ledger = {"rows_out": 320, "requests": 300, "tokens": 70000, "from_cache": 20, "dollars": 1.25}
+        ledger["judge"] = f"j{EVIL} (version 1, prompt p, served)"
+        (folder / name / "annotations.ledger.json").write_text(json.dumps(ledger))
+    (folder / "train.lock.txt").write_text("# made\ntorch==2.13.0    # via trl\nnumpy==2.4.6\n")
+    arguments = ["--study", json.dumps({"Preference model": f"p{EVIL}", "Seeds": "0"}), "--policy-tables", table]
+    arguments += ["--tables", folder / "table3.md", folder / "table9.md", "--figures", folder / "figure.svg"]
+    arguments += ["--captions", "A figure", "--comparison", folder / "comparison.csv", "--rules", folder / "rules.svg"]
+    arguments += [
+        "--responses",
+        folder / "table10.csv",
+        "--cost",
+        folder / "cost.csv",
+        "--locks",
+        folder / "train.lock.txt",
+    ]
+    arguments += ["--judgements", folder / "a/annotations.json", folder / "b/annotations.json"]
+    done = run_script("make_report", *arguments, "--output", folder / "report.html")
+    assert done.returncode == 0, done.stderr
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return Page(report.read_text())
+
+
+def test_what_a_model_wrote_is_text(report, page):
+    assert page.text.count(EVIL) == 6  # caption, prompt, response, preference model, judge twice
+    tags = {tag for tag, _ in page.elements}
+    assert "script" not in tags
+    assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"]
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+def test_nothing_is_fetched(report, page):
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+        assert tag not in ("iframe", "object", "embed", "base")
+    style = report.read_text().partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_it_has_everything(page):
+    assert {"answers", "tables", "paper", "responses", "workflow", "provenance", "cost"} <= page.ids()
+    assert {"decisions", "environments", "time", "table3", "table9"} <= page.ids()
+    links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
+    assert links <= page.ids()
+    text = " ".join(page.text.split())
+    assert "The boundary score picked the better arm for 2 of 3 initial policies" in text
+    assert "Next: the policy's own samples" in text and "Next: off-policy data" in text
+    assert "boundary score 0.62 (0.59–0.65)" in text
+    assert (
+        "Gain: +0.50 n.s. with off-policy data, -1.00 n.s. with its own samples." in text
+    )  # within -1.5 to 2.5, -3 to 1
+    assert "Gain: +3.00 with off-policy data, +9.00 with its own samples." in text
+    assert "The paper: boundary score 0.62, on-policy recommended (agrees), better arm on-policy (differs)." in text
+    assert "took 30.0 min in all" in text and "idle" not in text
+    assert (
+        "640 pairs of responses in 2 evaluations: 600 requests and 140,000 tokens, 40 answers from its cache, 2.50"
+        in text
+    )
+    assert "torch 2.13.0" in text and "numpy 2.4.6" in text and "Commit of the workflow" in text
+
+
+def test_every_table_scrolls_inside_a_container_of_its_own(report):
+    text = report.read_text()
+    assert len(re.findall(r'<div class="scroll"[^>]*><table', text)) == text.count("<table") > 4
+
+
+def test_markdown_of_the_workflow_becomes_tables_with_groups_and_numbers():
+    made = to_html("|  | A | B |  |\n|---|---|---|---|\n| Iter-1 | x | y | z |\n| PC\\|off | 1.5 | a | – |\n", 3)
+    assert '<th colspan="1" class="group">A</th>' in made and '<th colspan="2" class="group">B</th>' in made
+    assert "<td>PC|off</td>" in made and '<td class="n first">1.5</td>' in made
+    assert "<td>–</td>" in made  # a column without any number is not one of numbers
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(59.6, "60 s"), (600, "10.0 min"), (36000, "10.0 h")])
+def test_durations_read_well(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        assert not os.environ.get("CI"), "continuous integration needs Chromium; tests/install installs it"
+        pytest.skip("no Chromium on this machine (chromium, chromium-browser or google-chrome)")
+    opened = Browser()
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_without_complaint_request_or_overflow(browser, report, width, dark):
+    browser.open(report, width, dark=dark)
+    asked = [event["request"]["url"] for event in browser.of("Network.requestWillBeSent")]
+    assert [url for url in asked if not url.startswith("data:")] == [report.resolve().as_uri()]
+    assert browser.of("Log.entryAdded") == browser.of("Runtime.consoleAPICalled") == []
+    assert browser.of("Runtime.exceptionThrown") == []
+    assert browser.evaluate("innerWidth") == width
+    assert browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert browser.evaluate("document.title") == "Off-policy or on-policy data next? – dpo-stages"
+    assert browser.evaluate("document.querySelectorAll('table').length") == 5
+    assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(23, 24, 26)" if dark else "rgb(251, 250, 247)")

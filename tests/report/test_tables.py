@@ -1,0 +1,335 @@
+"""Tables of policies: their rows, what they refuse, and both files they are written to."""
+
+import csv
+import io
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dpo_boundary.measurement import recommended_source, stage_of
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import write_table
+from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
+from dpo_stages.report import policy_rows
+from dpo_stages.report.decisions import tally
+from dpo_stages.report.paper import paper_table
+from dpo_stages.report.policy_table import COLUMNS, WIDEST, as_markdown
+from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
+from dpo_stages.study.policies import Policy, combinations
+
+JUDGE = {"model": "gpt-4-1106-preview", "version": "v", "prompt": "p", "endpoint": "openai"}
+MODELS = {"llama-3-8b-instruct": "Llama-3-8B-Instruct", "zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
+METHODS = {"dpo": "DPO", "slic": "SLiC-HF"}
+
+
+def win_rate(policy, lc, **other):
+    known = {"win_rate": lc - 1, "average_length": 1000.0, "instructions": 805, "lc_kind": "published", "judge": JUDGE}
+    return {"policy": policy, "lc_win_rate": lc, **known, **other}
+
+
+def measured(policy, score, **other):
+    verdict = {"stage": stage_of(score), "recommended_source": recommended_source(score), "confidence": 0.95}
+    relative_to = {"preference_model": "pairrm", "preference_data": "ultrafeedback"}
+    interval = [round(score - 0.02, 4), round(score + 0.02, 4)]
+    return {"policy": policy, "boundary_score": score, "interval": interval, **verdict, **relative_to, **other}
+
+
+def records_of_paper(number):
+    """A table of the paper as the files that the workflow would have made, gains and Δ left out."""
+    win_rates, boundaries = [], []
+    for row in paper_table(number):
+        history = tuple(filter(None, (row["iter_1"], row["iter_2"])))
+        policy = policy_rows.named(row["model"], 0, [0], row["method"], history)
+        length = float(row.get("average_length") or 1000)
+        win_rates.append(
+            win_rate(str(policy), float(row["lc_win_rate"]), win_rate=float(row["win_rate"]), average_length=length)
+        )
+        if row.get("boundary_score"):
+            boundaries.append(measured(str(policy.initial), float(row["boundary_score"])))
+    return win_rates, boundaries
+
+
+def write(folder, records):
+    paths = []
+    for number, record in enumerate(records):
+        path = folder / f"{record['policy'].replace('/', '_')}_{number}.json"
+        path.write_text(json.dumps(record))
+        paths.append(path)
+    return paths
+
+
+def index(records, what="win rate"):
+    return by_policy([(f"{record['policy']}.json", record) for record in records], what)
+
+
+def rows_of_paper(number, models=None, histories=None):
+    win_rates, boundaries = records_of_paper(number)
+    names = {record["policy"].split("/")[0] for record in win_rates}
+    models = models or {name: label for name, label in MODELS.items() if name in names}
+    method = next(name for name in METHODS if any(f"/{name}/" in record["policy"] for record in win_rates))
+    histories = histories or combinations(["off", "on"], 2)
+    return policy_rows.build_rows(
+        models, {method: METHODS[method]}, [0], histories, index(win_rates), index(boundaries) if boundaries else None
+    )
+
+
+def test_combinations_are_ordered_as_in_the_paper():
+    expected = ["off", "on", "off-off", "off-on", "on-off", "on-on"]
+    assert ["-".join(history) for history in combinations(["off", "on"], 2)] == expected
+    assert len(combinations(["off", "on", "llama"], 3)) == 3 + 9 + 27
+
+
+def test_rows_hold_gains_deltas_and_the_initial_policys_boundary():
+    rows = {row.policy: row for row in rows_of_paper(3)}
+    assert len(rows) == 21
+    row = rows["zephyr-7b/dpo/on-off"]
+    assert (row.initial_policy, row.history, row.seed) == ("zephyr-7b/dpo/on", ("on", "off"), 0)
+    assert row.gain == pytest.approx(8.52)
+    assert row.delta == pytest.approx(8.52 / 5.46) == rows["zephyr-7b/dpo/on-on"].delta
+    assert (row.boundary_score, row.stage, row.recommended_source) == (0.58, "preference fine-tuning", "on")
+    sft = rows["zephyr-7b/sft"]
+    assert sft.gain is sft.delta is sft.boundary_score is sft.initial_policy is None
+
+
+def test_the_tidy_csv_reads_back():
+    text = policy_rows.rows_as_csv(rows_of_paper(3))
+    read = list(csv.DictReader(io.StringIO(text)))
+    assert len(read) == 21
+    by_policy = {row["policy"]: row for row in read}
+    sft, row = by_policy["phi-2/sft"], by_policy["phi-2/dpo/off"]
+    assert (sft["iter_1"], sft["iter_2"], sft["gain"]) == ("", "", "")
+    assert (row["iter_1"], row["iter_2"], row["gain"], row["delta"]) == ("off", "", "0.16", "inf")
+    assert by_policy["llama-3-8b-instruct/dpo/off-on"]["iter_2"] == "on"
+    judges = {tuple(row[name] for name in JUDGE_COLUMNS) for row in read}
+    assert judges == {("gpt-4-1106-preview", "v", "p", "openai")}
+
+
+def test_markdown_has_the_papers_cells():
+    rows = rows_of_paper(3)
+    text = as_markdown("table3", rows, COLUMNS[1:])
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert cells[0] == ["Iter-1", "Iter-2", "LC Win Rate", "Win Rate", "BS (initial)", "Δ(×)"]
+    assert ["–", "–", "24.59", "24.47", "–", "–"] in cells
+    assert ["PC_off", "–", "27.73 (+3.14)", "22.85", "0.62 (0.60–0.64)", "0.33"] in cells
+    assert ["PC_off", "PC_off", "27.83 (+0.10)", "24.38", "0.66 (0.64–0.68)", "<0.01"] in cells
+    assert ["PC_off", "PC_on", "4.92 (-1.05)", "3.46", "–", "–"] in cells
+    assert "8 of 9 initial policies" in text and "gpt-4-1106-preview" in text
+    assert text.index("Llama-3-8B-Instruct") < text.index("Zephyr-7B") < text.index("Phi-2-2.7B")
+
+
+def test_the_columns_of_tables_1_and_2():
+    lines = as_markdown("table1", rows_of_paper(1), ["delta", "average_length"])
+    assert "Avg. Len" in lines and "BS (initial)" not in lines and "| 1605" in lines
+    histories = [("off",), ("llama",), ("on",), ("off", "off"), ("off", "llama"), ("off", "on")]
+    rows = rows_of_paper(2, {"zephyr-7b": "Zephyr-7B"}, histories)
+    two = as_markdown("table2", rows, [])
+    assert "| Iter-1   | Iter-2   | LC Win Rate    | Win Rate |" in two
+    assert "| PC_off   | PC_llama | 29.32 (+8.55)  | 37.03    |" in two
+
+
+def test_models_stand_side_by_side_where_that_is_narrow_enough():
+    models = {"zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
+    narrow = as_markdown("table3", rows_of_paper(3, models), COLUMNS[1:])
+    assert sum(line.startswith("|--") for line in narrow.splitlines()) == 1
+    first, _, second, *_ = [line for line in narrow.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in first.split("|")][3::4][:2] == ["Zephyr-7B", "Phi-2-2.7B"]
+    assert second.count("LC Win Rate") == 2 and len(first) == len(second) <= WIDEST
+
+
+def test_several_methods_make_several_parts():
+    win_rates = [record for number in (3, 5) for record in records_of_paper(number)[0]]
+    unique = {record["policy"]: record for record in win_rates}
+    rows = policy_rows.build_rows(MODELS, METHODS, [0], combinations(["off", "on"], 2), index(unique.values()), None)
+    assert len(rows) == 42 and len({row.policy for row in rows}) == 3 + 36
+    text = as_markdown("table9", rows, COLUMNS[1:])
+    assert text.index("## DPO") < text.index("27.73 (+3.14)") < text.index("## SLiC-HF") < text.index("28.88 (+4.29)")
+
+
+def seeded_records():
+    """Three seeds of one model; the off-policy arm gains 1, 2 and 3 points, the on-policy arm 2 each."""
+    win_rates, boundaries = [], []
+    for seed, model in enumerate(("m", "m@1", "m@2")):
+        win_rates += [win_rate(f"{model}/sft", 10.0), win_rate(f"{model}/dpo/on", 12.0)]
+        win_rates.append(win_rate(f"{model}/dpo/off", 11.0 + seed))
+        boundaries.append(measured(f"{model}/sft", 0.4 + 0.05 * seed))
+    return win_rates, boundaries
+
+
+def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
+    win_rates, boundaries = seeded_records()
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [7, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries)
+    )
+    assert [row.seed for row in rows] == [7, 7, 7, 1, 1, 1, 2, 2, 2]
+    assert rows[4].policy == "m@1/dpo/off" and rows[4].gain == 2.0
+    counted = tally(policy_rows.decisions(rows))
+    # recommended: off, off, on; better: on, none, off
+    assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
+    text = as_markdown("table3", rows, COLUMNS[1:])
+    # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
+    assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "Means of 3 seeds" in text
+    assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
+    assert "| all              | 0 of 2            | 0%    | 0% to 84%     |" in text
+
+
+def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured():
+    win_rates, boundaries = seeded_records()
+    measured_intervals = {
+        ("m/dpo/off", "m/sft"): (0.25, 1.75),
+        ("m/dpo/on", "m/sft"): (-1.0, 3.0),
+        ("m/dpo/off", "m/dpo/on"): (-2.0, -0.5),
+    }
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries),
+        lambda policy, other: measured_intervals[policy, other],
+    )  # fmt: skip
+    assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
+    assert [row.gain_separated for row in rows] == [None, True, False]
+    assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
+    counted = tally(policy_rows.decisions(rows))
+    assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
+    text = as_markdown("table3", rows, COLUMNS[1:])
+    assert "(+2.00; -1.00 to +3.00 n.s.)" in text and "n.s.: the 95 % interval of the gain" in text
+    assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
+
+
+def test_outputs_that_were_cut_are_counted_for_every_policy():
+    win_rates, _ = seeded_records()
+    for record, cut in zip(win_rates, (3, 2, 0), strict=False):
+        record["truncated"] = cut
+    rows = policy_rows.build_rows({"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), None)
+    assert [row.truncated for row in rows] == [3, 0, 2]
+    assert "5 outputs, at most 3 of a policy, were cut" in as_markdown("table1", rows, [])
+
+
+def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp_path, run_script):
+    draw = np.random.default_rng(0)
+    paths = []
+    for record in seeded_records()[0][:3]:
+        folder = tmp_path / record["policy"].replace("/", "_")
+        folder.mkdir()
+        record |= {"difficulties_fitted_over": None, "resampled_from": "x", "confidence": 0.95}
+        paths.append(folder / "win_rate.json")
+        paths[-1].write_text(json.dumps(record))
+        values = record["lc_win_rate"] + draw.normal(0, 0.3, 400)
+        write_table(resamples_path(paths[-1]), pa.table({"lc_win_rate": values, "win_rate": values}), RESAMPLES_SCHEMA)
+    arguments = [
+        "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--histories", "off", "on",
+        "--win-rates", *paths, "--csv", tmp_path / "t.csv", "--markdown", tmp_path / "t.md",
+    ]  # fmt: skip
+    done = run_script("make_table", *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = {row["policy"]: row for row in csv.DictReader((tmp_path / "t.csv").open())}
+    off = rows["m/dpo/off"]
+    assert 0 < float(off["gain_low"]) < 1 < float(off["gain_high"]) < 2
+    assert float(off["difference_low"]) < -1 < float(off["difference_high"])
+    resamples_path(paths[0]).unlink()
+    done = run_script("make_table", *arguments)
+    assert done.returncode == 2 and "win_rate_resamples.parquet does not exist" in done.stderr
+
+
+def test_missing_results_are_named():
+    win_rates, boundaries = records_of_paper(3)
+    histories = combinations(["off", "on"], 2)
+    for left_out, message in (
+        ("zephyr-7b/dpo/off", "the win rate of zephyr-7b/dpo/off is missing"),
+        ("phi-2/sft", "the win rate of phi-2/sft is missing"),
+    ):
+        kept = index(record for record in win_rates if record["policy"] != left_out)
+        with pytest.raises(BadInput, match=message):
+            policy_rows.build_rows(MODELS, {"dpo": "DPO"}, [0], histories, kept, index(boundaries))
+    kept = index(record for record in boundaries if record["policy"] != "phi-2/dpo/on")
+    with pytest.raises(BadInput, match="the boundary score of phi-2/dpo/on is missing"):
+        policy_rows.build_rows(MODELS, {"dpo": "DPO"}, [0], histories, index(win_rates), kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"judge": {**JUDGE, "model": "other"}}, "win rates with another judge"),
+        ({"judge": {**JUDGE, "version": "later"}}, "win rates with another judge"),
+        ({"judge": {**JUDGE, "prompt": "q"}}, "win rates with another judge"),
+        ({"judge": {**JUDGE, "endpoint": "served"}}, "win rates with another judge"),
+        ({"judge": None}, "win rates with another judge"),
+        ({"lc_kind": "fitted"}, "win rates with another lc kind"),
+        ({"lc_win_rate": None}, "lc_win_rate is None"),
+        ({"lc_win_rate": float("nan")}, "lc_win_rate is nan"),
+        ({"policy": "m/dpo/"}, "not the name of a policy"),
+        ({"policy": None}, "no 'policy'"),
+        ({"policy": "m/sft"}, "both the win rate of m/sft"),
+    ],
+)
+def test_results_that_do_not_belong_together_are_refused(change, message):
+    win_rates, _ = seeded_records()
+    win_rates[1].update(change)
+    with pytest.raises(BadInput, match=message):
+        policy_rows.build_rows({"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index_any(win_rates), None)
+
+
+def index_any(records):
+    return by_policy([(f"{number}.json", record) for number, record in enumerate(records)], "win rate")
+
+
+def test_boundary_scores_under_two_preference_models_never_meet():
+    win_rates, boundaries = seeded_records()
+    boundaries[1]["preference_model"] = "another"
+    with pytest.raises(BadInput, match="another preference model"):
+        policy_rows.build_rows({"m": "M"}, {"dpo": "DPO"}, [0, 1], [("off",)], index(win_rates), index(boundaries))
+
+
+def test_gains_never_take_a_policys_name_apart_differently_than_the_grammar():
+    for history in combinations(["off", "on", "mix50"], 3):
+        policy = policy_rows.named("zephyr-7b", 3, [0, 3], "dpo", history)
+        assert policy == Policy.parse(f"zephyr-7b@3/dpo/{'-'.join(history)}")
+    assert str(policy_rows.named("m", 5, [5, 6], "dpo", ())) == "m/sft"
+
+
+def test_program(tmp_path, run_script):
+    win_rates, boundaries = records_of_paper(3)
+    (tmp_path / "b").mkdir()
+    outputs = {name: tmp_path / "out" / name for name in ("t.csv", "t.md", "d.csv")}
+    arguments = [
+        "--table", "table3", "--models", *(f"{name}={label}" for name, label in MODELS.items()), "--methods", "dpo=DPO",
+        "--histories", "off", "on", "off-off", "off-on", "on-off", "on-on",
+        "--win-rates", *write(tmp_path, [*win_rates, win_rate("other/sft", 5.0)]),
+        "--boundaries", *write(tmp_path / "b", boundaries),
+        "--csv", outputs["t.csv"], "--markdown", outputs["t.md"], "--decisions", outputs["d.csv"],
+    ]  # fmt: skip
+    done = run_script("make_table", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "22 rows in, 21 rows out, dropped: 1 not of this table, better arm picked 8 of 9" in done.stderr
+    assert len(outputs["t.csv"].read_text().splitlines()) == 22
+    decisions = list(csv.DictReader(outputs["d.csv"].open()))
+    wrong = [row["initial_policy"] for row in decisions if row["right"] == "False"]
+    assert len(decisions) == 9 and wrong == ["zephyr-7b/dpo/on"]
+    judge = "gpt-4-1106-preview (version v, prompt p, openai)"
+    assert {row["judge"] for row in decisions} == {judge} and judge in outputs["t.md"].read_text()
+    before = {name: path.read_bytes() for name, path in outputs.items()}
+    run_script("make_table", *arguments)
+    assert before == {name: path.read_bytes() for name, path in outputs.items()}
+
+
+def test_program_refuses_with_one_sentence_and_writes_nothing(tmp_path, run_script):
+    win_rates, _ = records_of_paper(3)
+    win_rates[3]["judge"] = {**JUDGE, "model": "another-judge"}
+    out = [tmp_path / "t.csv", tmp_path / "t.md"]
+    for paths in (write(tmp_path, win_rates), [tmp_path / "gone.json"]):
+        done = run_script(
+            "make_table", "--table", "table1", "--models", "phi-2=Phi-2", "--methods", "dpo", "--histories", "off", "on",
+            "--win-rates", *paths, "--csv", out[0], "--markdown", out[1],
+        )  # fmt: skip
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert not any(path.exists() for path in out)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], ["--histories"], ["--histories", "off", "--columns", "seed"], ["--histories", "off", "--decisions", "d"]],
+)
+def test_arguments_that_do_not_go_together(tmp_path, run_script, wrong):
+    rest = ["--table", "t", "--models", "m", "--methods", "dpo", "--win-rates", "w", "--csv", "c", "--markdown", "m"]
+    done = run_script("make_table", *rest, *wrong, cwd=tmp_path)
+    assert done.returncode == 2 and "usage" in done.stderr and not list(itertools.islice(tmp_path.iterdir(), 1))

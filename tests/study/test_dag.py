@@ -1,0 +1,386 @@
+"""The DAG of the paper's study and of the demo: which jobs there are, what hangs on what, and that nothing is made twice."""
+
+import json
+import re
+import subprocess
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+
+PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
+TABLE_3 = "results/tables/table3.csv"
+SMALL_POLICY = "results/policies/smollm2-135m/dpo/off/manifest.json"
+
+
+def snakemake(*arguments, folder=ROOT):
+    command = [ROOT / "envs/run", "workflow", "-m", "snakemake", *arguments]
+    return subprocess.run([str(part) for part in command], text=True, capture_output=True, cwd=folder, check=False)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the workflow without results, so that what was run here before does not matter."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+class Dag:
+    """Jobs of a target, as Snakemake's own JSON of the DAG gives them."""
+
+    def __init__(self, *arguments, folder):
+        done = snakemake("--forceall", "--d3dag", *arguments, folder=folder)
+        assert done.returncode == 0, done.stderr
+        graph = json.loads(done.stdout)
+        self.rule_of = {node["id"]: node["value"]["rule"] for node in graph["nodes"]}
+        self.jobs = Counter(self.rule_of.values())
+
+
+@pytest.fixture(scope="module")
+def paper(clone):
+    return Dag("--cores", "1", TABLE_3, folder=clone)
+
+
+@pytest.fixture(scope="module")
+def demo(clone):
+    return Dag("--profile", "demo", TABLE_3, folder=clone)
+
+
+def test_the_papers_table_3_has_these_jobs(paper):
+    models, policies, initial = 3, 3 * 7, 3 * 3
+    assert paper.jobs == {
+        "make_table": 1,
+        "fetch_model": models,
+        "adopt_policy": 2,  # Llama-3 and Zephyr follow instructions already
+        "train_sft": 1,  # Phi-2 does not
+        "prepare_dataset": 2 + 1 + 1,  # preferences for training and test, conversations, instructions
+        "fetch_preference_model": 1,
+        "sample_candidates": 8 * 2 * initial,  # prompts for training and for the boundary, in 8 shards
+        "label_preferences": 2 * (1 + initial),  # the off-policy pairs once, for every model; in 2 shards
+        "compute_reference_logps": 8 * 2 * initial,  # both sources, in 8 shards
+        "gather_shards": 2 * initial + (1 + initial) + 2 * initial,
+        "train_policy": 3 * (2 + 4),
+        "compare_candidates": initial,
+        "measure_boundary": initial,
+        "generate_evaluation_outputs": policies,
+        "judge_outputs": policies,
+        "compute_win_rate": policies,
+    }
+
+
+def test_the_demos_table_3_has_the_same_study_with_models_of_its_own(paper, demo):
+    shared = ["train_policy", "compare_candidates", "measure_boundary"]
+    assert {rule: demo.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    wide = ["sample_candidates", "label_preferences", "compute_reference_logps"]
+    assert [demo.jobs[rule] for rule in wide] == [2 * 9, 1 + 9, 2 * 9]  # without shards
+    assert demo.jobs["make_demo_model"] == 3
+    assert demo.jobs["fetch_model"] == 0
+    assert demo.jobs["judge_outputs"] == 21 + 2  # the policies and the length-gamed baselines
+    assert demo.jobs["fit_instruction_difficulty"] == 1
+    assert demo.jobs["compute_fitted_win_rates"] == 1
+    assert demo.jobs["compute_win_rate"] == 0
+
+
+def test_a_policy_hangs_on_its_initial_policy_alone(clone):
+    """zephyr-7b/dpo/off-on needs the samples of zephyr-7b/dpo/off, and of no other policy."""
+    done = snakemake("-n", "--cores", "1", "results/policies/zephyr-7b/dpo/off-on/manifest.json", folder=clone)
+    assert done.returncode == 0, done.stderr
+    outputs = {word.strip(",") for line in done.stdout.splitlines() if "output:" in line for word in line.split()[1:]}
+    policies = {name for name in outputs if name.startswith("results/policies/") and name.endswith("manifest.json")}
+    assert policies == {
+        f"results/policies/zephyr-7b/{policy}/manifest.json" for policy in ("sft", "dpo/off", "dpo/off-on")
+    }
+    sampled = {name for name in outputs if name.startswith("results/candidates/")}
+    assert sampled == {"results/candidates/zephyr-7b/dpo/off/train.parquet"}
+
+
+def test_methods_share_samples_and_reference_log_probabilities(clone):
+    both = ["--config", "tables={table3: {methods: [dpo, slic]}}", "iterations=1"]
+    one = Dag("--cores", "1", "--config", "iterations=1", "--", TABLE_3, folder=clone)
+    two = Dag("--cores", "1", *both, "--", TABLE_3, folder=clone)
+    more = {rule for rule in two.jobs if two.jobs[rule] > one.jobs[rule]}
+    assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
+    assert more == {"train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate"}
+
+
+def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 1]\n")
+    one = Dag("--cores", "1", TABLE_3, folder=clone)
+    two = Dag("--cores", "1", "--configfile", overlay, "--", TABLE_3, folder=clone)
+    same = {rule for rule in two.jobs if two.jobs[rule] == one.jobs[rule]}
+    assert same == {"make_table", "fetch_model", "prepare_dataset", "fetch_preference_model"}
+    assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
+    assert two.jobs["label_preferences"] == 2 + 2 * (one.jobs["label_preferences"] - 2)  # the data's in 2 shards
+
+
+def test_three_iterations_work(clone):
+    three = Dag("--cores", "1", "--config", "iterations=3", "--", TABLE_3, folder=clone)
+    assert three.jobs["train_policy"] == 3 * (2 + 4 + 8)
+
+
+def test_a_source_of_another_models_samples_is_sampled_once(clone):
+    tables = "tables={table3: {models: [zephyr-7b], sources: ['off', 'llama', 'on']}}"
+    dag = Dag("--cores", "1", "--config", tables, "iterations=1", "--", TABLE_3, folder=clone)
+    assert dag.jobs["train_policy"] == 3
+    assert dag.jobs["fetch_model"] == 2  # Zephyr, and Llama-3 for its samples
+    assert dag.jobs["sample_candidates"] == 8 * 3  # training prompts of both, test prompts of Zephyr, in 8 shards
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("betta=1", "configuration: the key betta is unknown"),
+        ("evaluation={judge: gpt-5}", "configuration: evaluation.judge names 'gpt-5'"),
+        ("sources={a-b: zephyr-7b/sft}", "configuration: sources: 'a-b' is not allowed"),
+        ("sources={x: zephyr-7b/dpo/x}", "configuration: sources.x is cyclic"),
+    ],
+)
+def test_a_wrong_configuration_stops_with_one_sentence_and_exit_code_2(clone, override, expected):
+    done = snakemake("-n", "--cores", "1", "--config", override, folder=clone)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clone, tmp_path):
+    if subprocess.run(["which", "nvidia-smi"], capture_output=True, check=False).returncode == 0:
+        pytest.skip("this machine has a GPU")
+    done = snakemake("--cores", "1", TABLE_3, folder=clone)
+    assert done.returncode == 2
+    assert "--profile demo" in done.stderr and "--profile slurm" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_is_too_small_for_the_models_stops_the_run_before_it_begins(clone):
+    huge = "models={tiny-llama: {parameters: 1.0e+15}}"
+    done = snakemake(
+        "--profile", "demo", "--config", huge, "--", "results/policies/tiny-llama/dpo/off/manifest.json", folder=clone
+    )
+    assert done.returncode == 2
+    assert "1 models are to be kept, which takes about 4000000 GB" in done.stderr and "Traceback" not in done.stderr
+    assert not (clone / "results/demo").exists()
+
+
+def test_the_slurm_profile_plans_the_papers_study(clone):
+    done = snakemake("-n", "--profile", "slurm", TABLE_3, folder=clone)
+    assert done.returncode == 0, done.stderr
+    assert "train_policy" in done.stdout
+
+
+def test_the_small_profile_is_the_same_study_on_one_gpu(clone, paper):
+    small = Dag("--profile", "small", TABLE_3, folder=clone)
+    shared = ["train_policy", "compare_candidates", "measure_boundary", "fetch_model"]
+    assert {rule: small.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
+    assert small.jobs["compute_reference_logps"] == 2 * 9  # without shards
+    assert small.jobs["judge_with_preference_model"] == 21  # no API
+    policy = snakemake("-n", "-p", "--profile", "small", "--quiet", "host", "--", SMALL_POLICY, folder=clone)
+    assert "envs/run train workflow_scripts/train_policy.py" in policy.stdout  # without a launcher
+
+
+@pytest.mark.parametrize(
+    ("options", "policies", "curves", "initial", "sft", "sampled", "shards"),
+    [
+        # Tables 1 and 3 share 18 policies, Table 2 adds 2, Table 4 two models more and Table 5 another method; Figure 3's
+        # curves need 4 more, and samples of one SFT policy more.
+        (["--cores", "1"], 18 + 2 + 12 + 18, 4, 9 + 6 + 6, 5, 1, (8, 2)),
+        (["--profile", "demo"], 18 + 2 + 18, 1, 9 + 6, 3, 0, (1, 1)),  # Table 4 shows two of the three models again
+        (["--profile", "small"], 18 + 2 + 6 + 18, 1, 9 + 3 + 6, 4, 0, (1, 1)),
+    ],
+    ids=["paper", "demo", "small"],
+)
+def test_the_whole_study_computes_nothing_twice(clone, options, policies, curves, initial, sft, sampled, shards):
+    """A policy that several tables show is trained, sampled and judged once."""
+    dag = Dag(*options, "all", folder=clone)
+    assert dag.jobs["make_table"] == 5
+    assert dag.jobs["train_policy"] == policies + curves
+    assert dag.jobs["sample_candidates"] == shards[0] * (2 * initial + sampled)
+    assert dag.jobs["label_preferences"] == shards[1] * (1 + initial + sampled)
+    assert dag.jobs["measure_boundary"] == initial
+    assert dag.jobs["generate_evaluation_outputs"] == policies + sft
+    for rule in ("make_table8", "make_intra_diversity", "make_boundary_cost", "make_quality_table", "make_report"):
+        assert dag.jobs[rule] == 1
+
+
+def test_several_gpus_train_one_policy_under_accelerate(clone):
+    target = "results/policies/zephyr-7b/dpo/off/manifest.json"
+    four = snakemake("-n", "-p", "--cores", "8", target, folder=clone).stdout
+    assert (
+        "accelerate.commands.launch --config_file workflow_scripts/dpo_stages/training/fsdp.yaml --num_processes 4"
+        in four
+    )
+    assert (clone / "workflow_scripts/dpo_stages/training/fsdp.yaml").is_file()
+    one = snakemake("-n", "-p", "--cores", "8", "--config", "resources={training_gpus: 1}", "--", target, folder=clone)
+    assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
+
+
+def test_a_judge_that_the_workflow_serves_is_a_model_on_gpus_of_the_judging_job(clone):
+    target = "results/evaluations/zephyr-7b/sft/annotations.json"
+    local = ("--config", "evaluation={judge: qwen2.5-14b}", "resources={judging_gpus: 2}", "--", target)
+    shown = snakemake("-n", "-p", "--cores", "8", *local, folder=clone).stdout
+    job = shown.partition("rule judge_outputs:")[2].partition("[")[0]
+    assert "results/models/qwen2.5-14b-instruct/manifest.json" in job and "gpu=2" in job and "cents=0" in job
+    served = "{workflow}/envs/run vllm {workflow}/workflow_scripts/serve_judge.py --model results/models/qwen2.5-14b-instruct"
+    assert f"--serve '{served}" in job
+    api = snakemake("-n", "-p", "--cores", "8", target, folder=clone).stdout
+    job = api.partition("rule judge_outputs:")[2].partition("[")[0]
+    assert "gpu=0" in job and "cents=966" in job and "--serve" not in job
+
+
+def test_table_8_adds_the_likelihoods_of_the_initial_policies(clone):
+    dag = Dag("--cores", "1", "results/tables/table8.csv", folder=clone)
+    initial = 3 * 3
+    added = ["compute_likelihoods", "measure_consistency", "sample_candidates", "compare_candidates"]
+    # samples of 3 SFT policies are trained on as well; sampling in 8 shards
+    assert [dag.jobs[rule] for rule in added] == [initial, initial, 8 * (initial + 3), initial]
+    assert dag.jobs["train_policy"] == 3 * 2
+    assert dag.jobs["judge_outputs"] == 0  # no judge is asked
+
+
+def test_figure_3_trains_on_every_source_once(clone):
+    targets = ["results/figures/figure3.svg", "results/tables/intra_diversity.csv"]
+    paper = Dag("--cores", "1", *targets, folder=clone)
+    assert paper.jobs["train_policy"] == 3 * 3
+    assert paper.jobs["sample_candidates"] == 8 * (3 + 1)  # the three models and Llama-3, in 8 shards
+    demo = Dag("--profile", "demo", *targets, folder=clone)
+    assert demo.jobs["train_policy"] == 3 + 3 + 2  # the samples of tiny-llama are its `on`
+
+
+def test_the_cost_of_the_boundary_needs_the_jobs_that_are_measured_and_no_more(clone):
+    dag = Dag("--cores", "1", "results/tables/boundary_cost.csv", folder=clone)
+    jobs = {rule: dag.jobs[rule] for rule in ("sample_candidates", "compare_candidates", "train_policy")}
+    assert jobs == {"sample_candidates": 8 * 3, "compare_candidates": 3, "train_policy": 3}  # sampling in 8 shards
+    plan = snakemake("-n", "-p", "--cores", "1", "results/tables/boundary_cost.csv", folder=clone).stdout
+    (command,) = [line for line in plan.splitlines() if "make_boundary_cost.py --models" in line]
+    read = {word for word in command.split() if word.startswith("results/benchmarks/")}
+    written = {line.split()[1] for line in plan.splitlines() if line.strip().startswith("benchmark:")}
+    assert len(read) == 8 * 3 + 3 + 3 and read <= written
+    measured = ("sample_candidates", "compare_candidates", "train_policy")
+    assert {file for file in written if file.split("/")[2] in measured} == read
+
+
+def test_analyses_follow_the_seeds_and_the_iterations(clone, tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 1]\niterations: 1\n")
+    targets = ["results/tables/table8.csv", "results/tables/intra_diversity.csv", "results/figures/figure3.svg"]
+    dag = Dag("--cores", "1", "--configfile", overlay, "--", *targets, folder=clone)
+    assert dag.jobs["compute_likelihoods"] == 3 * 2  # SFT policies alone
+    assert dag.jobs["train_policy"] == 3 * 3 * 2
+
+
+@pytest.mark.parametrize("profile", [["--cores", "1"], ["--profile", "demo"], ["--profile", "small"]])
+def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile):
+    """Its jobs are those of all tables, one of each kind of its own, and each pair of sources judged once."""
+    tables = [f"results/tables/table{number}.csv" for number in (1, 2, 3, 4, 5, 8)]
+    analyses = ["results/tables/intra_diversity.csv", "results/tables/boundary_cost.csv", "results/figures/figure3.svg"]
+    plain = Dag(*profile, "--", *tables, *analyses, folder=clone)
+    whole = Dag(*profile, "--", "results/report.html", folder=clone)
+    more = whole.jobs - plain.jobs
+    judging = "judge_outputs" if "judge_outputs" in plain.jobs else "judge_with_preference_model"
+    pairs = 2  # of sources, in each configuration
+    light = ["make_report", "make_comparison", "make_table10", "make_table9", "draw_rule_graph"]
+    assert more == {
+        **dict.fromkeys(light, 1), "make_settings_table": 2, "make_labels_table": 1, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
+        "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
+    }  # fmt: skip
+
+
+def test_any_two_sources_can_be_compared(clone):
+    target = "results/evaluations/quality/ultrafeedback/against/zephyr-7b/dpo/off-on/win_rate.json"
+    dag = Dag("--cores", "1", target, folder=clone)
+    assert dag.jobs["draw_quality_pairs"] == dag.jobs["judge_outputs"] == dag.jobs["compute_win_rate"] == 1
+    assert dag.jobs["train_policy"] == 2  # off and off-on, whose samples' chosen responses are the references
+
+
+ADAPTIVE = "results/tables/adaptive.csv"
+
+
+def adaptive(histories, folder, *options):
+    """The table of these histories of Zephyr, beside nothing else; columns ask for traces."""
+    table = f"tables={{adaptive: {{models: [zephyr-7b], methods: [dpo], histories: {histories}, columns: [labels]}}}}"
+    return Dag("--cores", "1", "--config", table, *options, "--", ADAPTIVE, folder=folder)
+
+
+def test_before_auto_has_decided_the_dag_holds_the_fixed_arms_and_the_first_decision(clone):
+    fixed = adaptive("['off', 'on', off-on]", clone)
+    undecided = adaptive("['off', 'on', off-on, auto-auto]", clone)
+    assert undecided.jobs - fixed.jobs == {"make_decision": 1, "trace_policy": 1}
+    alone = adaptive("[auto-auto]", clone)
+    assert alone.jobs["train_policy"] == 0
+    assert (alone.jobs["make_decision"], alone.jobs["measure_boundary"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "decided"),
+    [
+        ("results/policies/zephyr-7b/dpo/auto-auto/manifest.json", "zephyr-7b/sft"),
+        ("results/policies/zephyr-7b@1/dpo/off-auto/manifest.json", "zephyr-7b@1/dpo/off"),
+        ("results/policies/phi-2/dpo/auto/manifest.json", "phi-2/sft"),
+        ("results/traces/zephyr-7b/slic/auto-on.json", "zephyr-7b/sft"),
+    ],
+)
+def test_a_history_with_auto_can_be_asked_for_by_name(clone, target, decided):
+    done = snakemake("-n", "--cores", "1", target, folder=clone)
+    assert done.returncode == 0, done.stderr
+    assert f"results/decisions/{decided}.json" in done.stdout
+    assert "alteration of the DAG" in done.stdout
+
+
+def test_mixtures_share_the_samples_and_labels_of_the_fixed_arms(clone):
+    fixed = adaptive("['off', 'on']", clone)
+    mixed = adaptive("['off', 'on', mix25, mix50, blend]", clone)
+    per_policy = ["train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate", "trace_policy"]
+    assert mixed.jobs - fixed.jobs == {
+        **dict.fromkeys([*per_policy, "mix_preferences", "gather_shards"], 3),
+        "compute_reference_logps": 8 * 3,
+    }
+
+
+def test_a_mixture_takes_its_share_from_its_name_or_from_the_boundary(clone):
+    for source, flag in (("mix50", "--percent 50"), ("blend", "--boundary results/boundary/zephyr-7b/dpo/off.json")):
+        target = f"results/mixtures/zephyr-7b/dpo/off/{source}.parquet"
+        done = snakemake("-n", "-p", "--cores", "1", target, folder=clone)
+        (command,) = [line for line in done.stdout.splitlines() if "mix_preferences.py --on-policy" in line]
+        assert flag in command
+        assert "results/preferences/zephyr-7b/dpo/off/train" in command and "preferences/ultrafeedback/" in command
+
+
+def test_a_decision_by_hand_is_handed_on(clone):
+    by_hand = ["--config", "boundary={decisions: {zephyr-7b/sft: mix50}}"]
+    for policy, flag in (("zephyr-7b/sft", True), ("phi-2/sft", False)):
+        done = snakemake("-n", "-p", "--cores", "1", *by_hand, "--", f"results/decisions/{policy}.json", folder=clone)
+        assert ("--by-hand mix50" in done.stdout) == flag
+
+
+def test_a_sequential_measurement_is_one_job_that_samples_and_compares_for_itself(clone):
+    target = "results/boundary/zephyr-7b/sft.json"
+    fixed = Dag("--cores", "1", target, folder=clone)
+    options = ["--cores", "1", "--config", "boundary={sequential: true}", "--", target]
+    dag = Dag(*options, folder=clone)
+    assert fixed.jobs - dag.jobs == {"sample_candidates": 8, "compare_candidates": 1, "gather_shards": 1}
+    assert dag.jobs - fixed.jobs == {}
+    lines = snakemake("-n", "-p", *options, folder=clone).stdout.splitlines()
+    (command,) = [line for line in lines if "measure_in_blocks.py --" in line]
+    assert "--sampler-env vllm --comparer-env pairrm --policy-manifest results/policies/zephyr-7b/sft/" in command
+    assert "--temperature 0.7" in command and "--seed 0" in command and "--confidence 0.95" in command
+
+
+def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp_path):
+    overlay = tmp_path / "opinions.yaml"
+    overlay.write_text(
+        "preference_models: {other: {path: a/b, parameters: 8.0e+9}}\nboundary: {second_opinions: [other]}\n"
+    )
+    target = "results/robustness/zephyr-7b/dpo/off.json"
+    plain = Dag("--cores", "1", target, folder=clone)
+    asked = Dag("--cores", "1", "--configfile", overlay, "--", target, folder=clone)
+    assert plain.jobs["measure_robustness"] == 1
+    assert asked.jobs - plain.jobs == {"make_second_opinion": 1, "fetch_preference_model": 1}
+    shown = snakemake("-n", "--cores", "1", "--configfile", overlay, "--", target, folder=clone).stdout
+    rules = ("compare_candidates", "make_second_opinion")
+    memory = {rule: re.search(rf"rule {rule}:.*?mem_mb=(\d+)", shown, re.DOTALL)[1] for rule in rules}
+    assert list(memory.values()) == ["17740", "48000"]  # PairRM, and a model of 8 billion parameters
+    shards = ["--config", "resources={shards: {comparison: 3}}"]
+    sharded = Dag("--cores", "1", "--configfile", overlay, *shards, "--", target, folder=clone)
+    assert (sharded.jobs["make_second_opinion"], sharded.jobs["compare_candidates"]) == (3, 3)

@@ -1,0 +1,85 @@
+"""The path grammar: names round-trip, the recursion ends at the SFT policy, anything else is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.study.policies import Policy
+
+names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(lambda name: name != "sft")
+sources = st.from_regex(r"[a-z0-9][a-z0-9._]{0,6}", fullmatch=True)
+policies = st.builds(
+    lambda model, seed, method, history: Policy(model, seed, method if history else None, tuple(history)),
+    names, st.none() | st.integers(0, 99), names, st.lists(sources, max_size=4),
+)  # fmt: skip
+
+
+@given(policies)
+def test_every_policy_round_trips_through_its_name(policy):
+    assert Policy.parse(str(policy)) == policy
+
+
+@given(policies)
+def test_the_recursion_reaches_the_sft_policy_in_as_many_steps_as_there_were_iterations(policy):
+    steps, walker = 0, policy
+    while walker.history:
+        assert walker.initial.then(walker.method, walker.source) == walker
+        walker, steps = walker.initial, steps + 1
+    assert steps == policy.iteration
+    assert str(walker) == (policy.model if policy.seed is None else f"{policy.model}@{policy.seed}") + "/sft"
+
+
+def test_the_example_of_the_documentation():
+    policy = Policy.parse("zephyr-7b@1/dpo/off-on")
+    assert policy == Policy("zephyr-7b", 1, "dpo", ("off", "on"))
+    assert str(policy.initial) == "zephyr-7b@1/dpo/off"
+    assert str(policy.initial.initial) == "zephyr-7b@1/sft"
+
+
+@given(st.text(max_size=30))
+def test_any_other_text_is_refused_with_one_sentence(text):
+    try:
+        policy = Policy.parse(text)
+    except BadInput as error:
+        assert "\n" not in str(error).replace(text, "")
+    else:
+        assert str(policy) == text or policy.seed is not None  # a seed may be written with leading zeros
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "zephyr", "zephyr/", "zephyr/dpo", "zephyr/dpo/", "zephyr/dpo/-on", "zephyr/dpo/off-", "zephyr/dpo/off--on",
+     "Zephyr/sft", "zephyr@/sft", "zephyr@x/sft", "../zephyr/sft", "zephyr/sft/", "zephyr/dpo/off/on", "zephyr/sft\n",
+     "/sft", "zephyr/../sft", "zephyr/dpo/.."],
+)  # fmt: skip
+def test_malformed_names_are_refused(name):
+    with pytest.raises(BadInput, match="is not the name of a policy"):
+        Policy.parse(name)
+
+
+def test_iteration_zero_has_no_initial_policy_and_no_source():
+    policy = Policy.parse("zephyr/sft")
+    with pytest.raises(ValueError, match="iteration 0"):
+        _ = policy.initial
+    with pytest.raises(ValueError, match="iteration 0"):
+        _ = policy.source
+
+
+def test_auto_stands_for_the_sources_that_were_chosen_each_for_the_policy_that_came_before():
+    asked = []
+
+    def decide(initial):
+        asked.append(str(initial))
+        return {"zephyr@1/sft": "off", "zephyr@1/dpo/off": "on"}[str(initial)]
+
+    assert str(Policy.parse("zephyr@1/dpo/auto-auto").resolved(decide)) == "zephyr@1/dpo/off-on"
+    assert asked == ["zephyr@1/sft", "zephyr@1/dpo/off"]
+    assert str(Policy.parse("zephyr@1/dpo/off-auto-mix50").resolved(decide)) == "zephyr@1/dpo/off-on-mix50"
+
+
+@given(policies)
+def test_nothing_is_decided_for_a_fixed_history(policy):
+    if not policy.chooses:
+        assert policy.resolved(None) is policy
+    assert [one.iteration for one in policy.lineage] == list(range(1, policy.iteration + 1))

@@ -1,0 +1,578 @@
+"""The rerun matrix: which rules run again after which edit of a finished study, and that no other does.
+
+Three studies stand finished: the demo with one model, of which everything is made; the paper's with two models, a model
+hub, shards and a judge's endpoint, of which Table 3 is; and one whose sources follow sequential measurements, labelled by
+a judge. What is expected is written here by hand: what each rule runs and which rules read what it makes. The modules that
+a program needs are found by Python's own modulefinder.
+"""
+
+import re
+from dataclasses import dataclass
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from dry_runs import Study, copy_workflow, stand_in_for_a_finished_run
+
+# Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
+TRAINED = (
+    "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
+    "compute_likelihoods"
+)
+JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
+SAMPLED = (
+    "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost"
+)
+LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
+COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
+READERS = {
+    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
+    "make_demo_model": "adopt_policy train_sft",
+    "fetch_model": "adopt_policy train_sft",
+    "fetch_model:untuned": "train_sft",
+    "prepare_dataset": "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions",
+    "prepare_dataset:chat": "train_sft",
+    "prepare_dataset:preferences": (
+        "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods"
+    ),
+    "prepare_dataset:instructions": (
+        "generate_evaluation_outputs judge_outputs judge_with_preference_model make_table10 take_reference_outputs"
+    ),
+    "adopt_policy": TRAINED,
+    "train_sft": TRAINED,
+    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost",
+    "sample_candidates": f"{SAMPLED} gather_shards:candidates",
+    "gather_shards": "gather_shards:candidates gather_shards:preferences",
+    "gather_shards:candidates": SAMPLED,
+    "gather_shards:preferences": LABELLED,
+    "fetch_preference_model": "label_preferences compare_candidates make_second_opinion judge_with_preference_model",
+    "describe_judge": "label_preferences compare_candidates measure_boundary",
+    "train_ranker": "label_preferences compare_candidates",
+    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table",
+    "compute_reference_logps": "train_policy",
+    "compare_candidates": COMPARED,
+    "make_second_opinion": "measure_robustness",
+    "measure_robustness": "",
+    "measure_boundary": "make_table make_decision mix_preferences trace_policy",
+    "make_decision": "trace_policy make_table",  # and what is trained on the chosen source, once that is known
+    "mix_preferences": "compute_reference_logps train_policy trace_policy",
+    "trace_policy": "make_table",
+    "compute_likelihoods": "measure_consistency",
+    "measure_consistency": "make_table8",
+    "make_table8": "make_report",
+    "generate_evaluation_outputs": "judge_outputs judge_with_preference_model make_table10",
+    "take_reference_outputs": "judge_outputs judge_with_preference_model",
+    "judge_outputs": JUDGED,
+    "judge_with_preference_model": JUDGED,
+    "fit_instruction_difficulty": "compute_fitted_win_rates compute_win_rate",
+    "compute_fitted_win_rates": "make_table",
+    "compute_win_rate": "make_table",
+    "draw_quality_pairs": "judge_outputs:quality judge_with_preference_model:quality",
+    "judge_outputs:quality": "compute_win_rate:quality make_report",
+    "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
+    "compute_win_rate:quality": "make_quality_table",
+    "make_table": "plot_boundary make_comparison plan_study make_report",
+    "make_labels_table": "make_report",
+    "plan_study": "make_report",  # the cost of the finished study
+    "plot_boundary": "make_report",
+    "make_comparison": "make_report",
+    "make_table10": "make_report",
+    "make_quality_table": "make_report",
+    "make_settings_table": "make_report",
+    "make_table9": "make_report",
+    "draw_rule_graph": "make_report",
+    "make_intra_diversity": "make_report",
+    "make_boundary_cost": "make_report",
+    "make_report": "",
+}
+
+# Who does not read it where a judge labels and no policy is trained on from: see ADAPTIVE.
+NOT_READ = {
+    "adaptive": {
+        "train_policy": "sample_candidates measure_boundary",
+        "fetch_preference_model": "label_preferences compare_candidates",
+    }
+}
+
+# Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
+SAMPLING = "sample_candidates generate_evaluation_outputs"
+TRAINING = (
+    "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset"
+)
+JUDGING = "judge_outputs judge_outputs:quality"
+WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
+RULES_OF = {
+    "train": TRAINING,
+    "vllm": SAMPLING,
+    "vllm-cpu": SAMPLING,
+    "pairrm": (
+        "fetch_preference_model train_ranker label_preferences compare_candidates make_second_opinion "
+        "judge_with_preference_model"
+    ),
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
+    "workflow": (
+        "make_demo_world adopt_policy gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
+        "describe_judge take_reference_outputs draw_quality_pairs make_table "
+        "plot_boundary measure_consistency make_table8 make_intra_diversity "
+        "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
+        "draw_rule_graph make_labels_table make_report"
+    ),
+}
+PROGRAMS = {
+    "compute_fitted_win_rates": ["compute_win_rate"],
+    "judge_outputs": ["judge_outputs", "serve_demo_judge"],
+    "make_second_opinion": ["compare_candidates"],
+    "measure_robustness": ["measure_boundary"],
+    "measure_boundary": ["measure_boundary", "measure_in_blocks"],
+}
+# Studies that show what a program's files rerun, the first that has a rule for it. The demo has everything unless named.
+STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "program_inputs": ["adaptive"]}
+
+# Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
+# network.
+OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
+LABELLERS = ["label_preferences", "compare_candidates"]
+
+# Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
+DATA = {
+    "demo": {
+        "dpo_stages/report/paper_reference/table1.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table2.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table3.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table4.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table5.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table6.csv": "make_settings_table",
+        "dpo_stages/report/paper_reference/table7.csv": "make_settings_table",
+        "dpo_stages/report/paper_reference/quality.csv": "make_quality_table",
+        "dpo_stages/report/page.html.jinja": "make_report",
+        "dpo_stages/report/style.css": "make_report",
+    },
+    "paper": {
+        "dpo_stages/models/chat_templates/zephyr.jinja": "fetch_model:untuned",
+        "dpo_stages/evaluation/alpaca_eval_data/df_gamed.csv": "compute_win_rate",
+    },
+}
+
+# Two jobs have the whole configuration as their parameter: the graph of the rules and the cost of the study.
+PAGE = "draw_rule_graph plan_study"
+
+DEMO = """
+demo_world: {train_prompts: 96, test_prompts: 32, evaluation_prompts: 40}
+tables: {TABLES}
+analyses:
+  table8: {models: [tiny-mistral]}
+  figure3: {models: [tiny-mistral]}
+  boundary_cost: {models: [tiny-mistral]}
+""".replace("TABLES", ", ".join(f"table{number}: {{models: [tiny-mistral]}}" for number in range(1, 6)))
+
+PAPER = """
+resources: {shards: {sampling: 2, labelling: 2}}
+tables:
+  table3: {models: [zephyr-7b, phi-2], sources: [], histories: ["off", "on", off-on]}
+"""
+
+ADAPTIVE = """
+preference_model: judged
+preference_models: {judged: {judge: gpt-4-turbo}}
+boundary: {sequential: true, second_opinions: [pairrm]}
+evaluation: {judge: pairrm}
+resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
+tables:
+  table3: {models: [zephyr-7b], methods: [dpo], sources: [], histories: ["off", auto, mix50, blend], columns: [labels]}
+"""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit of a finished study and what runs again for it.
+
+    Attributes:
+        name: what is edited.
+        reruns: the rules that it touches itself, of which the readers follow; see READERS.
+        overlay: YAML that is merged over the configuration.
+        file, append, gone: a file of the study, and what is added at its end, or whether it is deleted instead.
+        spared: rules that read what is made again by name, but only of the jobs that are not touched.
+        only: what every file that is made again must match.
+        never: what no file that is made again may match.
+        study: "demo", "paper" or "adaptive", where `auto` took "on".
+    """
+
+    name: str
+    reruns: str = ""
+    overlay: str = "{}"
+    file: str | None = None
+    append: str = "\n"
+    gone: bool = False
+    spared: str = ""
+    only: str = ""
+    never: str = r"$^"
+    study: str = "demo"
+
+
+SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
+OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
+SFT = r"results/policies/[^/]+/sft/"
+OTHER_METHOD = (
+    r"(policies|candidates|preferences)/[^/]+/slic|slic/.*annotations"  # its win rates stand on fitted difficulties
+)
+EDITS = [
+    # Settings
+    Edit(
+        "beta",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {beta: 0.2}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit(
+        "learning rate",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {learning_rate: 1.0e-4}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit(
+        "beta of a method that one table shows",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {slic: {beta: 0.2}}",
+        spared="make_intra_diversity make_boundary_cost draw_quality_pairs make_quality_table "
+        "judge_outputs:quality make_table10 fit_instruction_difficulty compute_fitted_win_rates "
+        "compute_likelihoods measure_consistency make_table8",
+        never="dpo",
+    ),
+    Edit(
+        "learning rate of SFT",
+        f"{PAGE} train_sft make_settings_table",
+        "sft: {learning_rate: 5.0e-4}",
+        never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama",
+    ),
+    Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
+    Edit(
+        "longest training example",
+        f"{PAGE} train_sft compute_reference_logps train_policy compute_likelihoods make_settings_table",
+        "max_length: 128",
+    ),
+    Edit(
+        "judge of another kind",
+        f"{PAGE} judge_with_preference_model judge_with_preference_model:quality make_table9",
+        "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
+    ),
+    Edit("judge", f"{PAGE} {JUDGING} make_table9", "judges: {demo-judge: {model: other-judge}}"),
+    Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
+    Edit(
+        "preference model",
+        f"{PAGE} train_ranker measure_boundary measure_consistency",
+        "preference_models: {demo-ranker: {training: {layers: 2}}}",
+        never=r"results/candidates/[^/]+/sft/|results/datasets|results/models|results/policies/[^/]+/sft/",
+    ),
+    Edit(
+        "preference model's revision",
+        "fetch_preference_model",
+        "preference_models: {pairrm: {revision: 0123abc}}",
+        never=r"results/candidates/[^/]+/sft/|results/shards/candidates/[^/]+/sft/|results/datasets|results/models",
+        study="paper",
+    ),
+    Edit(
+        "a model's revision",
+        "fetch_model",
+        "models: {zephyr-7b: {revision: 0123abc}}",
+        spared="train_sft",
+        only="zephyr-7b|results/tables",
+        study="paper",
+    ),
+    Edit(
+        "a model's chat template",
+        "fetch_model",
+        "models: {phi-2: {chat_template: null}}",
+        spared="adopt_policy",
+        only="phi-2|results/tables",
+        study="paper",
+    ),
+    Edit("confidence of the boundary", f"{PAGE} measure_boundary measure_consistency", "boundary: {confidence: 0.9}"),
+    Edit(
+        "prompts of the boundary",
+        f"{PAGE} compare_candidates compute_likelihoods make_boundary_cost",
+        "boundary: {split: train}",
+    ),
+    Edit(
+        "number of rows of a data set",
+        f"{PAGE} prepare_dataset:preferences",
+        "datasets: {demo-preferences: {limit: 20}}",
+        never=SFT,
+    ),
+    Edit("prompts of quality", f"{PAGE} draw_quality_pairs", "quality: {prompts: 20}"),
+    Edit(
+        "one seed more",
+        f"{PAGE} train_sft make_table make_table8",
+        "seeds: [0, 1]",
+        spared="draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table make_table10 "
+        "make_boundary_cost",
+        only="@1|results/tables|results/figures|results/report|results/cost|/demo-instructions/difficulty"
+        "|results/evaluations/tiny-mistral/.*/win_rate",  # difficulties are fitted over all policies
+    ),
+    Edit(
+        "one model more",
+        f"{PAGE} make_demo_model train_sft make_table",
+        "{models: {tiny-new: {label: New, parameters: 0.5e+6, sft: demo-chat-fair}}, tables: {table1: {models: "
+        "[tiny-mistral, tiny-new]}}, demo_world: {models: {tiny-new: {architecture: phi, data: poor, epochs: 2, "
+        "learning_rate: 6.0e-3}}}}",
+        spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
+        "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
+        "make_intra_diversity make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
+        only="tiny-new|results/tables/(table1|comparison|labels)|results/figures|results/report|results/cost",
+    ),
+    Edit(
+        "one model more in the paper's study",
+        "fetch_model make_table",
+        "{models: {new: {label: New, path: hub/new, parameters: 1.0e+9, sft: ultrachat}}, tables: {table3: {models: "
+        "[zephyr-7b, phi-2, new]}}}",
+        spared="adopt_policy",
+        only="/new/|results/tables",
+        study="paper",
+    ),
+    Edit("a table's models", "make_table", "tables: {table3: {models: [zephyr-7b]}}", study="paper"),
+    Edit(
+        "a table's histories",
+        "sample_candidates train_policy make_table",
+        'tables: {table3: {histories: ["off", "on", off-on, on-on]}}',
+        only="/dpo/on(-on)?/|results/boundary/.*/dpo/on[.]|results/tables",
+        study="paper",
+    ),
+    Edit(
+        "a table's columns",
+        f"{PAGE} make_table",
+        "tables: {table1: {columns: [delta]}}",
+        only="table1|results/tables/comparison|results/(figures/rules|report|cost)",
+        spared="plot_boundary",
+    ),
+    Edit(
+        "a model's label",
+        f"{PAGE} make_table make_table8 make_intra_diversity make_boundary_cost "
+        "make_table10",
+        "models: {tiny-mistral: {label: Another}}",
+    ),
+    Edit("sources of Figure 3", f"{PAGE} make_intra_diversity",
+         'analyses: {figure3: {sources: ["off", "on"]}}'),
+    Edit("resources", PAGE, "resources: {speeds: {training: 1.0e+12}, rows: 100}"),
+    Edit("resources of the paper's study", "", "resources: {training_gpus: 8, speeds: {scoring: 1.0}}", study="paper"),
+    # Settings of sources that follow the measurement. One iteration: nothing is sampled from what is trained.
+    Edit(
+        "a decision by hand",
+        "make_decision",
+        'boundary: {decisions: {zephyr-7b/sft: "off"}}',
+        only="results/(decisions|traces/zephyr-7b/dpo/auto|tables)",  # what is trained for it shows once it is taken
+        study="adaptive",
+    ),
+    Edit(
+        "confidence of a measurement that decides",
+        "measure_boundary measure_robustness",
+        "boundary: {confidence: 0.9}",
+        never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
+        study="adaptive",
+    ),
+    Edit(
+        "sampling temperature of a measurement that decides",
+        f"{SAMPLING} measure_boundary",
+        "sampling: {temperature: 1.0}",
+        never="preferences/ultrafeedback|policies/zephyr-7b/(sft|dpo/off)|reference_logps/zephyr-7b/sft/off",
+        study="adaptive",
+    ),
+    Edit(
+        "judge that labels",
+        "describe_judge",
+        "judges: {gpt-4-turbo: {model: other}}",
+        never="results/second_opinions|results/policies/zephyr-7b/sft",
+        study="adaptive",
+    ),
+    Edit(
+        "a second opinion's revision",
+        "fetch_preference_model",
+        "preference_models: {pairrm: {revision: 0123abc}}",
+        study="adaptive",
+    ),
+    Edit("another second opinion", "fetch_preference_model measure_robustness",
+         "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, other]}}",
+         spared="judge_with_preference_model",
+         only="/other/|results/robustness", study="adaptive"),
+    Edit(
+        "all comparisons instead of a sequence",
+        "measure_boundary",
+        "boundary: {sequential: false}",
+        never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
+        study="adaptive",
+    ),
+    # Files
+    Edit("a comment in the configuration", "", file="config.yaml", append="# A comment.\n"),
+    Edit("a comment in the profile", "", file="demo/config.yaml", append="# A comment.\n"),
+    Edit("a comment in the rules", PAGE, file="rules/models.smk", append="# A comment.\n"),
+    Edit("the schema's descriptions", "", file="rules/config.schema.yaml", append="# A comment.\n"),
+    Edit("rows of the preference data", "prepare_dataset:preferences",
+         file="results/demo/world/preferences_train.jsonl",
+         never=SFT + r"|results/(candidates|comparisons)/[^/]+/sft/test"),
+    Edit("rows of the chat data", "prepare_dataset:chat make_demo_model", file="results/demo/world/chat_fair.jsonl",
+         never=r"results/datasets/demo-(preferences|instructions)"),
+    Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
+         never="results/policies|results/candidates|results/boundary", spared="take_reference_outputs"),
+    Edit("the judge's facts", JUDGING, file="results/demo/world/facts.json"),
+    Edit("a policy's manifest", TRAINED, file="results/policies/tiny-mistral/sft/manifest.json",
+         never=f"{OFF_POLICY_LABELS}|tiny-llama"),
+    Edit("a file inside a checkpoint folder", "", file="results/policies/tiny-mistral/sft/model.safetensors"),
+    Edit("a ledger", "", file="results/candidates/tiny-mistral/sft/train.ledger.json"),
+    Edit("a log is gone", "", file="results/logs/train_policy/tiny-mistral/dpo/off.log", gone=True),
+    Edit("a benchmark is gone", "", file="results/benchmarks/train_policy/tiny-mistral/dpo/off.jsonl", gone=True),
+    Edit("an intermediate file is gone", "", file="results/candidates/tiny-mistral/sft/train.parquet", gone=True),
+    Edit("a decision", "trace_policy make_table", file="results/decisions/zephyr-7b/sft.json",
+         only="results/traces/zephyr-7b/dpo/auto|results/tables", study="adaptive"),
+    Edit("a decision is gone", "", file="results/decisions/zephyr-7b/sft.json", gone=True, study="adaptive"),
+    Edit("a measurement is gone", "", file="results/boundary/zephyr-7b/sft.json", gone=True, study="adaptive"),
+    Edit("a mixture", "compute_reference_logps train_policy trace_policy",
+         file="results/mixtures/zephyr-7b/sft/mix50.parquet", only="mix50|results/tables", study="adaptive"),
+    Edit("the program that compares", "compare_candidates make_second_opinion measure_boundary",
+         file="workflow_scripts/compare_candidates.py", append="# A comment.\n", study="adaptive"),
+    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary",
+         file="workflow_scripts/dpo_stages/preferences/judge.py", append="# A comment.\n", study="adaptive"),
+    Edit("what opens PairRM", "fetch_preference_model",
+         file="workflow_scripts/dpo_stages/preferences/pairrm/llm_blender.py", append="# A comment.\n", study="adaptive"),
+    Edit("a table is gone", "make_table", file="results/tables/table3.csv", gone=True, study="paper"),
+    Edit("the report is gone", "make_report", file="results/report.html", gone=True),
+    *(
+        Edit(f"{file} is touched", "", file=file, append="")
+        for file in (
+            "config.yaml",
+            "workflow_scripts/train_policy.py",
+            "workflow_scripts/dpo_stages/core/program.py",
+            "envs/train.lock.txt",
+            "results/demo/world/preferences_train.jsonl",
+            "results/policies/tiny-mistral/sft/manifest.json",
+            "results/candidates/tiny-mistral/sft/train.parquet",
+            "results/tables/table3.csv",
+        )
+    ),
+]  # fmt: skip
+
+
+def finished(name: str, folder: Path, configuration: str, options: list[str], targets: list[str]) -> Study:
+    """A study that stands finished, and takes what is in edit.yaml besides its configuration."""
+    copy_workflow(ROOT, folder)
+    (folder / "study.yaml").write_text(configuration)
+    (folder / "edit.yaml").write_text("{}")
+    study = Study(folder, [*options, "study.yaml", "edit.yaml"], targets)
+    besides = [edit.file for edit in EDITS if edit.study == name and (edit.file or "").startswith("results/")]
+    stand_in_for_a_finished_run(study, besides)
+    assert study.plan() == []
+    assert not (folder / "results/run_config.yaml").exists()  # a dry run writes nothing
+    return study
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    demo = ["--profile", "demo", "--configfile", "demo/config.yaml"]
+    paper = ["--cores", "1", "--configfile"]
+    return {
+        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, ["all"]),
+        "paper": finished("paper", tmp_path_factory.mktemp("paper"), PAPER, paper, ["results/tables/table3.csv"]),
+        "adaptive": finished(
+            "adaptive",
+            tmp_path_factory.mktemp("adaptive"),
+            ADAPTIVE,
+            paper,
+            ["results/tables/table3.csv", "results/robustness/zephyr-7b/sft.json"],
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def rules(studies):
+    """Rules of each study."""
+    return {name: {job.rule for job in study.plan("--forceall")} for name, study in studies.items()}
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The files of dpo_stages that each program needs, by modulefinder."""
+    found = {}
+    for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
+        excluded = OTHER_KINDS[:1] if program.stem in LABELLERS else OTHER_KINDS
+        finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=excluded)
+        finder.run_script(str(program))
+        found[program.stem] = {name for name in finder.modules if name.startswith(("dpo_stages.", "dpo_boundary."))}
+    return found
+
+
+@pytest.fixture(scope="module")
+def followed(rules):
+    """These nodes' rules, and of a study's all that read what they make, directly or through others."""
+
+    def follow(nodes: str, study: str, spared: str = "") -> set[str]:
+        found, waiting = set(), set(nodes.split())
+        while waiting:
+            node = waiting.pop()
+            found.add(node)
+            readers = {reader for reader in READERS[node].split() if reader.partition(":")[0] in rules[study]}
+            not_read = NOT_READ[study][node].split() if node in NOT_READ.get(study, ()) else []
+            waiting |= readers - found - set(spared.split()) - set(not_read)
+        return {node.partition(":")[0] for node in found}
+
+    return follow
+
+
+def test_every_rule_has_its_place_here(rules):
+    together = set().union(*rules.values())
+    assert together <= {node.partition(":")[0] for node in READERS}
+    assert together <= {rule.partition(":")[0] for rules in RULES_OF.values() for rule in rules.split()}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=[edit.name for edit in EDITS])
+def test_an_edit_reruns_what_it_touches(studies, followed, edit):
+    study = studies[edit.study]
+    file = edit.file or "edit.yaml"
+    text = (study.folder / file).read_text() + edit.append if edit.file else edit.overlay
+    with study.edited(file, None if edit.gone else text):
+        plan = study.plan()
+    assert {job.rule for job in plan} == followed(edit.reruns, edit.study, edit.spared)
+    outputs = [path for job in plan for path in job.outputs]
+    assert [path for path in outputs if not re.search(edit.only, path) or re.search(edit.never, path)] == []
+
+
+def files_of_programs():
+    files = sorted(path for path in (ROOT / "workflow_scripts").rglob("*") if path.is_file())
+    return [path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts]
+
+
+def rules_that_run(program: str) -> list[str]:
+    """The nodes whose program it is."""
+    return [
+        node
+        for nodes in RULES_OF.values()
+        for node in nodes.split()
+        if program in PROGRAMS.get(rule := node.partition(":")[0], [rule])
+    ]
+
+
+@pytest.mark.parametrize("file", files_of_programs())
+def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, followed, modules, file):
+    """Tried in the first study that has a rule which uses it, or in one that has it for all sources; see STUDIES."""
+    path = Path(file)
+    name = path.relative_to("workflow_scripts").as_posix()
+    module = name.removesuffix(".py").replace("/", ".")
+    users = {program for program, needs in modules.items() if module in needs or module == program}
+    nodes = [node for program in users for node in rules_that_run(program)]
+    for study in STUDIES.get(path.stem, studies if nodes else DATA):
+        touched = [node for node in nodes if node.partition(":")[0] in rules[study]]
+        touched += DATA.get(study, {}).get(name, "").split()
+        if touched:
+            break
+    text = (studies[study].folder / file).read_text()
+    with studies[study].edited(file, text + "\n# A comment.\n"):
+        plan = studies[study].plan()
+    assert {job.rule for job in plan} == followed(" ".join(touched), study)
+
+
+@pytest.mark.parametrize("env", RULES_OF)
+def test_a_lock_reruns_the_rules_of_its_environment(studies, rules, followed, env):
+    study = "paper" if env == "vllm" else "demo"
+    file = f"envs/{env}.lock.txt"
+    with studies[study].edited(file, (studies[study].folder / file).read_text() + "\n"):
+        plan = studies[study].plan()
+    nodes = [*RULES_OF[env].split(), "make_report"]
+    nodes = [node for node in nodes if node.partition(":")[0] in rules[study]]
+    assert {job.rule for job in plan} == followed(" ".join(nodes), study)

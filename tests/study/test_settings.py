@@ -1,0 +1,217 @@
+"""The configuration: the paper's study is valid, every mistake gives one sentence with the key and what is allowed."""
+
+import copy
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.study.settings import check_settings
+from dpo_stages.training.losses import LOSSES
+
+SCHEMA = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def checked(config):
+    config = copy.deepcopy(config)
+    check_settings(config, SCHEMA)
+    return config
+
+
+def merged(base, overlay):
+    """What Snakemake does with a profile's config file: dictionaries are merged, everything else is replaced."""
+    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+        return overlay
+    return {**base, **{key: merged(base.get(key), value) for key, value in overlay.items()}}
+
+
+def test_the_papers_study_is_valid_and_says_what_the_paper_says():
+    config = checked(PAPER)
+    of_judges = {judge["model"] for judge in config["judges"].values() if judge["kind"] == "vllm"}
+    assert set(config["models"]) - of_judges == {
+        "llama-3-8b-instruct", "zephyr-7b", "phi-2", "qwen2.5-1.5b", "pythia-6.9b", "qwen3-4b",
+    }  # fmt: skip
+    needs_sft = {name for name, model in config["models"].items() if model["sft"] == "ultrachat"}
+    assert needs_sft == {"phi-2", "qwen2.5-1.5b", "pythia-6.9b"}
+    dpo, sampling = config["methods"]["dpo"], config["sampling"]
+    assert (dpo["beta"], dpo["learning_rate"], dpo["epochs"], dpo["batch_size"]) == (0.01, 5e-7, 1, 4 * 8 * 4)
+    assert (config["sft"]["learning_rate"], config["sft"]["batch_size"]) == (2e-5, 128)
+    assert (sampling["temperature"], sampling["top_p"], sampling["top_k"]) == (0.7, 0.9, 50)
+    assert config["models"]["zephyr-7b"]["revision"] == "main"  # the schema's default is filled in
+
+
+def test_the_demo_overlay_is_valid():
+    overlay = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
+    config = checked(merged(PAPER, overlay))
+    assert config["accelerator"] == "cpu"
+    assert len(config["tables"]["table3"]["models"]) == 3
+
+
+def test_the_schema_names_every_loss_that_training_knows():
+    assert SCHEMA["properties"]["methods"]["additionalProperties"]["properties"]["loss"]["enum"] == list(LOSSES)
+
+
+def test_numbers_may_come_as_text_as_snakemake_hands_on_nested_settings():
+    config = checked(
+        merged(PAPER, {"iterations": "1", "seeds": ["0", "1"], "methods": {"dpo": {"learning_rate": "5e-7"}}})
+    )
+    assert (config["iterations"], config["seeds"], config["methods"]["dpo"]["learning_rate"]) == (1, [0, 1], 5e-7)
+    with pytest.raises(BadInput, match="iterations is 'two'; expected is integer"):
+        checked({**PAPER, "iterations": "two"})
+
+
+def edit(path, value):
+    """A configuration with one key set; `...` deletes it."""
+    config = copy.deepcopy(PAPER)
+    *parents, last = path
+    target = config
+    for key in parents:
+        target = target[key]
+    if value is ...:
+        del target[last]
+    else:
+        target[last] = value
+    return config
+
+
+MISTAKES = [
+    (("betta",), 1, ["key betta is unknown", "allowed here: seeds"]),
+    (("methods", "dpo", "betta"), 1, ["methods.dpo.betta", "did you mean beta"]),
+    (("seeds",), ..., ["lacks the key seeds"]),
+    (("seeds",), [], ["seeds"]),
+    (("seeds",), [1, 1], ["seeds"]),
+    (("seeds",), [-1], ["seeds.0"]),
+    (("seeds",), "0", ["seeds is '0'", "expected is array"]),
+    (("iterations",), 0, ["iterations"]),
+    (("iterations",), 2.5, ["iterations is 2.5", "integer"]),
+    (("accelerator",), "tpu", ["accelerator is 'tpu'", "gpu, cpu"]),
+    (
+        ("models", "Zephyr 7B"),
+        {"label": "Z", "path": "x", "parameters": 1},
+        ["'Zephyr 7B' is not allowed", "lower-case"],
+    ),
+    (("models", "../etc"), {"label": "Z", "path": "x", "parameters": 1}, ["'../etc' is not allowed"]),
+    (("models", "zephyr-7b", "path"), ..., ["models.zephyr-7b.path", "hub id or a folder"]),
+    (("models", "zephyr-7b", "parameters"), "7B", ["models.zephyr-7b.parameters is '7B'", "number"]),
+    (("models", "zephyr-7b", "sft"), "ultrachatt", ["models.zephyr-7b.sft", "did you mean ultrachat"]),
+    (("models", "zephyr-7b", "sft"), "ultrafeedback", ["kind preferences; chat is needed"]),
+    (("datasets", "ultrachat", "kind"), "chats", ["datasets.ultrachat.kind", "chat"]),
+    (("datasets", "ultrachat", "adapter"), "local", ["datasets.ultrachat.path"]),
+    (("datasets", "ultrafeedback", "splits"), {"train": "train_prefs"}, ["no split test"]),
+    (("datasets", "ultrafeedback", "limit"), -5, ["datasets.ultrafeedback.limit"]),
+    (("preference_data",), "alpaca_eval", ["preference_data", "preferences is needed"]),
+    (("preference_model",), "pairrn", ["did you mean pairrm"]),
+    (("sources", "a-b"), "zephyr-7b/sft", ["'a-b' is not allowed", "no dash"]),
+    (("sources", "on"), "zephyr-7b/sft", ["sources.on is built in"]),
+    (("sources", "auto"), "zephyr-7b/sft", ["sources.auto is built in"]),
+    (("sources", "mix050"), "zephyr-7b/sft", ["sources.mix050 is built in"]),
+    (("sources", "x"), "zephyr-7b/dpo/auto", ["sources.x: auto is decided only while the study runs"]),
+    (("sources", "x"), "zephyr-7b/dpo/blend-x", ["sources.x is cyclic"]),
+    (("sources", "x"), "zephyr-7b", ["sources.x", "not the name of a policy"]),
+    (("sources", "x"), "zephir-7b/sft", ["did you mean zephyr-7b"]),
+    (("sources", "x"), "zephyr-7b/dpo/x", ["sources.x is cyclic"]),
+    (("sources",), {"x": "zephyr-7b/dpo/off-y", "y": "phi-2/dpo/x"}, ["is cyclic"]),
+    (("shared_prompts",), 2, ["shared_prompts"]),
+    (("methods", "dpo", "learning_rate"), float("nan"), ["methods.dpo.learning_rate is nan; give a finite number"]),
+    (("models", "zephyr-7b", "parameters"), float("inf"), ["models.zephyr-7b.parameters is inf; give a finite number"]),
+    (("sampling", "top_p"), 1.5, ["sampling.top_p"]),
+    (("sampling", "temperature"), -0.1, ["sampling.temperature"]),
+    (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),
+    (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
+    (("methods", "dpo", "loss"), "sigmoidal", ["methods.dpo.loss is 'sigmoidal'", "sigmoid, hinge"]),
+    (("methods", "dpo", "delta"), 1.0, ["methods.dpo has the loss sigmoid", "belong to slic-original"]),
+    (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original", "needs both"]),
+    (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
+    (("boundary", "confidence"), 1, ["boundary.confidence"]),
+    (("boundary", "sequential"), "maybe", ["boundary.sequential is 'maybe'", "boolean"]),
+    (("boundary", "decisions"), {"zephyr-7b": "off"}, ["boundary.decisions.zephyr-7b", "not the name of a policy"]),
+    (("boundary", "decisions"), {"zephyr-7b/sft": "auto"}, ["auto is decided only while the study runs"]),
+    (("boundary", "decisions"), {"zephyr-7b/sft": "mistral"}, ["'mistral' is unknown"]),
+    (("boundary", "second_opinions"), ["pairrm"], ["second_opinions.0 is pairrm, which measures already"]),
+    (("boundary", "second_opinions"), ["pairrn"], ["second_opinions.0", "did you mean pairrm"]),
+    (("tables", "table2", "histories"), ["mix0"], ["'mix0' is unknown"]),
+    (("tables", "table2", "histories"), ["off-mix100"], ["'mix100' is unknown"]),
+    (("analyses", "table8", "sources"), ["auto"], ["analyses.table8.sources: auto is decided only while"]),
+    (("evaluation", "fit_difficulty_over"), "table3", ["evaluation.instructions", "has no split verbose"]),
+    (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
+    (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
+    (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),
+    (("judges", "gpt-4-turbo", "dollars_per_million_tokens"), -1, ["dollars_per_million_tokens"]),
+    (("judges", "qwen2.5-14b", "model"), "qwen", ["judges.qwen2.5-14b.model names 'qwen'", "qwen2.5-14b-instruct"]),
+    (("judges", "qwen2.5-14b", "kind"), "local", ["judges.qwen2.5-14b.kind is 'local'", "vllm, served"]),
+    (("tables", "table3", "models"), ["zephyr"], ["tables.table3.models names 'zephyr'", "did you mean zephyr-7b"]),
+    (("tables", "table3", "sources"), [False, True], ["YAML reads a bare off so", "quotes"]),
+    (
+        ("tables", "table3", "sources"),
+        ["off", "mistral"],
+        ["'mistral' is unknown", "off, on, llama, auto, blend, mix1"],
+    ),
+    (("tables", "table3", "sources"), ["off-on"], ["'off-on' is not allowed", "no dash"]),
+    (("tables", "table3", "sources"), [], ["tables.table3 needs exactly one of sources and histories"]),
+    (("tables", "table3", "histories"), ["off"], ["tables.table3 needs exactly one of sources and histories"]),
+    (("tables", "table2", "histories"), ["off-mistral"], ["tables.table2.histories", "'mistral' is unknown"]),
+    (("tables", "table2", "histories"), ["off--on"], ["'off--on' is not allowed"]),
+    (("tables", "table1", "columns"), ["length"], ["tables.table1.columns.0 is 'length'", "average_length"]),
+    (("tables", "table8"), PAPER["tables"]["table3"], ["the name 'table8' is reserved"]),
+    (("analyses", "table8", "models"), ["zephyr"], ["analyses.table8.models names 'zephyr'", "did you mean zephyr-7b"]),
+    (("analyses", "figure3", "sources"), ["off", "mistral"], ["analyses.figure3.sources", "'mistral' is unknown"]),
+    (("analyses", "figure3", "sources"), [], ["analyses.figure3.sources"]),
+    (("analyses", "boundary_cost", "method"), "ppo", ["analyses.boundary_cost.method names 'ppo'", "dpo, slic"]),
+    (("analyses", "boundary_cost", "sources"), ["off"], ["analyses.boundary_cost.sources is unknown"]),
+    (("preference_models", "pairrm", "path"), None, ["exactly one of path, training and judge"]),
+    (("preference_models", "pairrm", "engine"), "llm-blender", ["engine llm-blender and batch_size belong together"]),
+    (("preference_models", "pairrm", "batch_size"), 4, ["engine llm-blender and batch_size belong together"]),
+    (
+        ("preference_models", "pairrm"),
+        {"path": "x/y", "engine": "llm-blender", "batch_size": 4},
+        ["labelling and comparison to 1"],
+    ),
+    (
+        ("preference_models", "pairrm"),
+        {"judge": "gpt-4-turbi"},
+        ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
+    ),
+    (("preference_models", "pairrm"), {"judge": "pairrm"}, ["of kind preference_model; take an endpoint or served"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), MISTAKES, ids=lambda part: str(part)[:40])
+def test_a_mistake_gives_one_sentence_with_key_and_allowed_values(path, value, expected):
+    with pytest.raises(BadInput) as caught:
+        checked(edit(path, value))
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in expected:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "expected"),
+    [
+        ("responses", {"table": "table33"}, "responses.table names 'table33'"),
+        ("responses", {"model": "pythia-6.9b"}, "responses.model names 'pythia-6.9b', which is not in table3"),
+        ("quality", {"pairs": [{"candidates": "ultrachat", "against": "ultrafeedback"}]}, "a data set of kind chat"),
+        ("quality", {"pairs": [{"candidates": "ultrafeedback", "against": "nobody/sft"}]}, "quality.pairs.0.against"),
+        ("quality", {"prompts": 1}, "quality.prompts"),
+    ],
+)
+def test_what_the_report_shows_must_be_in_the_study(section, change, expected):
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        checked(merged(PAPER, {section: change}))
+
+
+@pytest.mark.parametrize("change", [{"sources": ["off", "auto"]}, {"sources": [], "histories": ["on-auto"]}])
+def test_difficulties_are_not_fitted_over_policies_that_are_not_known_yet(change):
+    demo = merged(PAPER, yaml.safe_load((ROOT / "demo/config.yaml").read_text()))
+    with pytest.raises(BadInput, match="fit_difficulty_over names table3, whose policies auto decides"):
+        checked(merged(demo, {"tables": {"table3": change}}))
+
+
+def test_adaptive_sources_work_in_any_history():
+    config = checked(edit(("tables", "table2", "histories"), ["auto-auto", "off-mix50", "blend", "mix5-llama-auto"]))
+    assert config["boundary"] == {
+        "split": "test", "confidence": 0.95, "sequential": False, "decisions": {}, "second_opinions": [],
+    }  # fmt: skip

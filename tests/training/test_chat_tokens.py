@@ -1,0 +1,170 @@
+"""Tokens are those of TRL, through the chat template, cut and dropped visibly."""
+
+import copy
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import chat_rows, preference_rows, write_model
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.data.schemas import CHAT, PREFERENCES
+from dpo_stages.models.chat_tokens import (
+    NO_ROOM,
+    NOTHING_TO_LEARN,
+    _common_prefix,
+    end_of_turn,
+    tokenize_conversations,
+    tokenize_preferences,
+)
+
+LOOKS_AHEAD = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ 'so: ' }}{% endif %}{{ message['content'] + eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+MARKED = (
+    "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+    "{% else %}{{ message['content'] + eos_token }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def with_template(tokenizer, template: str):
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = template
+    return other
+
+
+def preferences_table(count: int, **options) -> pa.Table:
+    return pa.Table.from_pylist(preference_rows(count, **options), schema=PREFERENCES)
+
+
+@pytest.mark.parametrize("max_length", [1024, 14])
+def test_preference_tokens_are_those_of_trl(tmp_path, tokenizer, max_length):
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM
+    from trl import DPOConfig, DPOTrainer
+
+    rows = preference_rows(30)
+    trainer = DPOTrainer(
+        AutoModelForCausalLM.from_pretrained(write_model(tmp_path / "model").parent),
+        ref_model=AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
+        args=DPOConfig(
+            output_dir=str(tmp_path / "out"), max_length=max_length, report_to="none", use_cpu=True, bf16=False
+        ),
+        train_dataset=Dataset.from_list(
+            [
+                {
+                    "prompt": row["prompt"],
+                    "chosen": [{"role": "assistant", "content": row["chosen"]}],
+                    "rejected": [{"role": "assistant", "content": row["rejected"]}],
+                }
+                for row in rows
+            ]
+        ),
+        processing_class=tokenizer,
+    )
+    ours = tokenize_preferences(tokenizer, pa.Table.from_pylist(rows, schema=PREFERENCES), max_length)
+    columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+    theirs = trainer.train_dataset.to_list()
+    assert ours.table.num_rows == len(theirs)
+    assert sum(ours.dropped.values()) == len(rows) - len(theirs)
+    collated = [trainer.data_collator([{name: row[name] for name in columns}]) for row in theirs]
+    again = [trainer.data_collator([{name: row[name] for name in columns}]) for row in ours.table.to_pylist()]
+    for one, other in zip(collated, again, strict=True):
+        assert all((one[name] == other[name]).all() for name in ("input_ids", "completion_mask", "attention_mask"))
+    if max_length == 1024:
+        assert not sum(ours.dropped.values()) and not ours.truncated
+    else:
+        assert sum(ours.dropped.values()) and ours.truncated  # the data make both happen
+
+
+def test_completion_is_the_response_and_the_end_of_its_turn(tokenizer):
+    table = preferences_table(3)
+    for row, tokens in zip(
+        table.to_pylist(), tokenize_preferences(tokenizer, table, 512).table.to_pylist(), strict=True
+    ):
+        assert tokenizer.decode(tokens["chosen_ids"]) == row["chosen"] + "</s>"
+        assert tokenizer.decode(tokens["rejected_ids"]) == row["rejected"] + "</s>"
+        assert tokenizer.decode(tokens["prompt_ids"]).endswith("<|assistant|>")
+
+
+def test_prompt_without_room_for_a_response_is_dropped_and_counted(tokenizer):
+    table = preferences_table(10)
+    lengths = [len(ids) for ids in tokenize_preferences(tokenizer, table, 512).table["prompt_ids"].to_pylist()]
+    limit = sorted(lengths)[5]
+    tokens = tokenize_preferences(tokenizer, table, limit)
+    assert tokens.dropped == {NO_ROOM: sum(length >= limit for length in lengths)}
+    assert tokens.table.num_rows == sum(length < limit for length in lengths) > 0
+    assert tokens.truncated == tokens.table.num_rows  # every response is longer than the one token that is left
+
+
+def test_no_rows_give_an_empty_table(tokenizer):
+    assert tokenize_preferences(tokenizer, preferences_table(0), 512).table.num_rows == 0
+
+
+def test_doubled_beginning_is_an_error(tokenizer):
+    doubled = with_template(tokenizer, "{{ bos_token }}" + tokenizer.chat_template)
+    with pytest.raises(BadInput, match="begins with <s> twice"):
+        tokenize_preferences(doubled, preferences_table(1), 512)
+    with pytest.raises(BadInput, match="begins with <s> twice"):
+        tokenize_conversations(doubled, pa.Table.from_pylist(chat_rows(1), schema=CHAT), 512)
+
+
+def test_template_that_refuses_a_conversation_is_an_error_that_names_it(tokenizer):
+    strict = with_template(tokenizer, "{{ raise_exception('roles must alternate') }}")
+    table = preferences_table(1)
+    with pytest.raises(BadInput, match=rf"{table['prompt_id'][0]}: roles must alternate"):
+        tokenize_preferences(strict, table, 512)
+
+
+def test_supervised_labels_are_what_the_assistant_says(tokenizer):
+    rows = chat_rows(20)
+    table = pa.Table.from_pylist(rows, schema=CHAT)
+    for row, tokens in zip(rows, tokenize_conversations(tokenizer, table, 512).table.to_pylist(), strict=True):
+        learnt = [token for token in tokens["labels"] if token != -100]
+        said = [turn["content"] + "</s>" for turn in row["messages"] if turn["role"] == "assistant"]
+        assert tokenizer.decode(learnt) == "".join(said)
+        assert tokenizer.decode(tokens["input_ids"]) == tokenizer.apply_chat_template(row["messages"], tokenize=False)
+
+
+def test_supervised_labels_agree_with_a_template_that_marks_them(tokenizer):
+    marked, rows = with_template(tokenizer, MARKED), chat_rows(20)
+    table = tokenize_conversations(marked, pa.Table.from_pylist(rows, schema=CHAT), 512).table
+    for row, tokens in zip(rows, table.to_pylist(), strict=True):
+        theirs = marked.apply_chat_template(
+            row["messages"], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        assert [int(label != -100) for label in tokens["labels"]] == list(theirs["assistant_masks"])
+
+
+def test_conversation_cut_before_the_assistant_speaks_is_dropped_and_counted(tokenizer):
+    table = pa.Table.from_pylist(chat_rows(10), schema=CHAT)
+    tokens = tokenize_conversations(tokenizer, table, 3)
+    assert tokens.table.num_rows == 0
+    assert tokens.dropped == {NOTHING_TO_LEARN: 10}
+
+
+def test_template_that_looks_ahead_cannot_be_masked(tokenizer):
+    rows = [row for row in chat_rows(10) if len(row["messages"]) > 2][:1]
+    with pytest.raises(BadInput, match="differently when more turns follow"):
+        tokenize_conversations(
+            with_template(tokenizer, LOOKS_AHEAD), pa.Table.from_pylist(rows, schema=CHAT), max_length=512
+        )
+
+
+def test_end_of_turn(tokenizer):
+    assert end_of_turn(tokenizer) == tokenizer.eos_token_id
+    endless = with_template(tokenizer, "{% for message in messages %}{{ message['content'] + '\n' }}{% endfor %}")
+    with pytest.raises(BadInput, match="no special token"):
+        end_of_turn(endless)
+
+
+@given(st.lists(st.integers(0, 2), max_size=6), st.lists(st.integers(0, 2), max_size=6))
+def test_common_prefix(ids, others):
+    length = _common_prefix(ids, others)
+    assert ids[:length] == others[:length]
+    assert length == len(ids) or length == len(others) or ids[length] != others[length]

@@ -1,0 +1,156 @@
+"""Log-probabilities are those that TRL computes itself, whatever the batches."""
+
+import math
+import uuid
+
+import pyarrow as pa
+import pytest
+import torch
+from tiny import as_flags, preference_rows, reference_flags, write_model
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import read_table, write_table
+from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.models.chat_tokens import tokenize_preferences
+from dpo_stages.models.weights import load_model
+from dpo_stages.training.logps import response_logps
+
+
+@pytest.fixture(scope="module")
+def tokens(tokenizer):
+    table = pa.Table.from_pylist(preference_rows(40, seed=1), schema=PREFERENCES)
+    return tokenize_preferences(tokenizer, table, 64).table
+
+
+def trl_logps(folder, policy, tokens, tokenizer, narrow: bool):
+    """What TRL computes before training by itself."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    class Tokenized(DPOTrainer):
+        def _prepare_dataset(self, dataset, *args, **kwargs):
+            return dataset
+
+    config = DPOConfig(
+        output_dir=str(folder), report_to="none", use_cpu=True, bf16=narrow, precompute_ref_log_probs=True
+    )
+    # A fingerprint of its own: TRL keeps what it computed in a file named after the data and the weights.
+    dataset = Dataset(tokens, fingerprint=uuid.uuid4().hex)
+    dataset = Tokenized(policy, args=config, train_dataset=dataset, processing_class=tokenizer).train_dataset
+    return {"chosen": dataset["ref_chosen_logps"], "rejected": dataset["ref_rejected_logps"]}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
+def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
+    theirs = trl_logps(tmp_path, load_model(model.parent, 96), tokens, tokenizer, dtype == "bfloat16")
+    ours = response_logps(load_model(model.parent, 96), tokens, 8, tokenizer.pad_token_id, dtype)
+    for name in ours:
+        assert ours[name] == pytest.approx(theirs[name], abs=tolerance)
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Mistral", "Phi", "Qwen2", "Qwen3", "GPTNeoX"])
+def test_every_architecture_of_the_study(tmp_path, tokenizer, tokens, architecture):
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        tie_word_embeddings=architecture in ("Llama", "Qwen2"),
+        **({"num_key_value_heads": 1, "head_dim": 32} if architecture in ("Mistral", "Qwen2", "Qwen3") else {}),
+    )
+    policy = transformers.AutoModelForCausalLM.from_config(config).eval()
+    tokens = tokens.slice(0, 10)
+    ours = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    theirs = trl_logps(tmp_path, policy, tokens, tokenizer, narrow=False)
+    for name in ours:
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
+
+
+def test_batches_do_not_matter(model, tokenizer, tokens):
+    alone = response_logps(load_model(model.parent, 96), tokens, 1, tokenizer.pad_token_id, "float32")
+    together = response_logps(load_model(model.parent, 96), tokens, 80, tokenizer.pad_token_id, "float32")
+    for name in alone:
+        assert alone[name] == pytest.approx(together[name], abs=1e-4)
+
+
+def test_uniform_policy(model, tokenizer, tokens):
+    policy = load_model(model.parent, 96)
+    with torch.no_grad():
+        policy.lm_head.weight.zero_()
+    logps = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    expected = [-len(ids) * math.log(len(tokenizer)) for ids in tokens["chosen_ids"].to_pylist()]
+    assert logps["chosen"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_broken_weights_are_an_error(model, tokenizer, tokens):
+    policy = load_model(model.parent, 96)
+    with torch.no_grad():
+        policy.lm_head.weight.fill_(math.nan)
+    with pytest.raises(BadInput, match="is nan: the policy's weights are broken"):
+        response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+
+
+def test_the_program_keeps_the_order_and_counts_what_it_drops(tmp_path, run_here, model, preferences):
+    output = tmp_path / "off.parquet"
+    run_here("compute_reference_logps", *reference_flags(model, preferences, output, max_length=14))
+    rows = read_table(output, REFERENCE_LOGPS)
+    everything = read_table(preferences, PREFERENCES)["prompt_id"].to_pylist()
+    kept = rows["prompt_id"].to_pylist()
+    assert 0 < len(kept) < len(everything)
+    assert kept == [identifier for identifier in everything if identifier in kept]
+    ledger = (tmp_path / "off.ledger.json").read_text()
+    assert f'"rows_out": {len(kept)}' in ledger
+    assert f'"prompt leaves no room for a response": {len(everything) - len(kept)}' in ledger
+
+
+def test_shards_are_slices_of_the_whole_and_may_be_empty(tmp_path, run_here, model, preferences):
+    flags = {"model": model, "preferences": preferences, "max_length": 14}
+    run_here("compute_reference_logps", *reference_flags(**flags, output=tmp_path / "whole.parquet"))
+    whole = read_table(tmp_path / "whole.parquet", REFERENCE_LOGPS)
+    number = read_table(preferences, PREFERENCES).num_rows  # a shard a row, of which some do not fit
+    parts = []
+    for shard in range(1, number + 1):
+        output = tmp_path / f"{shard}.parquet"
+        run_here("compute_reference_logps", *reference_flags(**flags, output=output), "--shard", f"{shard}-of-{number}")
+        parts.append(read_table(output, REFERENCE_LOGPS))
+    assert {part.num_rows for part in parts} == {0, 1}
+    joined = pa.concat_tables(parts)
+    assert joined["prompt_id"].to_pylist() == whole["prompt_id"].to_pylist()
+    for name in REFERENCE_LOGPS.names[1:]:
+        assert joined[name].to_pylist() == pytest.approx(whole[name].to_pylist(), abs=1e-4)
+
+
+def test_the_program_says_when_nothing_fits(tmp_path, run_here, model, preferences):
+    with pytest.raises(BadInput, match="no pair that fits into --max-length 2"):
+        run_here(
+            "compute_reference_logps", *reference_flags(model, preferences, tmp_path / "off.parquet", max_length=2)
+        )
+    assert not (tmp_path / "off.parquet").exists()
+
+
+def test_the_program_runs_by_hand(tmp_path, run_script):
+    model = write_model(tmp_path / "model")
+    write_table(tmp_path / "train.parquet", preference_rows(3), PREFERENCES)
+    output = tmp_path / "off.parquet"
+    flags = as_flags(
+        policy=model,
+        preferences=tmp_path / "train.parquet",
+        max_length=64,
+        batch_size=2,
+        dtype="float32",
+        output=output,
+    )
+    result = run_script("compute_reference_logps", *flags, env="train")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("compute_reference_logps: 3 rows in, 3 rows out, dropped: none")
+    assert result.stdout == ""
+    (model.parent / "config.json").unlink()
+    result = run_script("compute_reference_logps", *flags, env="train")
+    assert result.returncode == 2
+    assert "config.json is listed in" in result.stderr

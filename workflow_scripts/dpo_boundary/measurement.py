@@ -1,0 +1,347 @@
+"""Algorithm 1: which stage of alignment is a policy in, and which preference candidates should it train on next?
+
+The responses of the policy (on-policy candidates) are compared with those of the preference data (off-policy
+candidates), each with each, by a preference model. The boundary score is the share of comparisons that the policy's
+own responses win,
+
+    boundary score = V_on / (V_on + V_off),
+
+where a tie gives half a vote to either side. Below 0.5 the policy is in the preference injection stage and off-policy
+candidates are recommended; otherwise it is in the preference fine-tuning stage and on-policy candidates are. The
+caption of the paper's Table 3 has V_off in the numerator; its Algorithm 1, its text and every number of its Tables 3,
+4 and 5 need V_on, as here: Llama-3, which is said to be in preference fine-tuning, scores 0.62 and Phi-2 0.23.
+
+The result is relative to the preference model and to the off-policy candidates. No torch and no workflow is needed:
+
+    >>> from dpo_boundary import measure_boundary
+    >>> result = measure_boundary({
+    ...     "prompt_id": ["a", "a", "a", "a", "b", "b", "b", "b"],
+    ...     "on_policy_preferred": [1, 0, 1, 0.5, 0, 0, 1, 0],
+    ... })
+    >>> result.boundary_score, result.stage, result.recommended_source
+    (0.4375, 'preference injection', 'off')
+    >>> result.verdict
+    'undecided'
+
+With `sequential=True` prompts are taken in a seeded order in growing blocks, and the measurement stops as soon as an
+anytime-valid confidence sequence leaves 0.5 out. `measure_in_blocks` does so while candidates are still being sampled.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dpo_boundary.blocks import block_ends, nested_blocks, positions
+from dpo_boundary.comparisons import Comparisons, Table, as_comparisons, joined
+from dpo_boundary.errors import BadInput
+from dpo_boundary.intervals import Interval, betting_sequence, clustered_interval
+
+INJECTION, FINE_TUNING = "preference injection", "preference fine-tuning"
+OFF, ON = "off", "on"
+DECIDED, UNDECIDED = "decided", "undecided"
+CLUSTERED, BETTING = "Korn and Graubard, clustered by prompt", "confidence sequence by betting on prompts"
+
+
+@dataclass(frozen=True)
+class Block:
+    """State of a sequential measurement after one block: prompts compared so far, their score and its interval."""
+
+    prompts: int
+    boundary_score: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class BoundaryMeasurement:
+    """What Algorithm 1 says about one policy, and how sure that is.
+
+    Attributes:
+        policy: name of the policy.
+        boundary_score: V_on / (V_on + V_off), in [0, 1].
+        interval: of the boundary score, at `confidence`; prompts are the independent unit.
+        confidence: level of the interval.
+        prompts: prompts that the score rests on.
+        comparisons: comparisons that it rests on.
+        votes_on: V_on; a tie is half a vote.
+        votes_off: V_off.
+        stage: "preference injection" or "preference fine-tuning".
+        recommended_source: "off" or "on".
+        verdict: "decided" if the interval leaves 0.5 out, else "undecided".
+        reason: why it ended there, in words.
+        order_flip_rate: share of comparisons whose winner depends on the order of presentation; None if unknown.
+        longer_preferred: share of comparisons, ties and equal lengths aside, that the longer response wins; None if
+            lengths are unknown.
+        on_policy_longer: share of comparisons, equal lengths aside, whose on-policy response is the longer one.
+        warnings: what may make the score misleading, one sentence each.
+        interval_method: how the interval was made.
+        budget: prompts that could have been compared; more than `prompts` where the measurement stopped early.
+        blocks: of a sequential measurement, the prompts, score and interval after each block; else empty.
+        preference_model: what compared; None if not given.
+        preference_data: what it compared with; None if not given.
+    """
+
+    policy: str
+    boundary_score: float
+    interval: Interval
+    confidence: float
+    prompts: int
+    comparisons: int
+    votes_on: float
+    votes_off: float
+    stage: str
+    recommended_source: str
+    verdict: str
+    reason: str
+    order_flip_rate: float | None
+    longer_preferred: float | None
+    on_policy_longer: float | None
+    warnings: tuple[str, ...]
+    interval_method: str
+    budget: int
+    blocks: tuple["Block", ...] = ()
+    preference_model: str | None = None
+    preference_data: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The measurement as plain JSON values; figures keep six decimals, so that equal results are equal bytes."""
+        return _plain(vars(self))
+
+    def paragraph(self) -> str:
+        """The measurement in one paragraph of Markdown."""
+        low, high = self.interval
+        model = f"the preference model {self.preference_model}" if self.preference_model else "the preference model"
+        data = (
+            f"the off-policy candidates of {self.preference_data}"
+            if self.preference_data
+            else ("the off-policy candidates")
+        )
+        sources = {OFF: "off-policy", ON: "on-policy"}
+        sentences = [
+            f"**{self.policy}: {self.stage}, so train next on {sources[self.recommended_source]} candidates "
+            f"({self.verdict}).**",
+            f"Its own responses win {self.votes_on:,.10g} of {self.comparisons:,} comparisons on {self.prompts:,} "
+            f"prompts: the boundary score is {self.boundary_score:.3f} ({100 * self.confidence:.4g} % interval "
+            f"{low:.3f} to {high:.3f}), and the boundary is 0.5.",
+            f"{self.reason[0].upper()}{self.reason[1:]}.",
+            f"This holds relative to {model} and to {data}; with others the stage may differ.",
+        ]
+        if self.order_flip_rate is not None:
+            sentences.append(f"The order of presentation decided {self.order_flip_rate:.1%} of the comparisons.")
+        if self.longer_preferred is not None:
+            sentences.append(f"The longer response won {self.longer_preferred:.1%} of those between unequal lengths.")
+        sentences += [f"Warning: {warning}." for warning in self.warnings]
+        return " ".join(sentences) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Block):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def stage_of(boundary_score: float) -> str:
+    """The stage of Algorithm 1: preference injection if V_off > V_on, else preference fine-tuning."""
+    return INJECTION if boundary_score < 0.5 else FINE_TUNING
+
+
+def recommended_source(boundary_score: float) -> str:
+    """The candidate source of Algorithm 1: `off` in preference injection, `on` in preference fine-tuning."""
+    return OFF if stage_of(boundary_score) == INJECTION else ON
+
+
+def measure_boundary(
+    comparisons: Table,
+    *,
+    confidence: float = 0.95,
+    sequential: bool = False,
+    seed: int = 0,
+    policy: str = "policy",
+    preference_model: str | None = None,
+    preference_data: str | None = None,
+) -> BoundaryMeasurement:
+    """Measure the boundary score of a policy from comparisons that were made already (Algorithm 1, any m and n).
+
+    Args:
+        comparisons: one row a comparison, as a mapping of columns, a data frame or a list of rows. Columns: prompt_id;
+            on_policy_preferred (1, 0, or 0.5 for a tie); optionally on_index and off_index (which candidates were
+            compared; a pair that occurs twice is refused), order_flip, and on_length with off_length.
+        confidence: level of the interval, in (0, 1).
+        sequential: take the prompts block by block and stop as soon as the confidence sequence leaves out 0.5.
+        seed: of the order in which a sequential measurement takes the prompts.
+        policy: name of the policy, for the result.
+        preference_model: name of what compared, for the result.
+        preference_data: name of what the policy was compared with, for the result.
+
+    Raises:
+        BadInput: a column is missing, a value is not what it should be, there is nothing to measure, or a sequential
+            measurement is asked for where prompts have different numbers of comparisons.
+    """
+    if not 0 < confidence < 1:
+        raise BadInput(f"the confidence is {confidence}; it must lie between 0 and 1, as 0.95 does")
+    comparisons = as_comparisons(comparisons)
+    names = {"policy": policy, "preference_model": preference_model, "preference_data": preference_data}
+    votes, counts = comparisons.by_prompt()
+    if not sequential:
+        interval = clustered_interval(votes, counts, confidence)
+        return _measurement(comparisons, interval, confidence, CLUSTERED, _fixed_reason, **names)
+    if counts.min() < counts.max():
+        few = comparisons.prompt_ids[int(counts.argmin())]
+        raise BadInput(
+            f"a sequential measurement needs as many comparisons of each prompt, but prompt {few} has {counts.min()} "
+            f"and others up to {counts.max()}; complete the comparisons or leave the prompt out"
+        )
+    order = np.array(positions(comparisons.prompt_ids, seed))
+    blocks = _until_decided(votes[order] / counts[order], confidence)
+    used = blocks[-1].prompts
+    measured = _measurement(
+        comparisons.where(np.isin(comparisons.prompt, order[:used])),
+        blocks[-1].interval,
+        confidence,
+        BETTING,
+        lambda decided: _sequential_reason(decided, used, len(order)),
+        **names,
+    )
+    return replace(measured, budget=len(order), blocks=tuple(blocks))
+
+
+def measure_in_blocks(
+    prompt_ids: Iterable[str], compare: Callable[[list[str]], Table], *, seed: int = 0, **options: Any
+) -> BoundaryMeasurement:
+    """Sample and compare only until the stage is decided.
+
+    The result is that of `measure_boundary(..., sequential=True)` on the comparisons of all prompts, of which only the
+    blocks that were needed are made. Blocks are nested: a higher confidence or a larger set of prompts goes on from
+    where a former measurement stopped, as long as its first blocks are the same.
+
+    Args:
+        prompt_ids: the budget.
+        compare: makes the comparisons of the prompts of one block, as `measure_boundary` takes them. Prompts that cannot
+            be compared, as those that leave no room for a response, are left out.
+        seed: of the order in which prompts are taken.
+        options: as for `measure_boundary`.
+
+    Raises:
+        BadInput: `compare` gave prompts that it was not asked for.
+    """
+    prompt_ids = [str(prompt_id) for prompt_id in prompt_ids]
+    made: list[Comparisons] = []
+    for block in nested_blocks(prompt_ids, seed):
+        compared = as_comparisons(compare(block))
+        if not set(compared.prompt_ids) <= set(block):
+            raise BadInput(f"comparisons of {len(block)} prompts were asked for, and others were made")
+        made.append(compared)
+        measured = measure_boundary(joined(made), sequential=True, seed=seed, **options)
+        if measured.verdict == DECIDED:
+            break
+    used = measured.prompts
+    reason = _sequential_reason(measured.verdict == DECIDED, used, len(prompt_ids))
+    return replace(measured, budget=len(prompt_ids), reason=reason)
+
+
+def _until_decided(scores: np.ndarray, confidence: float) -> list[Block]:
+    """Blocks up to the first whose interval leaves out 0.5, or all."""
+    blocks = []
+    for end in block_ends(len(scores)):
+        (interval,) = betting_sequence(scores[:end], confidence, [end])
+        blocks.append(Block(end, float(scores[:end].mean()), interval))
+        if _leaves_out_half(interval):
+            break
+    return blocks
+
+
+def _leaves_out_half(interval: Interval) -> bool:
+    return not interval[0] <= 0.5 <= interval[1]
+
+
+def _measurement(
+    comparisons: Comparisons,
+    interval: Interval,
+    confidence: float,
+    interval_method: str,
+    reason: Callable[[bool], str],
+    **names: str | None,
+) -> BoundaryMeasurement:
+    """The measurement on exactly these comparisons, whose interval is known."""
+    votes_on, total = float(comparisons.preferred.sum()), len(comparisons)
+    score = votes_on / total
+    decided = _leaves_out_half(interval)
+    order_flip_rate, longer_preferred, on_policy_longer = _biases(comparisons)
+    return BoundaryMeasurement(
+        boundary_score=score,
+        interval=interval,
+        confidence=confidence,
+        prompts=len(comparisons.prompt_ids),
+        comparisons=total,
+        votes_on=votes_on,
+        votes_off=total - votes_on,
+        stage=stage_of(score),
+        recommended_source=recommended_source(score),
+        verdict=DECIDED if decided else UNDECIDED,
+        reason=reason(decided),
+        order_flip_rate=order_flip_rate,
+        longer_preferred=longer_preferred,
+        on_policy_longer=on_policy_longer,
+        warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer)),
+        interval_method=interval_method,
+        budget=len(comparisons.prompt_ids),
+        **names,
+    )
+
+
+_UNDECIDED_MEANS = (
+    "still holds 0.5: these prompts do not tell the two sources apart, more might, and the recommendation follows the "
+    "score alone"
+)
+
+
+def _fixed_reason(decided: bool) -> str:
+    return f"all prompts were compared, and the interval {'leaves out 0.5' if decided else _UNDECIDED_MEANS}"
+
+
+def _sequential_reason(decided: bool, used: int, budget: int) -> str:
+    if decided:
+        return f"it stopped after {used:,} of {budget:,} prompts, as soon as the confidence sequence left out 0.5"
+    return f"the budget of {budget:,} prompts is used up, and the confidence sequence {_UNDECIDED_MEANS}"
+
+
+def _biases(comparisons: Comparisons) -> tuple[float | None, float | None, float | None]:
+    """Order-flip rate, share of comparisons that the longer response wins, share whose on-policy one is longer."""
+    order_flip_rate = longer_preferred = on_policy_longer = None
+    if comparisons.order_flip is not None:
+        order_flip_rate = float(comparisons.order_flip.mean())
+    if comparisons.on_length is not None and comparisons.off_length is not None:
+        longer = np.sign(comparisons.on_length - comparisons.off_length)
+        if longer.any():
+            on_policy_longer = float((longer[longer != 0] > 0).mean())
+        winner = np.sign(comparisons.preferred - 0.5)
+        clear = (longer != 0) & (winner != 0)
+        if clear.any():
+            longer_preferred = float((winner[clear] == longer[clear]).mean())
+    return order_flip_rate, longer_preferred, on_policy_longer
+
+
+def _warnings(
+    score: float, order_flip_rate: float | None, longer_preferred: float | None, on_policy_longer: float | None
+) -> Iterable[str]:
+    """A warning only where the bias is large enough to have made the decision."""
+    if order_flip_rate is not None and order_flip_rate > abs(score - 0.5):
+        yield (
+            f"the order of presentation decides {order_flip_rate:.1%} of the comparisons, which is more than the "
+            "score's distance from 0.5, so those comparisons alone could turn the decision"
+        )
+    if longer_preferred is not None and on_policy_longer is not None:
+        bias = longer_preferred - 0.5
+        pushes_on = bias * (on_policy_longer - 0.5) > 0
+        if abs(bias) > abs(score - 0.5) and pushes_on == (score >= 0.5) and on_policy_longer != 0.5:
+            word = "longer" if bias > 0 else "shorter"
+            yield (
+                f"the {word} response wins {0.5 + abs(bias):.1%} of the comparisons between unequal lengths and "
+                f"on-policy responses are the longer ones in {on_policy_longer:.1%}, so length alone could have made "
+                "this decision"
+            )

@@ -1,0 +1,158 @@
+"""Reading with clear errors, writing whole files or none, and the manifests of checkpoint folders."""
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from dpo_stages.core.errors import BadInput
+
+PART = ".part"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it over `path` on success, delete it on failure.
+
+    A reader therefore sees the old file, the whole new file or no file, never a part of one. What a killed process left
+    of an earlier attempt at `path` is deleted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_leftovers(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+    temporary = Path(name)
+    try:
+        _lock(handle)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; results are shared like any other file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Like `replacing` for a folder: the content appears under `path` at once, replacing what was there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_leftovers(path)
+    temporary, earlier = (
+        Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)) for _ in range(2)
+    )
+    handles = [os.open(folder, os.O_RDONLY) for folder in (temporary, earlier)]
+    try:
+        for handle in handles:
+            _lock(handle)
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            path.replace(earlier)  # at once, where deleting it would show parts of it for a while
+        temporary.replace(path)
+    finally:
+        for folder in (temporary, earlier):
+            shutil.rmtree(folder, ignore_errors=True)
+        for handle in handles:
+            os.close(handle)
+
+
+def _delete_leftovers(path: Path) -> None:
+    """Delete temporary files and folders of `path` that no process works on any more, as their locks tell."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(leftover, os.O_RDONLY if leftover.is_dir() else os.O_RDWR)
+            try:
+                if _lock(handle):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            finally:
+                os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file or folder until it is closed; False if another process has, or the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Write JSON with a stable layout, whole or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """Read UTF-8 text, or say in one sentence why that cannot be done."""
+    require_file(path)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_json(path: str | os.PathLike) -> object:
+    """Read JSON, or say in one sentence why that cannot be done."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:  # json refuses absurdly long numbers with a plain ValueError
+        raise BadInput(f"{path} is not valid JSON: {error}") from error
+
+
+def read_json_lines(path: str | os.PathLike) -> list[dict]:
+    """Read one JSON object a line; blank lines are skipped, anything else is an error that names its line."""
+    require_file(path)
+    rows = []
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise BadInput(f"{path}, line {number}: not UTF-8 text; save the file as UTF-8") from error
+            except (ValueError, RecursionError) as error:
+                raise BadInput(f"{path}, line {number}: not valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise BadInput(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+            rows.append(row)
+    return rows
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+def require_file(path: str | os.PathLike) -> None:
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; a file is expected")
+    if not path.exists():
+        raise BadInput(f"{path} does not exist")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path} is empty")
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Hash of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

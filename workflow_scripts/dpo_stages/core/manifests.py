@@ -1,0 +1,66 @@
+"""Manifests of folders that hold a model: the hash of every file, checked when one is read.
+
+The manifest is the folder's edge in the DAG. Files that two folders have in common are hard links.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json, sha256, write_json
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(folder: str | os.PathLike, about: dict) -> None:
+    """Write `manifest.json` into a checkpoint folder: `about`, and the SHA-256 of every other file in it.
+
+    The manifest is the folder's edge in the DAG. It depends on the content alone (no times, no host), so that a
+    checkpoint made again with the same bytes leaves the same manifest and reruns nothing.
+    """
+    folder = Path(folder)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST and not path.name.endswith(".ledger.json")
+    )
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    write_json(folder / MANIFEST, {**about, "files": hashes})
+
+
+def read_manifest(path: str | os.PathLike) -> dict:
+    """Read a checkpoint's manifest and make sure that every file it lists is there, unchanged.
+
+    Args:
+        path: the `manifest.json` itself.
+
+    Raises:
+        BadInput: a listed file is missing or its hash differs from the manifest's.
+    """
+    path = Path(path)
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise BadInput(f"{path} is not a manifest: it has no 'files'")
+    for name, expected in manifest["files"].items():
+        file = path.parent / name
+        if not file.is_file():
+            raise BadInput(f"{file} is listed in {path} but missing; delete {path} to have the checkpoint made again")
+        if sha256(file) != expected:
+            raise BadInput(f"{file} is not the file that {path} lists; delete {path} to have the checkpoint made again")
+    return manifest
+
+
+def link_files(source: Path, names: Iterable[str], target: Path) -> None:
+    """Put files of one folder into another as hard links, as copies where the file system cannot link them.
+
+    Nothing in this workflow writes into a finished file, so sharing one is safe, and it costs no space.
+    """
+    for name in names:
+        file, link = (source / name).resolve(), target / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, link)
+        except OSError:
+            shutil.copyfile(file, link)

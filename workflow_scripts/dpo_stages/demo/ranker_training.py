@@ -1,0 +1,331 @@
+"""Training of a small PairRM from nothing, in the two steps in which PairRM itself came about.
+
+First the backbone is pre-trained as DeBERTaV3 was (He et al., 2023), by detecting replaced tokens in good conversations;
+replacements are tokens that the texts themselves have between the same neighbours, so that they read well and only what
+is said is off. The detector reads the last layer but one and leaves the last for gathering what it found.
+
+Then comes PairRM's loss (Jiang et al., 2023) for one pair: -log sigmoid of the preferred response's logit, averaged over
+both orders of reading it.
+"""
+
+import io
+import math
+import os
+import random
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpo_stages.core.files import write_json
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
+from dpo_stages.core.program import ProgressReport
+from dpo_stages.demo.ranker_data import LabelledPair
+from dpo_stages.preferences.pairrm.tokens import MARKERS, PairEncoder, candidate_text, source_text
+
+without_hub()
+with importing_libraries():
+    import sentencepiece
+    import torch
+    from torch import nn
+    from transformers import DebertaV2Config, DebertaV2Model, DebertaV2TokenizerFast
+
+    from dpo_stages.preferences.pairrm.attention import MarkerEncoder
+
+WARMUP = 0.1
+MAX_GRADIENT_NORM = 1.0
+WEIGHT_DECAY = 0.01
+BETAS = (0.9, 0.98)
+INITIAL_RANGE = 0.05
+DISTANCE_BUCKETS = 32
+REPLACED_SHARES = (0.2, 0.4, 0.5)  # of the replaceable tokens of a conversation
+
+
+@dataclass(frozen=True)
+class RankerSettings:
+    """Size and optimisation of a ranker; lengths are in tokens, the batch size in pairs."""
+
+    layers: int
+    hidden: int
+    heads: int
+    vocabulary: int
+    source_length: int
+    candidate_length: int
+    learning_rate: float
+    epochs: int
+    batch_size: int
+    seed: int
+    pretraining_epochs: int = 0
+    pretraining_learning_rate: float = 0.0
+
+
+class Ranker(nn.Module):
+    """PairRM's network. The names of its parameters are llm-blender's, in whose layout it is saved.
+
+    Args:
+        backbone: the DeBERTa.
+        encoder: makes token sequences of pairs.
+        tokenizer: the tokenizer, with llm-blender's markers.
+    """
+
+    def __init__(self, backbone: DebertaV2Model, encoder: PairEncoder, tokenizer: DebertaV2TokenizerFast) -> None:
+        super().__init__()
+        width = backbone.config.hidden_size
+        self.pretrained_model = backbone
+        self.head_layer = nn.Sequential(
+            nn.Dropout(0.0), nn.Linear(2 * width, width), nn.Tanh(), nn.Dropout(0.0), nn.Linear(width, 1)
+        )
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self.markers = torch.tensor([encoder.source_id, encoder.left_id, encoder.right_id])
+        self.hidden_states = MarkerEncoder(dict(backbone.named_parameters()), backbone.config.to_dict(), keep=False)
+
+    def forward(self, rows: Sequence[list[int]]) -> torch.Tensor:
+        """Logits [rows]: score of the left candidate less that of the right one."""
+        ids = [torch.tensor(row) for row in rows]
+        positions = torch.stack([(row[:, None] == self.markers).int().argmax(dim=0) for row in ids])
+        lengths = [len(row) for row in rows]
+        source, left, right = self.hidden_states(torch.cat(ids), lengths, positions).unbind(dim=1)
+        scores = self.head_layer(torch.stack([torch.cat([source, x], dim=-1) for x in (left, right)]))
+        return (scores[0] - scores[1]).squeeze(-1)
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> DebertaV2TokenizerFast:
+    """Train a byte-pair tokenizer on texts, with DeBERTa's special tokens at DeBERTa's places."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=vocabulary,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        max_sentence_length=1 << 20,
+        num_threads=1,
+        pad_id=0,
+        pad_piece="[PAD]",
+        bos_id=1,
+        bos_piece="[CLS]",
+        eos_id=2,
+        eos_piece="[SEP]",
+        unk_id=3,
+        unk_piece="[UNK]",
+        minloglevel=2,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "spm.model"
+        file.write_bytes(model.getvalue())
+        tokenizer = DebertaV2TokenizerFast(vocab_file=str(file))
+    tokenizer.spm_model = model.getvalue()
+    return tokenizer
+
+
+def new_ranker(
+    pairs: Sequence[LabelledPair], conversations: Sequence[tuple[str, str]], settings: RankerSettings
+) -> Ranker:
+    """A ranker with random weights and a tokenizer trained on the texts of `pairs` and `conversations`."""
+    texts = {
+        text: None
+        for labelled in pairs
+        for text in (
+            source_text(labelled.pair.prompt),
+            candidate_text(labelled.pair.prompt, labelled.pair.response_1),
+            candidate_text(labelled.pair.prompt, labelled.pair.response_2),
+        )
+    }
+    texts |= {text: None for conversation in conversations for text in conversation}
+    tokenizer = train_tokenizer(list(texts), settings.vocabulary)
+    pieces = len(tokenizer)
+    tokenizer.add_tokens(list(MARKERS))
+    encoder = PairEncoder(
+        tokenizer.backend_tokenizer, tokenizer.sep_token, settings.source_length, settings.candidate_length
+    )
+    torch.manual_seed(settings.seed)
+    config = DebertaV2Config(
+        vocab_size=pieces,
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden,
+        max_position_embeddings=512,
+        position_buckets=DISTANCE_BUCKETS,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+        position_biased_input=False,
+        type_vocab_size=0,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=INITIAL_RANGE,
+    )
+    backbone = DebertaV2Model(config)
+    backbone.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return Ranker(backbone, encoder, tokenizer)
+
+
+def train(pairs: Sequence[LabelledPair], conversations: Sequence[tuple[str, str]], settings: RankerSettings) -> Ranker:
+    """Pre-train on `conversations` (prompt and response), if there are any, then train on the labelled pairs."""
+    quiet_libraries()
+    ranker = new_ranker(pairs, conversations, settings)
+    if conversations:
+        pretrain(ranker, conversations, settings)
+    rows = both_orders(ranker.encoder, pairs)
+    steps = settings.epochs * math.ceil(len(rows) / settings.batch_size)
+    step = optimiser(ranker, settings.learning_rate, steps, "pairs")
+    generator = torch.Generator().manual_seed(settings.seed)
+    for _ in range(settings.epochs):
+        for batch in shuffled_batches([len(row[0]) for row in rows], settings.batch_size, generator):
+            preferred_first = [rows[number][0] for number in batch]
+            preferred_second = [rows[number][1] for number in batch]
+            logits = ranker(preferred_first + preferred_second).view(2, -1)
+            step(-nn.functional.logsigmoid(torch.stack([logits[0], -logits[1]])).mean())
+    return ranker.eval()
+
+
+def optimiser(module: nn.Module, peak: float, steps: int, what: str) -> Callable[[torch.Tensor], None]:
+    """AdamW on `module` as a function that takes the next step down a loss and reports progress.
+
+    The learning rate rises over the first tenth of the steps and falls along a cosine.
+    """
+    optimizer = torch.optim.AdamW(module.parameters(), lr=peak, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, steps))
+    report = ProgressReport(f"steps on {what}", steps)
+
+    def step(loss: torch.Tensor) -> None:
+        loss.backward()
+        nn.utils.clip_grad_norm_(module.parameters(), MAX_GRADIENT_NORM)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        report.advance()
+        if report.done == steps:
+            report.close()
+
+    return step
+
+
+def pretrain(ranker: Ranker, conversations: Sequence[tuple[str, str]], settings: RankerSettings) -> None:
+    """Pre-train the backbone of `ranker`, in place, by detecting replaced tokens in the responses of `conversations`."""
+    encoded = [encode_conversation(ranker, prompt, response) for prompt, response in conversations]
+    alternatives = fluent_alternatives(encoded)
+    detector = nn.Linear(ranker.pretrained_model.config.hidden_size, 1)
+    size = 2 * settings.batch_size  # conversations are about half as long as pairs
+    steps = settings.pretraining_epochs * math.ceil(len(encoded) / size)
+    step = optimiser(
+        nn.ModuleList([ranker.pretrained_model, detector]), settings.pretraining_learning_rate, steps, "texts"
+    )
+    generator, draw = torch.Generator().manual_seed(settings.seed), random.Random(settings.seed)
+    for _ in range(settings.pretraining_epochs):
+        for batch in shuffled_batches([len(ids) for ids, _ in encoded], size, generator):
+            corrupted = [corrupt(*encoded[number], alternatives, draw) for number in batch]
+            ids, labels = (
+                nn.utils.rnn.pad_sequence(
+                    [torch.tensor(row[part]) for row in corrupted], batch_first=True, padding_value=pad
+                )
+                for part, pad in ((0, 0), (1, NOT_REPLACEABLE))
+            )
+            lengths = [len(row[0]) for row in corrupted]
+            states = ranker.hidden_states.states(ids, lengths, settings.layers - 1)
+            logits = detector(states).squeeze(-1)
+            seen = labels != NOT_REPLACEABLE
+            step(nn.functional.binary_cross_entropy_with_logits(logits[seen], labels[seen].float()))
+
+
+NOT_REPLACEABLE = -1
+Alternatives = dict[tuple[int, int], list[int]]
+
+
+def encode_conversation(ranker: Ranker, prompt: str, response: str) -> tuple[list[int], int]:
+    """Tokens of a prompt and a response as PairRM reads them, without its instructions, and where the response starts."""
+    source = ranker.tokenizer(f"USER: {prompt}").input_ids
+    candidate = ranker.tokenizer(response).input_ids
+    source_marker, left_marker = ranker.encoder.source_id, ranker.encoder.left_id
+    ids = [source[0], source_marker, *source[1:], candidate[0], left_marker, *candidate[1:]]
+    return ids[: ranker.pretrained_model.config.max_position_embeddings], len(source) + 3
+
+
+def fluent_alternatives(encoded: Sequence[tuple[list[int], int]]) -> Alternatives:
+    """For each pair of neighbours, the tokens that stand between them somewhere in the responses, in order."""
+    between = defaultdict(set)
+    for ids, start in encoded:
+        for place in range(start, len(ids) - 1):
+            between[ids[place - 1], ids[place + 1]].add(ids[place])
+    return {neighbours: sorted(tokens) for neighbours, tokens in between.items() if len(tokens) > 1}
+
+
+def corrupt(ids: list[int], start: int, alternatives: Alternatives, draw: random.Random) -> tuple[list[int], list[int]]:
+    """Replace a share of the replaceable tokens from `start` on; labels are 1 for replaced, 0 for left as they were."""
+    share = draw.choice(REPLACED_SHARES)
+    corrupted, labels = list(ids), [NOT_REPLACEABLE] * len(ids)
+    for place in range(start, len(ids) - 1):
+        possible = alternatives.get((ids[place - 1], ids[place + 1]))
+        if possible:
+            labels[place] = int(draw.random() < share)
+            if labels[place]:
+                corrupted[place] = draw.choice([token for token in possible if token != ids[place]])
+    return corrupted, labels
+
+
+def learning_rate_share(step: int, steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then half a cosine to zero."""
+    warmup = max(1.0, WARMUP * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
+
+
+def both_orders(encoder: PairEncoder, pairs: Sequence[LabelledPair]) -> list[tuple[list[int], list[int]]]:
+    """Input of each pair with the preferred response on the left, and with it on the right."""
+    rows = []
+    for labelled, (source, first, second) in zip(pairs, encoder.encode([x.pair for x in pairs]), strict=True):
+        better, worse = (first, second) if labelled.preferred == 1 else (second, first)
+        rows.append((encoder.sequence(source, better, worse), encoder.sequence(source, worse, better)))
+    return rows
+
+
+def shuffled_batches(lengths: Sequence[int], size: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Batches in random order of pairs in random company, but of like lengths, which saves padding."""
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    batches = []
+    for start in range(0, len(order), 50 * size):
+        chunk = sorted(order[start : start + 50 * size], key=lambda number: lengths[number])
+        batches += [chunk[first : first + size] for first in range(0, len(chunk), size)]
+    for number in torch.randperm(len(batches), generator=generator).tolist():
+        yield batches[number]
+
+
+def accuracy(ranker: Ranker, pairs: Sequence[LabelledPair]) -> float:
+    """Share of pairs whose preferred response has the positive logit, as mean over both orders."""
+    rows = both_orders(ranker.encoder, pairs)
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, len(rows), 64):
+            batch = rows[start : start + 64]
+            logits = ranker([row[0] for row in batch] + [row[1] for row in batch]).view(2, -1)
+            right += int((logits[0] > logits[1]).sum())
+    return right / len(rows)
+
+
+def save_ranker(ranker: Ranker, settings: RankerSettings, folder: str | os.PathLike) -> None:
+    """Save in llm-blender's layout, as one folder that is its own base model and may be moved.
+
+    `config.json` is both what llm-blender reads (without a model_name it takes the base model from this folder) and what
+    Transformers reads.
+    """
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    ranker.tokenizer.save_pretrained(folder)
+    (folder / "spm.model").write_bytes(ranker.tokenizer.spm_model)
+    config = ranker.pretrained_model.config.to_dict()
+    config.pop("transformers_version", None)
+    layout = {
+        "ranker_type": "pairranker",
+        "source_maxlength": settings.source_length,
+        "candidate_maxlength": settings.candidate_length,
+        "n_tasks": 1,
+    }
+    write_json(folder / "config.json", {**config, **layout})
+    weights = {name: value.contiguous() for name, value in ranker.state_dict().items()}
+    (folder / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))

@@ -1,0 +1,75 @@
+"""How much better one policy is than another: differences of win rates with paired bootstrap intervals.
+
+Needs numpy and pyarrow alone, so that tables are made without alpaca-eval's environment.
+"""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+
+from dpo_stages.core import files
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import read_table
+
+# results/evaluations/{policy}/win_rate_resamples.parquet, one row a resample
+RESAMPLES_SCHEMA = pa.schema(
+    [
+        pa.field(
+            "lc_win_rate", pa.float64(), nullable=False, metadata={"meaning": "length-controlled win rate, percent"}
+        ),
+        pa.field("win_rate", pa.float64(), nullable=False, metadata={"meaning": "win rate, percent"}),
+    ]
+)
+
+
+def resamples_path(win_rate: str | os.PathLike) -> Path:
+    """Where the resamples of a `win_rate.json` are: beside it."""
+    return Path(win_rate).with_name(f"{Path(win_rate).stem}_resamples.parquet")
+
+
+def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
+    """Gain of a policy over its initial policy, in percentage points, from their `win_rate.json` files.
+
+    Resample k of both policies draws the same instructions, so the interval of the difference is that of a paired
+    bootstrap: an instruction that is hard for both does not widen it.
+
+    Returns:
+        policy, initial, judge, confidence; lc_gain, win_rate_gain and for each its `_interval` [low, high] (percentile
+        bootstrap) and `_separated`, which says whether the interval leaves out zero.
+
+    Raises:
+        BadInput: the two stand on different judges, difficulties or instructions.
+    """
+    import numpy as np
+
+    after, before = files.read_json(policy), files.read_json(initial)
+    for key, what in (
+        ("judge", "judges"),
+        ("lc_kind", "kinds of length-controlled win rate"),
+        ("difficulties_fitted_over", "fits of the difficulties"),
+        ("resampled_from", "instructions or references"),
+        ("confidence", "confidences"),
+    ):
+        for path, figures in ((policy, after), (initial, before)):
+            if not isinstance(figures, dict) or key not in figures:
+                raise BadInput(f"{path} is not a win rate made by compute_win_rate.py: it has no {key}")
+        if after[key] != before[key]:
+            raise BadInput(f"{policy} and {initial} stand on different {what} and cannot be compared")
+    tables = [read_table(resamples_path(path), RESAMPLES_SCHEMA) for path in (policy, initial)]
+    if tables[0].num_rows != tables[1].num_rows:
+        raise BadInput(f"{policy} and {initial} have different numbers of resamples; compute both win rates again")
+    tail = 100 * (1 - after["confidence"]) / 2
+    found = {
+        "policy": after["policy"],
+        "initial": before["policy"],
+        "judge": after["judge"],
+        "confidence": after["confidence"],
+    }
+    for figure, name in (("lc_win_rate", "lc_gain"), ("win_rate", "win_rate_gain")):
+        differences = np.subtract(*(table.column(figure).to_numpy() for table in tables))
+        low, high = (float(value) for value in np.percentile(differences, [tail, 100 - tail]))
+        found[name] = after[figure] - before[figure]
+        found[f"{name}_interval"] = [low, high]
+        found[f"{name}_separated"] = low > 0 or high < 0
+    return found

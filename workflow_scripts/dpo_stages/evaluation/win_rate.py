@@ -1,0 +1,211 @@
+"""Win rate and length-controlled win rate of a policy, with alpaca-eval's own code, and their intervals.
+
+Input is a policy's annotations (see annotations.py), or AlpacaEval's judgements as numbers. `win_rate.json` holds:
+
+    policy                the policy's name
+    judge                 {"model", "version", "prompt", "endpoint"}; null where the numbers came without
+    instructions          rows judged
+    missing_instructions  instructions of the set without a row, by index
+    win_rate              percent: mean probability that the policy's response beats the reference's
+    standard_error        of win_rate, percent
+    win_rate_interval     [low, high], percentile bootstrap over instructions
+    lc_win_rate           length-controlled win rate, percent
+    lc_interval           [low, high], percentile bootstrap over instructions, the model fitted again to each resample
+    lc_kind               which difficulties it stands on, one of LC_KINDS
+    lc_by_row_position    only with missing instructions and published difficulties: the value that alpaca-eval's
+                          command line gives, which numbers the rows it has from 0 and so mixes up the difficulties
+    truncated             responses that were cut at the limit of their length; null where nobody counted
+    average_length        of the policy's responses, in characters; reference_length: of the reference's
+    wins, draws, losses   rows with preference above, at and below one half
+    confidence, resamples of the intervals
+    resampled_from        hash of the instructions: resamples of two policies are paired where it is the same
+    model                 coefficients of the fitted model (length, difficulty, policy) and its strength C
+    package               version of alpaca-eval
+
+The resamples themselves go into `win_rate_resamples.parquet` beside it: resample k of two policies draws the same
+instructions, so the difference of two policies has its paired bootstrap already (see gains.py).
+"""
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpo_stages.core import files
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import write_table
+from dpo_stages.evaluation.difficulties import Difficulties
+from dpo_stages.evaluation.judgements import PUBLISHED_FOR, REFERENCE_LENGTHS, Judgements, read_csv
+from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
+from dpo_stages.judges.record import describe_judge, name_rows
+
+LC_KINDS = {
+    "published": "difficulties published by AlpacaEval, for its 805 instructions and GPT-4-turbo as judge",
+    "published for another judge": "difficulties published by AlpacaEval for GPT-4-turbo as judge; this judge is another",
+    "fitted": "difficulties fitted jointly over the policies of the study, for its own instruction set and judge",
+    "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
+}
+RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
+
+
+# The length-gamed baselines and the difficulties
+
+
+# Win rates
+
+
+@dataclass(frozen=True)
+class WinRate:
+    """The content of `win_rate.json`, and the resamples behind its intervals, in percent."""
+
+    figures: dict
+    lc_resamples: Floats
+    win_rate_resamples: Floats
+
+
+def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinRate:
+    """Win rate and length-controlled win rate of a policy with their intervals.
+
+    Raises:
+        BadInput: rows that the difficulties do not know, difficulties of another judge or instruction set, fewer than
+            two rows, or responses that all differ from the reference by the same number of characters.
+    """
+    _check_fit_together(judgements, difficulties)
+    place = np.searchsorted(difficulties.indices, judgements.index)
+    package, coefficients, strength = _package_metrics(judgements, difficulties, place)
+    counts = resample_counts(len(judgements.index), RESAMPLES, SEED)
+    plain = lc = 100 * (counts @ judgements.preference) / len(judgements.index)
+    if strength is not None:
+        lc = resampled_lc_win_rates(
+            judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
+        )
+    missing = np.setdiff1d(difficulties.indices, judgements.index)
+    kind = difficulties.kind
+    if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
+        kind = "published for another judge"
+    figures = {
+        "policy": judgements.policy,
+        "judge": judgements.judge,
+        "instructions": len(judgements.index),
+        "missing_instructions": missing.tolist(),
+        "win_rate": float(package["win_rate"]),
+        "standard_error": float(package["standard_error"]),
+        "win_rate_interval": percentile_interval(plain),
+        "lc_win_rate": float(package["length_controlled_winrate"]),
+        "lc_interval": percentile_interval(lc),
+        "lc_kind": kind,
+        "lc_description": LC_KINDS[kind],
+        "difficulties_fitted_over": difficulties.policies,
+        "truncated": judgements.truncated,
+        "average_length": float(judgements.length.mean()),
+        "reference_length": float(judgements.reference_length.mean()),
+        "wins": int(package["n_wins"]),
+        "draws": int(package["n_draws"]),
+        "losses": int(package["n_wins_base"]),
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+        "resampled_from": hashlib.sha256(
+            judgements.index.tobytes() + judgements.reference_length.tobytes()
+        ).hexdigest(),
+        "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
+    }
+    if len(missing) and difficulties.kind == "published":
+        by_position, _, _ = _package_metrics(judgements, difficulties, np.arange(len(place)))
+        figures["lc_by_row_position"] = float(by_position["length_controlled_winrate"])
+    from dpo_stages.judges.alpaca_eval import version
+
+    figures["package"] = f"alpaca-eval {version()}"
+    return WinRate(figures, lc, plain)
+
+
+def percentile_interval(resamples: Floats, confidence: float = CONFIDENCE) -> list[float]:
+    """[low, high] of the percentile bootstrap."""
+    tail = 100 * (1 - confidence) / 2
+    return [float(value) for value in np.percentile(resamples, [tail, 100 - tail])]
+
+
+def write_win_rate(path: str | os.PathLike, result: WinRate) -> None:
+    """Write `win_rate.json` and, beside it, `win_rate_resamples.parquet`."""
+    import pyarrow as pa
+
+    from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
+
+    resamples = {"lc_win_rate": result.lc_resamples, "win_rate": result.win_rate_resamples}
+    write_table(resamples_path(path), pa.table(resamples, schema=RESAMPLES_SCHEMA), RESAMPLES_SCHEMA)
+    files.write_json(path, result.figures)
+
+
+def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> None:
+    if unknown := np.setdiff1d(judgements.index, difficulties.indices).tolist():
+        raise BadInput(f"{judgements.source} has {name_rows(unknown)}, which {difficulties.source} does not know")
+    if difficulties.kind == "published":
+        lengths = {int(row["index"]): int(row["length"]) for row in read_csv(REFERENCE_LENGTHS, ("index", "length"))}
+        expected = np.array([lengths[index] for index in judgements.index.tolist()])
+        if np.mean(expected != judgements.reference_length) > 0.05:
+            raise BadInput(
+                f"{judgements.source} was not judged against AlpacaEval's reference, so AlpacaEval's difficulties mean "
+                "nothing for it; fit those of its own set (fit_instruction_difficulty.py) and name --gamed-baselines"
+            )
+    elif difficulties.kind == "fitted" and judgements.judge != difficulties.judge:
+        raise BadInput(
+            f"{judgements.source} was judged by {describe_judge(judgements.judge)}, the difficulties of "
+            f"{difficulties.source} stand on {describe_judge(difficulties.judge)}; fit them for this judge"
+        )
+    if len(judgements.index) < 2:
+        raise BadInput(f"{judgements.source} has one row; a win rate needs at least two")
+    if np.ptp(judgements.difference) == 0 and judgements.difference[0] != 0:
+        raise BadInput(
+            f"{judgements.source}: every response differs from the reference by {judgements.difference[0]:.0f} "
+            "characters, so the effect of length cannot be told from that of quality"
+        )
+
+
+def _package_metrics(
+    judgements: Judgements, difficulties: Difficulties, place: NDArray[np.int64]
+) -> tuple[dict[str, float], list[float], float | None]:
+    """alpaca-eval's own metrics, the coefficients of its model and the strength that its cross-validation chose.
+
+    Rows go in by index, because the folds of its cross-validation, and with them the result, depend on their order.
+    """
+    import warnings
+
+    from dpo_stages.judges.alpaca_eval import load
+
+    (glm,) = load("metrics.glm_winrate")
+    import pandas as pd
+
+    annotations = pd.DataFrame(
+        {
+            "index": place,
+            "preference": judgements.preference + 1,
+            "output_1": [range(length) for length in judgements.reference_length.tolist()],  # their lengths alone count
+            "output_2": [range(length) for length in judgements.length.tolist()],
+            "generator_1": "reference",
+            "generator_2": "policy",
+            "annotator": "judge",
+        }
+    )
+    if not judgements.difference.any():
+        # Nothing to control for, and alpaca-eval would divide by a spread of zero
+        metrics = glm.get_winrate(annotations)
+        return {**metrics, "length_controlled_winrate": metrics["win_rate"]}, [0.0, 0.0, 0.0], None
+    fitted = []
+    download, fit = glm.hf_hub_download, glm.fit_LogisticRegressionCV
+
+    def fit_and_keep(*arguments: object, **options: object) -> object:
+        fitted.append(fit(*arguments, **options))
+        return fitted[-1]
+
+    glm.hf_hub_download = lambda **_: io.StringIO(difficulties.table())
+    glm.fit_LogisticRegressionCV = fit_and_keep
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn announces changes that the environment's pins keep away
+            metrics = glm.get_length_controlled_winrate(annotations, save_weights_dir=None)
+    finally:
+        glm.hf_hub_download, glm.fit_LogisticRegressionCV = download, fit
+    (model,) = fitted
+    return metrics, [float(value) for value in model.coef_[0]], float(model.C_[0])

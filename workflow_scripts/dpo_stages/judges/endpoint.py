@@ -1,0 +1,314 @@
+"""A judge behind an OpenAI-compatible chat endpoint: ask once, try again with back-off, keep what was answered."""
+
+import hashlib
+import json
+import math
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
+from dpo_stages.judges.answer_cache import AnswerCache
+
+OPENAI_URL = "https://api.openai.com/v1"
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+CONCURRENT_REQUESTS = 8
+ATTEMPTS = 8  # with delays of 1, 2, 4 … 64 s between them: about two minutes for an endpoint to come back
+ATTEMPTS_AT_ANSWER = 3  # an answer of no use costs money and seldom changes
+LONGEST_DELAY = 64.0
+ROWS_FAILED_BEFORE_STOPPING = 10
+RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
+_ANSWERS = ("m", "M")
+_CERTAIN = 0.99  # an answer that is likelier leaves nothing to tell between m and M
+_ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
+
+
+class JudgeFailed(Exception):
+    """The judge gave no usable answer. `positions` are those of the conversations that were asked in vain."""
+
+    def __init__(self, reason: str, positions: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.positions = list(positions)
+
+
+class _Fatal(JudgeFailed):
+    """Nothing that is asked of this endpoint will succeed: a wrong key, an unknown model, an exhausted quota."""
+
+
+class _Unanswered(JudgeFailed):
+    """One request failed for good; others may succeed."""
+
+
+class _TryAgain(Exception):
+    """This attempt failed. `delay` is what the endpoint asked to wait for; `answered` says that it was paid for."""
+
+    def __init__(self, reason: str, delay: float | None = None, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.delay, self.answered = delay, answered
+
+
+@dataclass
+class Usage:
+    """What the judge was asked in this run. `tokens` is what the endpoint itself reported, useless answers included."""
+
+    requests: int = 0
+    tokens: int = 0
+    from_cache: int = 0
+
+
+class JudgeEndpoint:
+    """Chat completions of one token with log-probabilities, as alpaca-eval's weighted annotator asks for them.
+
+    Rate limits, time-outs, server errors, broken connections and malformed answers are tried again with growing delays
+    (or the delay that the endpoint asks for); an answer without the log-probability of `m` or `M`, or a refusal, a
+    few times; a wrong key, an unknown model or an exhausted quota not at all.
+
+    Args:
+        url: base URL, such as https://api.openai.com/v1.
+        model: the judge's name, as the endpoint knows it.
+        key: the API key, or None for an endpoint without one. It is sent in the request's header and goes nowhere else.
+        cache: answers already paid for.
+        identity: whatever else makes answers of one endpoint differ from another's with the same model name.
+        first_delay: seconds before the first new attempt; each further delay is twice as long.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        key: str | None,
+        cache: AnswerCache,
+        identity: Sequence[str] = (),
+        first_delay: float = 1.0,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        import urllib3
+
+        self.model, self.usage = model, Usage()
+        self._url, self._key, self._cache = url.rstrip("/") + "/chat/completions", key, cache
+        self._identity, self._first_delay = list(identity), first_delay
+        self._pool = _connection_pool(url, urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds))
+        self._lock, self._told = threading.Lock(), -math.inf
+
+    def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
+        """Answers to all `conversations`, in their order.
+
+        Args:
+            conversations: the messages of each request.
+            what: name of the work in the progress lines.
+            parameters: further fields of every request, such as max_tokens and top_logprobs.
+
+        Returns:
+            One answer a conversation: `logprobs` of m and M as alpaca-eval's parser reads them, `model`, the version
+            that answered, and `total_tokens`.
+
+        Raises:
+            JudgeFailed: after what could be asked was asked and kept; `positions` tells for which conversations.
+        """
+        progress = ProgressReport(what, len(conversations))
+        answers: list[dict | None] = [None] * len(conversations)
+        failures: dict[int, JudgeFailed] = {}
+        stop, self._failed, self._alternatives = threading.Event(), 0, parameters.get("top_logprobs", 1)
+        with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+            futures = {
+                pool.submit(self._answer, messages, parameters, stop): position
+                for position, messages in enumerate(conversations)
+            }
+            try:
+                for future in as_completed(futures):
+                    position = futures[future]
+                    try:
+                        answers[position] = future.result()
+                    except JudgeFailed as error:
+                        failures[position] = error
+                    if answers[position] is not None:
+                        progress.advance()
+            except BaseException:
+                stop.set()
+                raise
+        progress.close()
+        if failures:
+            raise self._failure(failures, sum(answer is None for answer in answers) - len(failures))
+        return answers  # type: ignore[return-value]
+
+    def _failure(self, failures: dict[int, JudgeFailed], unasked: int) -> JudgeFailed:
+        positions = sorted(failures)
+        fatal = next((error for error in failures.values() if isinstance(error, _Fatal)), None)
+        reason = str(fatal or failures[positions[0]])
+        retired = RETIRED.get(self.model)
+        return JudgeFailed(
+            reason
+            + (f"; {self.model} was {retired}: name another judge in the configuration" if retired else "")
+            + (f"; {unasked} further rows are left" if unasked else ""),
+            [] if fatal else positions,
+        )
+
+    def _answer(self, messages: list[dict], parameters: dict, stop: threading.Event) -> dict | None:
+        body = {"model": self.model, "messages": messages, **parameters}
+        request = hashlib.sha256(json.dumps([self._identity, body], sort_keys=True).encode()).hexdigest()
+        answer = self._cache.get(request)
+        if answer is None:
+            try:
+                answer = self._ask(json.dumps(body).encode(), stop)
+            except JudgeFailed as error:
+                with self._lock:
+                    self._failed += 1
+                    if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
+                        stop.set()
+                raise
+            if answer is None:
+                return None
+            self._cache.put(request, answer)
+        else:
+            with self._lock:
+                self.usage.from_cache += 1
+        return answer
+
+    def _ask(self, body: bytes, stop: threading.Event) -> dict | None:
+        attempt = useless = 0
+        while not stop.is_set():
+            attempt += 1
+            try:
+                return self._attempt(body)
+            except _TryAgain as failure:
+                useless += failure.answered
+                if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
+                    raise _Unanswered(f"{failure} (asked {attempt} times)") from None
+                delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+                delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
+                self._tell(f"{failure}; asking again in {delay:.0f} s")
+                stop.wait(delay)
+        return None
+
+    def _tell(self, line: str) -> None:
+        """Say what is going on, at most every ten seconds."""
+        with self._lock:
+            if time.monotonic() - self._told < SECONDS_BETWEEN_PROGRESS_LINES:
+                return
+            self._told = time.monotonic()
+        print(line, file=sys.stderr, flush=True)
+
+    def _attempt(self, body: bytes) -> dict:
+        import urllib3
+
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        with self._lock:
+            self.usage.requests += 1
+        try:
+            response = self._pool.request("POST", self._url, body=body, headers=headers, retries=False, redirect=False)
+        except urllib3.exceptions.TimeoutError as error:
+            raise _TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
+        if response.status != 200:
+            raise self._http_error(response)
+        return self._parse(response.data)
+
+    def _http_error(self, response: Any) -> Exception:
+        status = response.status
+        try:
+            details = json.loads(response.data)["error"]
+            details = details if isinstance(details, dict) else {"message": details}
+        except (ValueError, KeyError, TypeError):
+            details = {"message": response.data.decode("utf-8", "replace")}
+        message = self._redact(" ".join(str(details.get("message", "")).split())[:300]) or "no explanation"
+        text = f"the judge's endpoint answered HTTP {status} ({message})"
+        if status in (401, 403):
+            return _Fatal(f"{text}; check the API key and what it may use")
+        if status == 404 or 300 <= status < 400:
+            return _Fatal(f"{text}; check the judge's name {self.model} and the base URL")
+        if status == 429 and details.get("code") == "insufficient_quota":
+            return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
+        if status in (408, 409, 425, 429) or status >= 500:
+            return _TryAgain(text, _retry_after(response.headers.get("Retry-After")))
+        return _Unanswered(text)
+
+    def _parse(self, data: bytes) -> dict:
+        """Reduce a response to what alpaca-eval's parser reads, or say what is wrong with it."""
+        try:
+            response = json.loads(data)
+            choice, message = response["choices"][0], response["choices"][0]["message"]
+            version, tokens = str(response.get("model") or self.model), _total_tokens(response.get("usage"))
+            said = self._redact(str(message.get("refusal") or message.get("content") or ""))[:100]
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise _TryAgain(f"the judge's answer is not a chat completion ({type(error).__name__})") from None
+        with self._lock:
+            self.usage.tokens += tokens
+        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
+            raise _TryAgain(f"the judge refused ({said or 'content filter'})", answered=True)
+        try:
+            contents = choice["logprobs"]["content"]
+            top = {entry["token"]: float(entry["logprob"]) for entry in contents[0]["top_logprobs"]}
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise _TryAgain(
+                "the judge's answer has no log-probabilities; the endpoint and the model must support top_logprobs",
+                answered=True,
+            ) from None
+        if len(contents) != 1:
+            raise _TryAgain(f"the judge answered {len(contents)} tokens where one was asked for", answered=True)
+        found = {token: top[token] for token in _ANSWERS if -math.inf < top.get(token, -math.inf) <= _ROUNDING}
+        if not found:
+            raise _TryAgain(f"the judge's answer has no log-probability of m or M; it said {said!r}", answered=True)
+        known = sum(map(math.exp, top.values()))
+        if len(found) < len(_ANSWERS) and len(top) < self._alternatives and known < _CERTAIN:
+            raise _TryAgain(
+                f"the judge's answer has {len(top)} of the {self._alternatives} log-probabilities that were asked for, "
+                "and not those of m and M; the endpoint must support top_logprobs",
+                answered=True,
+            )
+        content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
+        return {"logprobs": {"content": content}, "model": self._redact(version), "total_tokens": tokens}
+
+    def _redact(self, text: str) -> str:
+        return text.replace(self._key, "(key)") if self._key else text
+
+
+def api_key(variable: str | None) -> str | None:
+    """The API key from the environment: the only place it comes from, and it goes nowhere but into the request."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise BadInput(
+            f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
+        )
+    return key
+
+
+def _total_tokens(usage: Any) -> int:
+    return int(usage["total_tokens"]) if isinstance(usage, dict) and "total_tokens" in usage else 0
+
+
+def _retry_after(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _connection_pool(url: str, timeout: Any) -> Any:
+    """Connections to `url`, through the proxy of the environment where there is one for this host."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    import urllib3
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"--base-url {url!r} is not a URL such as {OPENAI_URL}")
+    if parts.username or parts.password:
+        raise BadInput("--base-url must not carry credentials; name the key's environment variable")
+    proxy = getproxies().get(parts.scheme)
+    options = {"maxsize": CONCURRENT_REQUESTS, "block": True, "timeout": timeout}
+    if proxy and parts.hostname not in ("127.0.0.1", "localhost") and not proxy_bypass(parts.netloc):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)

@@ -1,0 +1,256 @@
+"""Conversations as token ids, through the policy's own chat template and nothing else.
+
+Training and the reference log-probabilities both read the tokens made here, so that they cannot disagree about them.
+Of a preference pair, the completion is whatever follows the prompt's tokens, the end of the turn included; of a
+conversation, supervised fine-tuning learns what its assistant turns would be as completions.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import ProgressReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
+
+ROWS_AT_ONCE = 1000
+NO_ROOM = "prompt leaves no room for a response"
+NOTHING_TO_LEARN = "no assistant turn before the cut"
+
+
+@dataclass
+class Tokenized:
+    """Rows as token ids, and what became of the rows that were read.
+
+    Attributes:
+        table: `prompt_id`, and the lists of token ids that the function that made it describes.
+        dropped: number of rows left out, by reason.
+        truncated: number of kept rows whose end was cut at the longest length.
+    """
+
+    table: "pa.Table"
+    dropped: dict[str, int] = field(default_factory=dict)
+    truncated: int = 0
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of a checkpoint folder; it must have a chat template.
+
+    A tokenizer without a padding token pads with its end of sequence: padding is masked everywhere.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise BadInput(f"{folder} has no tokenizer that can be loaded: {_first_line(error)}") from error
+    if not tokenizer.chat_template:
+        raise BadInput(f"the tokenizer in {folder} has no chat template; fetch the model with --chat-template FILE")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """The token that ends the assistant's turn in the chat template: where a policy is to stop.
+
+    Raises:
+        BadInput: the template cannot render a question and its answer, or no special token follows the answer.
+    """
+    answer = "Yes, it is."
+    row = {"prompt_id": "of a test"}
+    text = _render(tokenizer, _answered([{"role": "user", "content": "Is it?"}], answer), row)
+    if answer not in text:
+        raise BadInput("the chat template leaves out what the assistant says")
+    after = tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
+    special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
+    end = next((token for token in after if token in special), None)
+    if end is None:
+        raise BadInput("the chat template ends the assistant's turn with no special token: nothing could stop there")
+    return end
+
+
+def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
+    """Tokenise preference pairs as TRL's `DPOTrainer` does, and cut them as its collator does.
+
+    Args:
+        tokenizer: the policy's.
+        table: `schemas.PREFERENCES`.
+        max_length: longest prompt and response together, in tokens; the end of a longer response is cut.
+
+    Returns:
+        A table of `prompt_id`, `prompt_ids`, `chosen_ids` and `rejected_ids`, in the order of `table`. Pairs whose
+        prompt alone fills `max_length` are dropped.
+
+    Raises:
+        BadInput: the chat template cannot render a conversation, or begins it with two tokens of beginning.
+    """
+    import pyarrow as pa
+
+    kept: dict[str, list] = {name: [] for name in ("prompt_id", "prompt_ids", "chosen_ids", "rejected_ids")}
+    chunks, no_room, truncated = [], 0, 0
+    token_lists = pa.list_(pa.int32())
+    schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
+    for rows in _in_chunks(table, "tokenising"):
+        prompts = [row["prompt"] for row in rows]
+        alone = _encode(tokenizer, prompts, rows, add_generation_prompt=True)
+        with_chosen = _encode(tokenizer, [_answered(row["prompt"], row["chosen"]) for row in rows], rows)
+        with_rejected = _encode(tokenizer, [_answered(row["prompt"], row["rejected"]) for row in rows], rows)
+        for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
+            # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
+            start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
+            if start == 0:
+                raise BadInput(f"the chat template renders nothing in front of the response to {row['prompt_id']}")
+            if start >= max_length:
+                no_room += 1
+                continue
+            truncated += max(len(chosen), len(rejected)) > max_length
+            kept["prompt_id"].append(row["prompt_id"])
+            kept["prompt_ids"].append(prompt[:start])
+            kept["chosen_ids"].append(chosen[start:max_length])
+            kept["rejected_ids"].append(rejected[start:max_length])
+        chunks.append(pa.table(kept, schema=schema))
+        kept = {name: [] for name in kept}
+    tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
+    return Tokenized(tokens, {NO_ROOM: no_room}, truncated)
+
+
+def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
+    """Tokenise conversations for supervised fine-tuning on the assistant's turns alone.
+
+    Args:
+        tokenizer: the policy's; its template must render a conversation's beginning the same way whatever follows.
+        table: `schemas.CHAT`.
+        max_length: longest conversation in tokens; the end of a longer one is cut.
+
+    Returns:
+        A table of `prompt_id`, `input_ids` and `labels`, where labels are the ids of the assistant's tokens, the end
+        of each turn included, and -100 elsewhere. Conversations without any such token before the cut are dropped.
+
+    Raises:
+        BadInput: the chat template cannot render a conversation, doubles the beginning, or looks ahead.
+    """
+    import pyarrow as pa
+
+    token_lists = pa.list_(pa.int32())
+    schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
+    chunks, nothing, truncated = [], 0, 0
+    for rows in _in_chunks(table, "tokenising"):
+        texts = [_render(tokenizer, row["messages"], row) for row in rows]
+        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        kept: dict[str, list] = {name: [] for name in schema.names}
+        for row, text, ids, offsets in zip(rows, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            _refuse_doubled_beginning(tokenizer, ids, row)
+            labels = [-100] * len(ids)
+            begins = [begin for begin, _ in offsets]
+            for first, end in _assistant_spans(tokenizer, row, text):
+                said = slice(bisect_left(begins, first), bisect_left(begins, end))
+                labels[said] = ids[said]
+            labels = labels[:max_length]
+            if all(label == -100 for label in labels):
+                nothing += 1
+                continue
+            truncated += len(ids) > max_length
+            kept["prompt_id"].append(row["prompt_id"])
+            kept["input_ids"].append(ids[:max_length])
+            kept["labels"].append(labels)
+        chunks.append(pa.table(kept, schema=schema))
+    tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
+    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated)
+
+
+def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") -> list[list[int]]:
+    """Tokenise prompts up to where the assistant's turn begins: what sampling goes on from.
+
+    They are the tokens that training sees in front of a response.
+
+    Args:
+        tokenizer: the policy's.
+        table: a table with `prompt_id` and `prompt`.
+
+    Returns:
+        The token ids of each prompt, in the order of `table`.
+
+    Raises:
+        BadInput: the chat template cannot render a prompt, or begins it with two tokens of beginning.
+    """
+    tokens = []
+    for rows in _in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
+        tokens += _encode(tokenizer, [row["prompt"] for row in rows], rows, add_generation_prompt=True)
+    return tokens
+
+
+def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int]]:
+    """Where the assistant's turns stand in a rendered conversation, as (first, one past the last) characters."""
+    messages, spans = row["messages"], []
+    for number, turn in enumerate(messages):
+        if turn["role"] != "assistant":
+            continue
+        before = _render(tokenizer, messages[:number], row, add_generation_prompt=True)
+        after = _render(tokenizer, messages[: number + 1], row)
+        if not (text.startswith(before) and text.startswith(after)):
+            raise BadInput(
+                f"the chat template renders turn {number + 1} of {row['prompt_id']} differently when more turns "
+                "follow, so the assistant's tokens cannot be told apart; fetch the model with a --chat-template that "
+                "does not look ahead"
+            )
+        spans.append((len(before), len(after)))
+    return spans
+
+
+def _in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
+    report = ProgressReport(what, table.num_rows)
+    for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
+        yield batch.to_pylist()
+        report.advance(batch.num_rows)
+    report.close()
+
+
+def _answered(prompt: list[dict[str, str]], response: str) -> list[dict[str, str]]:
+    return [*prompt, {"role": "assistant", "content": response}]
+
+
+def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
+    import jinja2
+
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    except jinja2.TemplateError as error:
+        reason = _first_line(error)
+        raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {reason}") from error
+
+
+def _encode(
+    tokenizer: "PreTrainedTokenizerBase", conversations: list[list[dict]], rows: list[dict], **options: bool
+) -> list[list[int]]:
+    """Render conversations and tokenise them; the template alone adds special tokens."""
+    texts = [_render(tokenizer, messages, row, **options) for messages, row in zip(conversations, rows, strict=True)]
+    encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+    for ids, row in zip(encoded, rows, strict=True):
+        _refuse_doubled_beginning(tokenizer, ids, row)
+    return encoded
+
+
+def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:
+    beginning = tokenizer.bos_token_id
+    if beginning is not None and ids[:2] == [beginning, beginning]:
+        raise BadInput(
+            f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template "
+            "or of the prompt's text"
+        )
+
+
+def _common_prefix(ids: list[int], others: list[int]) -> int:
+    """Number of leading tokens that two sequences share."""
+    if others[: len(ids)] == ids:  # nearly always, and fast
+        return len(ids)
+    return next(i for i, (a, b) in enumerate(zip([*ids, None], [*others, None], strict=False)) if a != b)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,111 @@
+"""Folders that hold a model: everything that Transformers and vLLM need, and a manifest of it.
+
+    config.json, generation_config.json, model*.safetensors   the model
+    tokenizer.json, tokenizer_config.json, …                   the tokenizer, with its chat template
+    manifest.json                                              provenance and the hash of every file
+
+Files that two folders have in common are hard links, so that a policy takes the space of its weights alone.
+"""
+
+import fnmatch
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+CONFIG = "config.json"
+GENERATION_CONFIG = "generation_config.json"
+WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+INDEX = "model.safetensors.index.json"
+TRAINING_LOG = "training_log.jsonl"
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of a checkpoint folder holds weights, or says which file does."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in WEIGHTS)
+
+
+def load_model(folder: Path, max_length: int) -> "PreTrainedModel":
+    """Load a policy in float32, the precision of the weights that training updates; no remote code is run.
+
+    Raises:
+        BadInput: there is none, or it has no positions for `max_length` tokens: what it makes of more is noise or a crash.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{folder} has no causal language model that can be loaded: {error}") from error
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", max_length)
+    if context < max_length:
+        raise BadInput(
+            f"the context of {folder} is {context} tokens, and --max-length {max_length} is longer; set max_length in the "
+            f"configuration to {context} or less"
+        )
+    # Nothing is generated here, and some published settings of generation are refused when a checkpoint is saved.
+    model.generation_config = GenerationConfig()
+    return model
+
+
+def narrow_weights(folder: Path, dtype: "torch.dtype") -> None:
+    """Rewrite the floating-point weights of a folder in `dtype`, one file at a time."""
+    from safetensors.torch import load_file, save_file
+
+    total = 0
+    for path in sorted(folder.glob("model*.safetensors")):
+        tensors = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
+        }
+        total += sum(tensor.nbytes for tensor in tensors.values())
+        save_file(tensors, path, metadata={"format": "pt"})
+    index = folder / INDEX
+    if index.exists():
+        content = json.loads(index.read_text(encoding="utf-8"))
+        content["metadata"]["total_size"] = total
+        write_json(index, content)
+
+
+def write_config(source: Path, target: Path, dtype: str) -> None:
+    """Write the configuration of a model trained from `source`: the same but for the precision of its weights."""
+    config = read_json(source / CONFIG)
+    config.pop("torch_dtype", None)
+    write_json(target / CONFIG, {**config, "dtype": dtype})
+
+
+def same_weights(folder: Path, other: Path) -> bool:
+    """Whether two folders hold the same weights, compared in the precision of `folder`."""
+    import torch
+
+    others = dict(_tensors(other))
+    for name, read in _tensors(folder):
+        tensor = read()
+        if name not in others or not torch.equal(tensor, others[name]().to(tensor.dtype)):
+            return False
+    return True
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, object]]:
+    """Names of a folder's tensors, each with a function that reads it."""
+    from safetensors import safe_open
+
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+        for name in names:
+            yield name, lambda path=path, name=name: _read_tensor(path, name)
+
+
+def _read_tensor(path: Path, name: str) -> "torch.Tensor":
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return file.get_tensor(name)

@@ -1,0 +1,168 @@
+"""Tables of pairs to be labelled: candidates of the workflow, and pairs of one's own."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json_lines
+from dpo_stages.core.parquet import read_table
+from dpo_stages.data.shards import Shard
+from dpo_stages.preferences.pairs import Comparisons, Pair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXTS = ("prompt", "response_1", "response_2")
+
+
+class PairTable(Protocol):
+    """A table with a pair a row, and how a labelled row of it looks."""
+
+    pairs: Sequence[Pair]
+    labelled_schema: "pa.Schema"
+
+    def __len__(self) -> int:
+        """Rows of the table, with and without a pair in them."""
+
+    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+        """Labelled rows, rows dropped by reason, and further figures for the ledger."""
+
+
+def read_pairs(path: str | os.PathLike, shard: Shard) -> PairTable:
+    """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
+
+    Args:
+        path: the file.
+        shard: which of its rows are wanted.
+
+    Raises:
+        BadInput: a column is missing or of another type, or the file cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from dpo_stages.data.schemas import CANDIDATES, OFF_POLICY_CANDIDATES
+
+    path = Path(path)
+    if path.suffix == ".jsonl":
+        return OwnPairs(shard(_checked(read_json_lines(path), path)))
+    texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
+    read_table(path, pa.schema([]))  # says what is wrong with a file that is not Parquet
+    columns = pq.read_schema(path)
+    if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
+        schema = OFF_POLICY_CANDIDATES if "original_preference" in columns.names else CANDIDATES
+        return WorkflowCandidates(shard(read_table(path, schema)).to_pylist())
+    return OwnPairs(shard(read_table(path, texts)).to_pylist())
+
+
+def _checked(rows: list[dict], path: Path) -> list[dict]:
+    for number, row in enumerate(rows, start=1):
+        for name in TEXTS:
+            if name not in row:
+                raise BadInput(f"{path}, row {number}: lacks {name}; every row needs {', '.join(TEXTS)}")
+            if row[name] is not None and not isinstance(row[name], str):
+                raise BadInput(f"{path}, row {number}: {name} should be text, found {row[name]!r:.40}")
+    return rows
+
+
+@dataclass(frozen=True)
+class WorkflowCandidates:
+    """Candidates of the workflow, see `schemas.CANDIDATES`; labelled, they are `schemas.PREFERENCES`."""
+
+    rows: list[dict]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """A pair a row."""
+        return [Pair(row["prompt"], row["response_1"], row["response_2"]) for row in self.rows]
+
+    @property
+    def labelled_schema(self) -> "pa.Schema":
+        """Columns of preference data."""
+        from dpo_stages.data.schemas import PREFERENCES
+
+        return PREFERENCES
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+        """Preference data of the pairs in which the model sees a difference."""
+        labelled, dropped, agreements = [], {"identical responses": 0, "ties": 0}, []
+        logits, flips = comparisons.logits.tolist(), comparisons.order_flips.tolist()
+        for row, logit, flip in zip(self.rows, logits, flips, strict=True):
+            first, second = row["response_1"], row["response_2"]
+            if logit == 0:
+                dropped["identical responses" if first == second else "ties"] += 1
+                continue
+            original = row.get("original_preference")
+            agrees = None if original is None else (original == 1) == (logit > 0)
+            if agrees is not None:
+                agreements.append(agrees)
+            labelled.append(
+                {
+                    "prompt_id": row["prompt_id"],
+                    "prompt": row["prompt"],
+                    "chosen": first if logit > 0 else second,
+                    "rejected": second if logit > 0 else first,
+                    "logit": logit,
+                    "chosen_first": logit > 0,
+                    "order_flip": flip,
+                    "original_agrees": agrees,
+                }
+            )
+        agreement = {"agreement_with_original": sum(agreements) / len(agreements)} if agreements else {}
+        return labelled, dropped, agreement
+
+
+@dataclass(frozen=True)
+class OwnPairs:
+    """Pairs of texts; labelled, each keeps its place."""
+
+    rows: list[dict]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """A pair for each row that is whole; half a surrogate pair, which no file can hold, becomes U+FFFD."""
+        return [
+            Pair(
+                [{"role": "user", "content": _whole(row["prompt"])}],
+                *map(_whole, (row["response_1"], row["response_2"])),
+            )
+            for row in self.rows
+            if _is_whole(row)
+        ]
+
+    @property
+    def labelled_schema(self) -> "pa.Schema":
+        """The texts and what the model says of them."""
+        import pyarrow as pa
+
+        labels = {"logit": pa.float32(), "chosen_first": pa.bool_(), "order_flip": pa.bool_()}
+        return pa.schema([*((name, pa.string()) for name in TEXTS), *labels.items()])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+        """A row for every row, in the same order."""
+        labels = zip(comparisons.logits.tolist(), comparisons.order_flips.tolist(), strict=True)
+        labelled = []
+        for row in self.rows:
+            logit, flip = next(labels) if _is_whole(row) else (None, None)
+            texts = {name: None if row[name] is None else _whole(row[name]) for name in TEXTS}
+            chosen_first = logit > 0 if logit else None
+            labelled.append({**texts, "logit": logit, "chosen_first": chosen_first, "order_flip": flip})
+        missing = sum(not _is_whole(row) for row in self.rows)
+        return labelled, {}, {"rows_without_text": missing}
+
+
+def _is_whole(row: dict) -> bool:
+    return all(row[name] is not None for name in TEXTS)
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

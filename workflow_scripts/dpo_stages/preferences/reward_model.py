@@ -1,0 +1,172 @@
+"""Reward models of the Hugging Face hub: sequence classification with one score for a prompt and a response.
+
+The logit of a pair is score(response_1) - score(response_2). Each response is read for itself, so both orders are the same
+and none flips. A conversation is written with the tokenizer's chat template, or as a pair of texts where it has none. One
+that is too long for the model loses its beginning (with a template) or the ends of both texts. What the tokenizer
+would take for one of its special tokens is set apart in the texts, `<| im_end|>` say, so that no response ends its own turn.
+
+As with PairRM, batches are made for speed and a label depends on its pair alone: every distinct conversation is scored
+once, and pairs whose scores differ by less than rounding could explain are scored again, one conversation at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dpo_stages.core.batches import batches
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.libraries import importing_libraries, quiet_libraries
+from dpo_stages.core.program import ProgressReport
+from dpo_stages.data.prompts import instruction_text
+from dpo_stages.preferences.pairrm.scoring import TOKENS_PER_BATCH
+from dpo_stages.preferences.pairrm.tokens import Tokens, conversation
+from dpo_stages.preferences.pairs import Comparisons, Pair, Turn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CLOSE_CALL = {"float32": 1e-3, "bfloat16": 0.5}
+"""Scores that differ by less than this are computed again, alone; rounding stays well below it."""
+
+
+@dataclass(frozen=True)
+class _Conversation:
+    """Tokens of a prompt with one response, and what happened to it."""
+
+    ids: Tokens
+    truncated: bool
+    neutralised: bool
+
+
+class RewardModel:
+    """A reward model.
+
+    Args:
+        model: the network, on its device.
+        tokenizer: its tokenizer.
+        name: what ledgers and annotations call the model.
+        version: what tells two versions of it apart.
+        precision: of its weights.
+    """
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        name: str,
+        version: str,
+        precision: str = "float32",
+    ) -> None:
+        self.model, self.tokenizer, self.name, self.version = model, tokenizer, name, version
+        self.close_call = CLOSE_CALL[precision]
+        self.longest = min(
+            tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        )
+        self.special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+
+    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+        """Compare the responses of every pair; the two columns of `orders` are the same."""
+        rows = [tuple(self._encode(pair.prompt, text) for text in (pair.response_1, pair.response_2)) for pair in pairs]
+        scores = self._score(list(dict.fromkeys(row.ids for both in rows for row in both)))
+        logits = np.array([scores[first.ids] - scores[second.ids] for first, second in rows], dtype=np.float32)
+        alone: dict[Tokens, float] = {}
+        close = [
+            row
+            for row in np.flatnonzero(np.abs(logits) < self.close_call).tolist()
+            if rows[row][0].ids != rows[row][1].ids
+        ]
+        for row in close:
+            for ids in (rows[row][0].ids, rows[row][1].ids):
+                if ids not in alone:
+                    alone[ids] = float(self._forward([ids])[0])
+            logits[row] = alone[rows[row][0].ids] - alone[rows[row][1].ids]
+        figures = {
+            "truncated_candidates": sum(first.truncated or second.truncated for first, second in rows),
+            "neutralised": sum(first.neutralised or second.neutralised for first, second in rows),
+            "close_calls": len(close),
+        }
+        return Comparisons(np.column_stack([logits, logits]), figures)
+
+    def _encode(self, prompt: Sequence[Turn], response: str) -> _Conversation:
+        turns = [{**turn, "content": self._neutral(turn["content"])} for turn in prompt]
+        answer = self._neutral(response)
+        neutralised = answer != response or any(
+            turn["content"] != neutral["content"] for turn, neutral in zip(prompt, turns, strict=True)
+        )
+        if self.tokenizer.chat_template:
+            ids = tuple(self._templated(turns, answer))
+            return _Conversation(ids[-self.longest :], len(ids) > self.longest, neutralised)
+        text = instruction_text(turns)
+        ids = self.tokenizer(text, answer).input_ids
+        truncated = len(ids) > self.longest
+        if truncated:
+            ids = self.tokenizer(text, answer, truncation="longest_first", max_length=self.longest).input_ids
+        return _Conversation(tuple(ids), truncated, neutralised)
+
+    def _neutral(self, text: str) -> str:
+        for token in self.special:
+            text = text.replace(token, f"{token[:2]} {token[2:]}")
+        return text
+
+    def _templated(self, turns: Sequence[Turn], answer: str) -> list[int]:
+        """Tokens by the chat template; where it refuses the roles as they are, of turns that alternate."""
+        from jinja2 import TemplateError
+
+        alternating = [{**turn, "role": turn["role"].lower()} for turn in conversation(turns, answer)]
+        try:
+            return self.tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": answer}])
+        except TemplateError:
+            pass
+        try:
+            return self.tokenizer.apply_chat_template(alternating)
+        except TemplateError as error:
+            raise BadInput(f"the chat template of the reward model {self.name} refuses a prompt: {error}") from error
+
+    def _score(self, conversations: list[Tokens]) -> dict[Tokens, float]:
+        """Scores of distinct conversations, in batches of like lengths."""
+        scores: dict[Tokens, float] = {}
+        report = ProgressReport("responses scored", len(conversations))
+        # Without a token for padding, Transformers takes no more than one at a time.
+        budget = 1 if self.model.config.pad_token_id is None else TOKENS_PER_BATCH[self.model.device.type]
+        for batch in batches([len(ids) for ids in conversations], budget):
+            found = self._forward([conversations[row] for row in batch])
+            scores.update({conversations[row]: float(score) for row, score in zip(batch, found, strict=True)})
+            report.advance(len(batch))
+        report.close()
+        return scores
+
+    def _forward(self, conversations: list[Tokens]) -> np.ndarray:
+        import torch
+
+        longest, pad = max(map(len, conversations)), self.model.config.pad_token_id
+        ids = [[*row, *([pad] * (longest - len(row)))] for row in conversations]
+        mask = [[1] * len(row) + [0] * (longest - len(row)) for row in conversations]
+        ids, mask = (torch.tensor(rows, device=self.model.device) for rows in (ids, mask))
+        with torch.inference_mode():
+            return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].float().cpu().numpy()
+
+
+def load_reward_model(folder: Path, name: str, version: str, device: str, precision: str) -> RewardModel:
+    """Load a reward model; no code that came with it is run.
+
+    Raises:
+        BadInput: Transformers cannot load it, or it has more than one score.
+    """
+    with importing_libraries():
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    quiet_libraries()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=getattr(torch, precision), local_files_only=True
+        )
+    except Exception as error:  # a damaged file, an architecture with code of its own, a tokenizer that lacks a package
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise BadInput(f"the reward model {name} cannot be loaded ({type(error).__name__}: {reason:.200})") from error
+    if model.config.num_labels != 1:
+        raise BadInput(f"{name} gives {model.config.num_labels} scores; a reward model with one is needed")
+    return RewardModel(model.to(device).eval(), tokenizer, name, version, precision)

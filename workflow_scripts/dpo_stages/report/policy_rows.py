@@ -1,0 +1,262 @@
+"""Tables of policies: which belong into one, what they gained, and how the table is written. Standard library only.
+
+A table holds, for each model, seed and method, the SFT policy and the policies of a set of histories. Gains and Δ are
+computed here from the win rates (see `arms`), never read from anywhere.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from dpo_stages.report.decisions import OFF, ON, Decision, Interval, delta, gain, separated
+from dpo_stages.report.records import find, judge_columns, number, require_same
+from dpo_stages.report.writing import as_csv
+from dpo_stages.study.policies import Policy
+
+History = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
+
+    Attributes:
+        model: name of the base model, without the seed.
+        model_label: its name in tables.
+        method: preference optimisation method of the table; SFT policies appear under each.
+        method_label: its name in tables.
+        seed: seed of the replication.
+        history: candidate sources of the iterations, oldest first; empty for the SFT policy.
+        policy: name of the policy.
+        resolved_policy: the policy of the fixed history that it stands for where `auto` chose; else its own name.
+        initial_policy: name of the policy that this one was trained from; None for the SFT policy.
+        lc_win_rate: length-controlled win rate.
+        lc_low: lower end of its interval; None if it was not measured.
+        lc_high: upper end.
+        gain: LC win rate minus the initial policy's; None for the SFT policy.
+        gain_low: lower end of the gain's interval; None if it was not measured.
+        gain_high: upper end.
+        gain_separated: whether the interval leaves out zero; None if it was not measured.
+        win_rate: win rate.
+        win_rate_low: lower end of its interval; None if it was not measured.
+        win_rate_high: upper end.
+        average_length: mean length of the outputs.
+        boundary_score: of the initial policy; None for the SFT policy and where boundaries were not asked for.
+        boundary_low: lower end of its interval.
+        boundary_high: upper end.
+        stage: stage of the initial policy.
+        recommended_source: candidate source that the stage recommends.
+        delta: Δ of the initial policy; None where it has no off-policy and on-policy arm or neither gains.
+        difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
+        difference_low: lower end of its interval; None if it was not measured.
+        difference_high: upper end.
+        judge: name of the model that compared the outputs with the reference's.
+        judge_version: what its endpoint calls it.
+        judge_prompt: what it was asked.
+        judge_endpoint: kind of its endpoint, see annotations.ENDPOINTS.
+        lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
+        instructions: number of instructions.
+        truncated: outputs that were cut at the limit of their length; None if nobody counted.
+        samples_drawn: responses of policies that the history needs; None without its trace.
+        labels_made: pairs that the preference model compares for it; None without its trace.
+    """
+
+    model: str
+    model_label: str
+    method: str
+    method_label: str
+    seed: int
+    history: History
+    policy: str
+    resolved_policy: str
+    initial_policy: str | None
+    lc_win_rate: float
+    lc_low: float | None
+    lc_high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    gain_separated: bool | None
+    win_rate: float
+    win_rate_low: float | None
+    win_rate_high: float | None
+    average_length: float
+    boundary_score: float | None
+    boundary_low: float | None
+    boundary_high: float | None
+    stage: str | None
+    recommended_source: str | None
+    delta: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    judge: str | None
+    judge_version: str | None
+    judge_prompt: str | None
+    judge_endpoint: str | None
+    lc_kind: str
+    instructions: int
+    truncated: int | None
+    samples_drawn: int | None
+    labels_made: int | None
+
+
+def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
+    """The policy of a row. The first of `seeds` keeps the plain name of the model."""
+    return Policy(model, None if seed == seeds[0] else seed, method if history else None, history)
+
+
+def build_rows(
+    models: Mapping[str, str],
+    methods: Mapping[str, str],
+    seeds: Sequence[int],
+    histories: Sequence[History],
+    win_rates: Mapping[str, dict],
+    boundaries: Mapping[str, dict] | None,
+    paired_interval: Callable[[str, str], Interval] | None = None,
+    traces: Mapping[str, dict] | None = None,
+) -> list[Row]:
+    """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
+
+    Args:
+        models: names and labels.
+        methods: names and labels.
+        seeds: the study's seeds.
+        histories: candidate sources of each policy, in the table's order.
+        win_rates: contents of win_rate.json by policy, of all policies here and of those that they were trained from.
+        boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
+        paired_interval: gives the interval of the difference of two policies' LC win rates; None leaves intervals of
+            gains and differences out.
+        traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
+            costs are wanted.
+
+    Raises:
+        BadInput: a policy is missing, or the results come from different judges or preference models.
+    """
+    require_same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
+    if boundaries is not None:
+        require_same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
+    interval = paired_interval or (lambda policy, other: None)
+    rows = []
+    for model, method, seed in itertools.product(models, methods, seeds):
+        policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
+        stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
+        gained = {policy: _gain(policy, win_rates) for policy in stands_for.values() if policy.history}
+        for named_policy, policy in stands_for.items():
+            initial = policy.initial if policy.history else None
+            gained_within = interval(str(policy), str(initial)) if initial else None
+            arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
+            rows.append(
+                Row(
+                    model=model,
+                    model_label=models[model],
+                    method=method,
+                    method_label=methods[method],
+                    seed=seed,
+                    history=named_policy.history,
+                    policy=str(named_policy),
+                    resolved_policy=str(policy),
+                    initial_policy=str(initial) if initial else None,
+                    gain=gained.get(policy),
+                    gain_low=gained_within and gained_within[0],
+                    gain_high=gained_within and gained_within[1],
+                    gain_separated=separated(gained_within),
+                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
+                    **_evaluation(find(win_rates, policy, "win rate")),
+                    **_boundary(find(boundaries, initial, "boundary score") if initial and boundaries else None),
+                    **_costs((traces or {}).get(str(named_policy))),
+                )
+            )
+    return rows
+
+
+def _resolved(policy: Policy, traces: Mapping[str, dict]) -> Policy:
+    return Policy.parse(find(traces, policy, "trace")["resolved_policy"]) if policy.chooses else policy
+
+
+def _costs(record: dict | None) -> dict:
+    return {name: None if record is None else number(record, name) for name in ("samples_drawn", "labels_made")}
+
+
+def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
+    after, before = (find(win_rates, which, "win rate") for which in (policy, policy.initial))
+    return gain(number(after, "lc_win_rate"), number(before, "lc_win_rate"))
+
+
+_NO_COMPARISON = dict.fromkeys(("delta", "difference", "difference_low", "difference_high"))
+
+
+def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
+    low, high = interval(str(off), str(on)) or (None, None)
+    values = (delta(gained[off], gained[on]), gained[off] - gained[on], low, high)
+    return dict(zip(_NO_COMPARISON, values, strict=True))
+
+
+def _evaluation(record: dict) -> dict:
+    judge = record.get("judge")
+    lc_interval, interval = (record.get(key) or (None, None) for key in ("lc_interval", "win_rate_interval"))
+    return {
+        "lc_win_rate": number(record, "lc_win_rate"),
+        "lc_low": lc_interval[0],
+        "lc_high": lc_interval[1],
+        "win_rate": number(record, "win_rate"),
+        "win_rate_low": interval[0],
+        "win_rate_high": interval[1],
+        "average_length": number(record, "average_length"),
+        **judge_columns(judge),
+        "lc_kind": str(record.get("lc_kind")),
+        "instructions": number(record, "instructions"),
+        "truncated": record.get("truncated"),
+    }
+
+
+def _boundary(record: dict | None) -> dict:
+    names = ("boundary_score", "boundary_low", "boundary_high", "stage", "recommended_source")
+    if record is None:
+        return dict.fromkeys(names)
+    low, high = record["interval"]
+    values = (number(record, "boundary_score"), low, high, record["stage"], record["recommended_source"])
+    return dict(zip(names, values, strict=True))
+
+
+def decisions(rows: Iterable[Row]) -> list[Decision]:
+    """What the boundary score recommended for each initial policy that has an off-policy and an on-policy arm."""
+    arms: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row.initial_policy is not None and row.boundary_score is not None:
+            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
+    return [
+        Decision(
+            initial,
+            method,
+            arm[OFF].boundary_score,
+            arm[OFF].recommended_source,
+            arm[OFF].gain,
+            arm[ON].gain,
+            _interval(arm[OFF].difference_low, arm[OFF].difference_high),
+            *(_interval(arm[source].gain_low, arm[source].gain_high) for source in (OFF, ON)),
+        )
+        for (initial, method), arm in arms.items()
+        if OFF in arm and ON in arm
+    ]
+
+
+def _interval(low: float | None, high: float | None) -> Interval | None:
+    return None if low is None or high is None else (low, high)
+
+
+def rows_as_csv(rows: Sequence[Row]) -> str:
+    """One line a row; `history` becomes the columns iter_1, iter_2, …. Empty: there is none. inf: Δ is infinite."""
+    depth = max(len(row.history) for row in rows)
+    iterations = [f"iter_{number}" for number in range(1, depth + 1)]
+    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
+    lines = [{**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows]
+    return as_csv(names, lines)
+
+
+def decisions_as_csv(found: Sequence[Decision], judge: str) -> str:
+    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
+    names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
+    names += ["difference", "separated", "better", "right"]
+    lines = [{**{name: getattr(decision, name) for name in names}, "judge": judge} for decision in found]
+    return as_csv([*names, "judge"], lines)

@@ -1,0 +1,230 @@
+"""A table of policies as Markdown, in the paper's layout: models side by side where they fit."""
+
+import itertools
+import re
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dpo_stages.report.decisions import NOISE, OFF, ON, delta, format_delta, tally
+from dpo_stages.report.policy_rows import History, Row, decisions
+from dpo_stages.report.records import judge_of
+from dpo_stages.report.writing import half_of_interval, markdown_table, mean_over_seeds
+from dpo_stages.study.policies import Policy
+
+WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
+COLUMNS = ("average_length", "boundary_score", "delta", "chosen", "samples", "labels")
+"""What Markdown may show besides the LC win rate and the win rate."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The lines of one model and method in a Markdown table, one a history."""
+
+    label: str
+    iterations: list[list[str]]
+    header: list[str]
+    cells: list[list[str]]
+
+
+def as_markdown(name: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
+
+    Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t). Where there
+    are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
+    several seeds or methods.
+
+    Args:
+        name: of the table.
+        rows: as `build_rows` gives them.
+        columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
+    """
+    shown = {
+        "average_length": True,
+        "boundary_score": any(row.boundary_score is not None for row in rows),
+        "delta": {OFF, ON} <= {row.history[-1] for row in rows if row.history},
+        "chosen": any(row.resolved_policy != row.policy for row in rows),
+        "samples": any(row.samples_drawn is not None for row in rows),
+        "labels": any(row.labels_made is not None for row in rows),
+    }
+    columns = [column for column in COLUMNS if column in columns and shown[column]]
+    parts = [f"# {re.sub('^table', 'Table ', name)}"]
+    methods = {row.method: row.method_label for row in rows}
+    for method, label in methods.items():
+        models: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.method == method:
+                models.setdefault(row.model, []).append(row)
+        parts += [f"## {label}"] if len(methods) > 1 else []
+        parts += _side_by_side([_block(group, columns) for group in models.values()])
+    parts.append(_caption(rows, columns))
+    if shown["boundary_score"]:
+        parts.append(tally(decisions(rows)).sentence())
+        parts += [_tallies(rows)] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _tallies(rows: Sequence[Row]) -> str:
+    """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
+    found = decisions(rows)
+    initial = {decision: Policy.parse(decision.initial_policy) for decision in found}
+    model_labels = {row.model: row.model_label for row in rows}
+    method_labels = {row.method: row.method_label for row in rows}
+    groups = {"all": found}
+    for decision in found:
+        for group in (
+            method_labels[decision.method],
+            model_labels[initial[decision].model],
+            f"iteration {initial[decision].iteration + 1}",
+        ):
+            groups.setdefault(group, []).append(decision)
+    lines = [["Initial policies", "Better arm picked", "Share", "95 % interval"]]
+    for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
+        counted = tally(members)
+        if counted.judged:
+            low, high = counted.interval
+            share = f"{counted.right / counted.judged:.0%}"
+            lines.append([group, f"{counted.right} of {counted.judged}", share, f"{low:.0%} to {high:.0%}"])
+    return markdown_table(lines)
+
+
+def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
+    """One Markdown table if its lines are not too wide, else one for each model."""
+    iterations = blocks[0].iterations
+    names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
+    labels = [cell for block in blocks for cell in (block.label, *[""] * (len(block.header) - 1))]
+    joined = markdown_table(
+        [
+            [*[""] * len(names), *labels],
+            [*names, *(cell for block in blocks for cell in block.header)],
+            *(
+                [*line, *itertools.chain(*cells)]
+                for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
+            ),
+        ]
+    )
+    if len(blocks) > 1 and len(joined.partition("\n")[0]) <= WIDEST:
+        return [joined]
+    return [
+        part
+        for block in blocks
+        for part in (
+            f"**{block.label}**",
+            markdown_table(
+                [
+                    [*names, *block.header],
+                    *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
+                ]
+            ),
+        )
+    ]
+
+
+def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
+    """Lines of one model and method; rows of several seeds become one line."""
+    depth = max(len(row.history) for row in rows)
+    by_history: dict[History, list[Row]] = {}
+    for row in rows:
+        by_history.setdefault(row.history, []).append(row)
+    first_lines = {history[:-1]: history for history in reversed(by_history) if history}
+    iterations, lines = [], []
+    for history, group in by_history.items():
+        iterations.append([f"PC_{source}" for source in history] + ["–"] * (depth - len(history)))
+        # what belongs to the initial policy stands in the first line of those trained from it
+        first = history in first_lines.values()
+        special = {
+            "average_length": mean_over_seeds([row.average_length for row in group], 0),
+            "boundary_score": _boundary_score(group) if first else "–",
+            "delta": _delta(history[:-1], by_history) if first else "–",
+            "chosen": _chosen(group),
+            "samples": _mean_count([row.samples_drawn for row in group]),
+            "labels": _mean_count([row.labels_made for row in group]),
+        }
+        win_rate = mean_over_seeds([row.win_rate for row in group])
+        lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
+    headers = {
+        "average_length": "Avg. Len",
+        "boundary_score": "BS (initial)",
+        "delta": "Δ(×)",
+        "chosen": "Chosen",
+        "samples": "Samples",
+        "labels": "Labels",
+    }
+    header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
+    return _Block(rows[0].model_label.replace("|", r"\|"), iterations, header, lines)
+
+
+def _lc_win_rate(group: Sequence[Row]) -> str:
+    text = mean_over_seeds([row.lc_win_rate for row in group])
+    gains = [row.gain for row in group]
+    if gains[0] is None:
+        return text
+    shown, found = mean_over_seeds(gains, sign="+"), group[0].gain_separated
+    if len(group) > 1:
+        found = abs(statistics.fmean(gains)) > half_of_interval(gains)
+    elif found is not None:
+        shown += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
+    return f"{text} ({shown}{f' {NOISE}' if found is False else ''})"
+
+
+def _chosen(group: Sequence[Row]) -> str:
+    """The fixed histories that a history stands for, with their number of seeds where they differ."""
+    if group[0].resolved_policy == group[0].policy:
+        return "–"
+    counts = Counter("→".join(Policy.parse(row.resolved_policy).history) for row in group)
+    return ", ".join(name if len(counts) == 1 else f"{name} ({count})" for name, count in counts.most_common())
+
+
+def _mean_count(values: Sequence[int | None]) -> str:
+    return "–" if None in values else f"{statistics.fmean(values):,.0f}"
+
+
+def _boundary_score(group: Sequence[Row]) -> str:
+    scores = [row.boundary_score for row in group]
+    if len(scores) > 1 or scores[0] is None:
+        return "–" if None in scores else mean_over_seeds(scores)
+    return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
+
+
+def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str:
+    arms = [by_history.get((*initial, source)) for source in (OFF, ON)]
+    if None in arms:
+        return "–"
+    return format_delta(delta(*(statistics.fmean(row.gain for row in arm) for arm in arms)))
+
+
+def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """What the columns mean, and what the figures are relative to."""
+    first, seeds = rows[0], len({row.seed for row in rows})
+    sentences = [
+        f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
+        f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
+    ]
+    if seeds > 1 or any(row.gain_separated is not None for row in rows):
+        sentences.append(f"{NOISE}: the 95 % interval of the gain does not leave out zero.")
+    if cut := [row.truncated for row in rows if row.truncated]:
+        sentences.append(f"{sum(cut)} outputs, at most {max(cut)} of a policy, were cut at the limit of their length.")
+    if "average_length" in columns:
+        sentences.append("Avg. Len: characters of an output.")
+    if "boundary_score" in columns:
+        sentences.append(
+            "BS (initial): boundary score of the initial policy, V_on / (V_on + V_off), with its interval; below 0.5 "
+            "the policy is in preference injection, and off-policy candidates are expected to gain more (Δ > 1), "
+            "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1)."
+        )
+    if "delta" in columns:
+        sentences.append(
+            "Δ: gain with off-policy candidates over gain with on-policy candidates; +∞ where only the former gain, "
+            "– where neither do."
+        )
+    if "chosen" in columns:
+        sentences.append("Chosen: the sources that `auto` took; the policy is the one of that fixed history.")
+    if "samples" in columns or "labels" in columns:
+        sentences.append(
+            "Samples: responses of policies that a history needs, and Labels: pairs that the preference model compares for "
+            "it, both with those of the boundary scores that it follows; what arms share is counted for each."
+        )
+    if seeds > 1:
+        sentences.append(f"Means of {seeds} seeds ± half of the 95 % interval.")
+    return " ".join(sentences)

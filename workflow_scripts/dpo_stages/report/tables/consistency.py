@@ -1,0 +1,159 @@
+"""Table 8 and what stands behind it: how often a policy finds its own samples likelier, and what that does to Algorithm 1.
+
+Standard library only, but for the interval of means over several seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from dpo_stages.report.policy_rows import History
+from dpo_stages.report.records import require_same
+from dpo_stages.report.writing import as_csv, markdown_table, mean_over_seeds
+from dpo_stages.study.policies import Policy
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy. What Table 8 prints is in percent, as there; consistencies and scores are shares.
+
+    Attributes:
+        model: name of the base model, without the seed.
+        model_label: its name in tables.
+        method: preference optimisation method; None for the SFT policy.
+        history: candidate sources of the iterations, oldest first; empty for the SFT policy.
+        policy: name of the policy.
+        on_policy_likelier: percent of comparisons whose on-policy response has the higher log-probability under the
+            policy, summed over its tokens; the mean over prompts.
+        likelier_low: lower end of its interval.
+        likelier_high: upper end.
+        consistency: preference consistency of the preference model and the policy (equation 10).
+        consistency_low: lower end of its interval.
+        consistency_high: upper end.
+        boundary_score: what Algorithm 1 takes for it, on the same comparisons.
+        off_policy_consistency: the same of the off-policy source (equation 11), taken to prefer its own responses.
+        recommended_source: whichever is the more consistent, `off` or `on`.
+        shortcut_source: what Algorithm 1 recommends.
+        prompts: prompts that the figures rest on.
+        comparisons: comparisons that they rest on.
+        confidence: level of the intervals.
+        preference_model: what compared.
+        preference_data: where the off-policy candidates come from.
+    """
+
+    model: str
+    model_label: str
+    method: str | None
+    history: History
+    policy: str
+    on_policy_likelier: float
+    likelier_low: float
+    likelier_high: float
+    consistency: float
+    consistency_low: float
+    consistency_high: float
+    boundary_score: float
+    off_policy_consistency: float
+    recommended_source: str
+    shortcut_source: str
+    prompts: int
+    comparisons: int
+    confidence: float
+    preference_model: str
+    preference_data: str
+
+
+def build_rows(models: Mapping[str, str], records: Mapping[str, dict]) -> list[Row]:
+    """The rows of the table, in the order of `records`.
+
+    Args:
+        models: names and labels.
+        records: contents of results/consistency/*.json by policy.
+
+    Raises:
+        BadInput: the records are relative to different preference models, data or levels.
+    """
+    require_same(records, ("preference_model", "preference_data", "confidence"), "preference consistencies")
+    rows = []
+    for name, record in records.items():
+        policy = Policy.parse(name)
+        likelier = (record["on_policy_likelier"], *record["on_policy_likelier_interval"])
+        rows.append(
+            Row(
+                policy.model,
+                models.get(policy.model, policy.model),
+                policy.method,
+                policy.history,
+                name,
+                *(100 * share for share in likelier),
+                record["consistency"],
+                *record["interval"],
+                **{field.name: record[field.name] for field in fields(Row)[11:]},
+            )
+        )
+    return rows
+
+
+def rows_as_csv(rows: Sequence[Row]) -> str:
+    """One line a policy; `history` becomes the columns iter_1, iter_2, …."""
+    iterations = [f"iter_{number}" for number in range(1, max(1, *(len(row.history) for row in rows)) + 1)]
+    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
+    lines = [dict.fromkeys(iterations) | dict(zip(iterations, row.history, strict=False)) | vars(row) for row in rows]
+    return as_csv(names, lines)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Table 8 in the paper's layout, then the preference consistencies beside Algorithm 1's shortcut."""
+    first = rows[0]
+    caption = (
+        "Win rate: percent of comparisons in which the policy gives its own sample a higher probability (the sum of the "
+        "log-probabilities of its tokens) than the off-policy candidate of the same prompt; the mean over prompts, each "
+        f"with two candidates of either kind, and the {first.confidence:.0%} interval with prompts as the independent "
+        f"unit. {first.prompts} prompts of {first.preference_data}."
+    )
+    meaning = (
+        "Consistency (Definition 5.5) with the preference model "
+        f"{first.preference_model}. P_θ: of the policy, by its log-probabilities (equation 10). Algorithm 1: the same "
+        "under the assumption that its own samples are always likelier, which is the boundary score. Difference: what the "
+        "assumption adds or takes away. P_off: of the source of the off-policy candidates (equation 11), whose probabilities nobody "
+        "has, so that it is taken to find its own responses likelier always. The more consistent of P_θ and P_off is "
+        "the better proxy of the general text distribution, and the source to train on next."
+    )
+    changed = sum(row.recommended_source != row.shortcut_source for row in rows)
+    verdict = (
+        f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies."
+    )
+    return "\n\n".join(["# Table 8", _papers_layout(rows), caption, _consistencies(rows), meaning, verdict]) + "\n"
+
+
+def _papers_layout(rows: Sequence[Row]) -> str:
+    """A line for each history, under its model; rows of several seeds become one."""
+    columns = [f"Iter-{number}" for number in range(1, max(len(row.history) for row in rows) + 2)]
+    lines = [[*columns, "Win Rate", "Interval"]]
+    groups: dict[str, dict[History, list[Row]]] = {}
+    for row in rows:
+        groups.setdefault(row.model_label, {}).setdefault(row.history, []).append(row)
+    for label, histories in groups.items():
+        lines.append([f"**{label}**".replace("|", r"\|"), *[""] * (len(columns) + 1)])
+        for history, group in histories.items():
+            iterations = [f"PC_{source}" for source in history] + ["–"] * (len(columns) - len(history))
+            alone = len(group) == 1
+            interval = f"{group[0].likelier_low:.1f} to {group[0].likelier_high:.1f}" if alone else "–"
+            lines.append([*iterations, mean_over_seeds([row.on_policy_likelier for row in group]), interval])
+    return markdown_table(lines)
+
+
+def _consistencies(rows: Sequence[Row]) -> str:
+    lines = [["Initial policy", "P_θ", "Algorithm 1", "Difference", "P_off", "Train on", "Algorithm 1: train on"]]
+    for row in rows:
+        lines.append(
+            [
+                row.policy,
+                f"{row.consistency:.2f} ({row.consistency_low:.2f}–{row.consistency_high:.2f})",
+                f"{row.boundary_score:.2f}",
+                f"{row.boundary_score - row.consistency:+.2f}",
+                f"{row.off_policy_consistency:.2f}",
+                f"PC_{row.recommended_source}",
+                f"PC_{row.shortcut_source}",
+            ]
+        )
+    return markdown_table(lines)

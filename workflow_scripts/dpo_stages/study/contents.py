@@ -1,0 +1,81 @@
+"""What a study takes from elsewhere and what its report shows, as lists of names and files. Standard library only."""
+
+from typing import Any
+
+from dpo_stages.study import paths
+from dpo_stages.study.policies import Policy
+from dpo_stages.study.study import Study
+
+
+def from_the_hub(study: Study) -> list[str]:
+    """The models and data of the tables and analyses that are downloaded, as the files that stand for them."""
+    config = study.config
+    sections = [*config["tables"].values(), *config["analyses"].values()]
+    models = {model for section in sections for model in section["models"]}
+    models |= {Policy.parse(origin).model for origin in config["sources"].values()}
+    chats = {(config["models"][model]["sft"], "train") for model in models} - {(None, "train")}
+    models |= {study.judge["model"]} if study.judge["kind"] == "vllm" else set()
+    data = config["preference_data"]
+    splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
+    ranked = config["preference_models"][config["preference_model"]]["path"]
+    return [
+        *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
+        *(
+            paths.dataset(dataset, split)
+            for dataset, split in sorted(splits)
+            if config["datasets"][dataset]["adapter"] != "local"
+        ),
+        *([paths.preference_model(config["preference_model"])] if ranked else []),
+    ]
+
+
+def quality_pairs(study: Study) -> list[str]:
+    """What is judged for the quality of candidates, Appendix C.5."""
+    return [f"quality/{pair['candidates']}/against/{pair['against']}" for pair in study.config["quality"]["pairs"]]
+
+
+def responding_policies(study: Study) -> list[str]:
+    """The policies of Table 10: those of one model in one table, the SFT policy first."""
+    settings = study.config["responses"]
+    trained = [p for p in study.trained_policies(settings["table"]) if p.seeded_model == settings["model"]]
+    return list(dict.fromkeys([f"{settings['model']}/sft", *(str(study.resolved(policy)) for policy in trained)]))
+
+
+def labelled_for_report(study: Study) -> list[str]:
+    """Whose candidates were labelled for the tables of the study, where that is known beforehand."""
+    named = (Policy.parse(name) for table in study.config["tables"] for name in study.policies_of_table(table))
+    return sorted({one for policy in named if policy.history for one in study.origins(policy.initial, policy.source)})
+
+
+def compared_for_report(study: Study) -> list[str]:
+    """The policies whose samples were compared for the boundary scores of the tables."""
+    return sorted({policy for table in study.config["tables"] for policy in study.initial_policies_of_table(table)})
+
+
+def judged_for_report(study: Study) -> list[str]:
+    """All that a judge compared for the tables of the study."""
+    gamed = [f"{study.instruction_set}/{variant}" for variant in ("verbose", "concise")] if study.fitted_over else []
+    tables = [(table, chosen) for table in study.config["tables"] for chosen in (False, True)]
+    policies = {policy for table in tables for policy in study.policies_of_table(*table)}
+    return [*sorted(policies), *gamed, *quality_pairs(study)]
+
+
+def shows_boundary(study: Study, table: str) -> bool:
+    """Whether a table's point is the boundary score, so that its figure belongs into the report."""
+    return "boundary_score" in study.config["tables"][table]["columns"]
+
+
+def in_words(study: Study) -> dict[str, Any]:
+    """What the report says of the study's origin, by name."""
+    config = study.config
+    return {
+        "Models": ", ".join(
+            f"{config['models'][model]['label']} ({config['models'][model]['path'] or 'made by the workflow'})"
+            for model in dict.fromkeys(model for table in config["tables"].values() for model in table["models"])
+        ),
+        "Off-policy data": config["preference_data"],
+        "Preference model": config["preference_model"],
+        "Instructions": study.instruction_set,
+        "Seeds": ", ".join(map(str, config["seeds"])),
+        "Arithmetic": f"{study.dtype} on {'GPUs' if study.gpu else 'CPU cores'}",
+    }

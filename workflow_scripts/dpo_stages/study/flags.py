@@ -1,0 +1,92 @@
+"""The configuration as flags of the programs, in its own words. Standard library only."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dpo_stages.study.study import Study
+
+_OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
+_LOSS = ("loss", "beta", "delta", "sft_weight")
+
+
+def as_flags(settings: Mapping[str, Any], keys: Iterable[str] | None = None) -> str:
+    """`--key value` of these settings, those without a value left out."""
+    chosen = {key: settings[key] for key in (settings if keys is None else keys)}
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in chosen.items() if value is not None)
+
+
+def labelled(section: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> list[str]:
+    """`name=label` arguments."""
+    return [f"{name}={section[name]['label']}" for name in names]
+
+
+def pretraining(settings: Mapping[str, Any] | None) -> str:
+    """Flags of a ranker's pre-training, if there is one."""
+    if settings is None:
+        return ""
+    return f"--pretraining {settings['texts']} " + " ".join(
+        f"--pretraining-{key.replace('_', '-')} {settings[key]}" for key in ("epochs", "learning_rate")
+    )
+
+
+class Flags:
+    """Flags of a study's programs; those that depend on a job are input functions.
+
+    Args:
+        study: the study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.config = study, study.config
+
+    def optimisation(self, section: Mapping[str, Any]) -> str:
+        """Flags of the optimiser."""
+        return as_flags(section, _OPTIMISATION)
+
+    def loss(self, wildcards: Any) -> str:
+        """Flags of a method's loss."""
+        return as_flags(self.config["methods"][wildcards.method], _LOSS)
+
+    def sampling(self) -> str:
+        """Flags of the decoder."""
+        return as_flags(self.config["sampling"])
+
+    def preference_model(self, name: str) -> str:
+        """Flags that say how a preference model is run."""
+        model = self.config["preference_models"][name]
+        return "" if model["judge"] else as_flags(model, ("engine", "batch_size", "precision"))
+
+    def asked_judge(self, wildcards: Any) -> list[str]:
+        """Flags of what the judge is asked with that a preference model stands for, shell words each."""
+        name = self.config["preference_models"][wildcards.name]["judge"]
+        judge = self.config["judges"][name]
+        flags = {
+            "--model": "model",
+            "--base-url": "base_url",
+            "--serve": "command",
+            "--api-key-variable": "api_key_variable",
+        }
+        words = [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
+        return [*words, "--identified-by", *self.study.identified_by(name)]
+
+    def judge_cache(self, kind: str, path: str) -> str:
+        """The flag of the folder that keeps a judge's answers to one job; nothing for a network."""
+        folder = path if self.study.shards.of(kind) == 1 else f"{path}/{{wildcards.scatteritem}}"
+        return f" --cache results/judge_cache/{kind}/{folder}" if self.study.labelling_judge else ""
+
+    def shard(self, kind: str) -> str:
+        """The flag that tells a job of a wide stage its shard."""
+        return "" if self.study.shards.of(kind) == 1 else " --shard {wildcards.scatteritem}"
+
+    def shared_prompts(self, wildcards: Any, input: Any) -> str:
+        """How many of the prompts that a policy is measured on may be among those that policies are trained on."""
+        allowed = self.config["shared_prompts"]
+        return f"--trained-on {input.trained_on} --shared-prompts {allowed}" if input.trained_on else ""
+
+    def settings_of_table(self, number: str) -> str:
+        """The sections of the configuration that Table 6 or 7 shows, as JSON."""
+        if number == "7":
+            return json.dumps({"sampling": self.config["sampling"]})
+        sections = {key: self.config[key] for key in ("sft", "methods", "max_length")}
+        return json.dumps({**sections, "gpus": self.config["resources"]["training_gpus"] if self.study.gpu else 0})

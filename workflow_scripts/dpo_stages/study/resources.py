@@ -1,0 +1,211 @@
+"""What the jobs of a study take: seconds on GPUs and bytes, from the sizes of models and data.
+
+Standard library only. N is a model's number of parameters. Nothing here changes a result.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dpo_stages.study.study import Study
+
+JUDGEMENT_TOKENS = 1200  # of a request to a judge: the 805 of AlpacaEval take about a million
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """How fast one GPU is, and how long texts are: `resources.speeds` of the configuration.
+
+    Attributes:
+        prompt_tokens: mean length of a prompt.
+        response_tokens: mean length of a response.
+        training: useful floating-point operations a second.
+        scoring: the same for forward passes alone.
+        sampling: tokens sampled a second, times N.
+        labelling: pairs a second that a preference model compares, in both orders, times N.
+        judging: judgements a second that a judge's endpoint gives.
+        startup: seconds until a model is loaded and ready, whatever its size.
+        loading: bytes a second that a checkpoint is read with.
+    """
+
+    prompt_tokens: float
+    response_tokens: float
+    training: float
+    scoring: float
+    sampling: float
+    labelling: float
+    judging: float
+    startup: float
+    loading: float
+
+    def ready(self, parameters: float) -> float:
+        """Seconds until a model in bfloat16 is loaded."""
+        return self.startup + 2 * parameters / self.loading
+
+    def train(self, parameters: float, sequences: float, epochs: float, gpus: int) -> float:
+        """Seconds of training on `sequences` of a prompt and a response (a preference pair is two).
+
+        A token costs 2N operations forward, 4N backward and 2N again where activations are recomputed.
+        """
+        tokens = sequences * epochs * (self.prompt_tokens + self.response_tokens)
+        return self.ready(parameters) + 8 * parameters * tokens / (self.training * max(1, gpus))
+
+    def score(self, parameters: float, sequences: float) -> float:
+        """Seconds of computing log-probabilities of `sequences`."""
+        tokens = sequences * (self.prompt_tokens + self.response_tokens)
+        return self.ready(parameters) + 2 * parameters * tokens / self.scoring
+
+    def sample(self, parameters: float, responses: float) -> float:
+        """Seconds of sampling `responses`."""
+        return self.ready(parameters) + responses * self.response_tokens * parameters / self.sampling
+
+    def compare(self, parameters: float, pairs: float) -> float:
+        """Seconds of comparing `pairs` with a preference model."""
+        return self.ready(parameters) + pairs * parameters / self.labelling
+
+    def judge(self, pairs: float) -> float:
+        """Seconds of asking a judge's endpoint about `pairs`."""
+        return self.startup + pairs / self.judging
+
+
+def time_limit(seconds: float, attempt: int) -> int:
+    """Minutes that a job asks for: twice what is expected and a quarter of an hour, more with every attempt."""
+    return attempt * (15 + round(2 * seconds / 60))
+
+
+class Needs:
+    """Resources of a study's jobs, as input functions: MB, seconds that are expected, minutes that are asked for.
+
+    Args:
+        study: the study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.config = study, study.config
+        self.speeds = Speeds(**self.config["resources"]["speeds"])
+        judge = study.judge
+        section = {"vllm": "models", "preference_model": "preference_models"}.get(judge["kind"])
+        # Of a judge that the judging job runs itself
+        self.judge_parameters = self.config[section][judge["model"]]["parameters"] if section else 0
+        # Whole numbers, as resources are
+        self.cents_per_million_tokens = round(100 * (judge["dollars_per_million_tokens"] or 0))
+        tokens = JUDGEMENT_TOKENS * self.rows(study.instruction_set, "evaluation")
+        self.cents_per_policy = round(self.cents_per_million_tokens * tokens / 1e6)
+
+    def gpus(self, stage: str) -> int:
+        """GPUs that one job of a stage takes."""
+        return self.config["resources"][f"{stage}_gpus"] if self.study.gpu else 0
+
+    def expected(self, seconds: Callable[[Any], float]) -> Callable[[Any], int]:
+        """The resource `seconds`: a whole number."""
+        return lambda wildcards: round(seconds(wildcards))
+
+    def limit(self, seconds: Callable[[Any], float]) -> Callable[[Any, int], int]:
+        """The resource `runtime`: a job that comes back after hitting the limit asks for more."""
+        return lambda wildcards, attempt: time_limit(seconds(wildcards), attempt)
+
+    # Sizes
+
+    def rows(self, dataset: str, split: str) -> int:
+        """Number of rows that a split is expected to have."""
+        settings = self.config["datasets"][dataset]
+        rows = settings["rows"][split] if split in settings["rows"] else self.config["resources"]["rows"]
+        return min(rows, settings["limit"] or rows)
+
+    def pairs(self, split: str) -> int:
+        """The same of the preference data, whose prompts the policies are asked."""
+        return self.rows(self.config["preference_data"], split)
+
+    def parameters(self, wildcards: Any) -> float:
+        """Parameters of the policy that a job runs."""
+        return self.study.model_of(wildcards)["parameters"]
+
+    def ranker_parameters(self, wildcards: Any) -> float:
+        """Parameters of the preference model that a job runs: a second opinion, or the study's."""
+        name = wildcards.get("opinion") or self.config["preference_model"]
+        return self.config["preference_models"][name]["parameters"]
+
+    def labelled_pairs(self, wildcards: Any) -> float:
+        """Pairs that one job labels: of a data set, or of a policy, which has as many as there are prompts."""
+        origin = wildcards.origin if self.study.is_dataset(wildcards.origin) else self.config["preference_data"]
+        return self.rows(origin, wildcards.split) / self.study.shards.of("preferences")
+
+    def compared_pairs(self, wildcards: Any) -> float:
+        """Pairs that one job compares: both responses of one source against both of the other."""
+        return 4 * self.pairs(wildcards.split) / self.study.shards.of("comparisons")
+
+    def boundary_pairs(self, wildcards: Any) -> float:
+        """Pairs of a whole boundary measurement."""
+        return 4 * self.pairs(self.config["boundary"]["split"])
+
+    # Seconds
+
+    def sft_seconds(self, wildcards: Any) -> float:
+        rows, sft = self.rows(self.study.model_of(wildcards)["sft"], "train"), self.config["sft"]
+        return self.speeds.train(self.parameters(wildcards), rows, sft["epochs"], self.gpus("training"))
+
+    def training_seconds(self, wildcards: Any) -> float:
+        sequences, method = 2 * self.pairs("train"), self.config["methods"][wildcards.method]
+        return self.speeds.train(self.parameters(wildcards), sequences, method["epochs"], self.gpus("training"))
+
+    def reference_seconds(self, wildcards: Any) -> float:
+        rows = self.pairs("train") / self.study.shards.of("reference_logps")
+        return self.speeds.score(self.parameters(wildcards), 2 * rows)
+
+    def likelihood_seconds(self, wildcards: Any) -> float:
+        """Two candidates of each source."""
+        return self.speeds.score(self.parameters(wildcards), 4 * self.pairs(wildcards.split))
+
+    def sampling_seconds(self, wildcards: Any) -> float:
+        rows = self.pairs(wildcards.split) / self.study.shards.of("candidates")
+        return self.speeds.sample(self.parameters(wildcards), 2 * rows)
+
+    def generation_seconds(self, wildcards: Any) -> float:
+        rows = self.rows(self.study.instruction_set, "evaluation") / self.study.shards.of("evaluations")
+        return self.speeds.sample(self.parameters(wildcards), rows)
+
+    def preference_seconds(self, pairs: Callable[[Any], float]) -> Callable[[Any], float]:
+        """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
+
+        def seconds(wildcards: Any) -> float:
+            if self.study.labelling_judge:
+                return self.speeds.judge(2 * pairs(wildcards))
+            return self.speeds.compare(self.ranker_parameters(wildcards), pairs(wildcards))
+
+        return seconds
+
+    def sequential_seconds(self, wildcards: Any) -> float:
+        """Sampling and comparing all prompts, which is the most that it takes."""
+        sampling = self.speeds.sample(self.parameters(wildcards), self.boundary_pairs(wildcards) / 2)
+        return sampling + self.preference_seconds(self.boundary_pairs)(wildcards)
+
+    def judging_seconds(self, wildcards: Any) -> float:
+        pairs = self.rows(self.study.instruction_set, "evaluation")
+        if self.study.judge["kind"] == "preference_model":
+            return self.speeds.compare(self.judge_parameters, pairs)
+        loading = self.speeds.ready(self.judge_parameters) if self.study.judge["kind"] == "vllm" else 0
+        return self.speeds.judge(pairs) + loading
+
+    # Memory and disk, in MB, and cents
+
+    def training_memory(self, wildcards: Any, attempt: int) -> int:
+        return attempt * int(16_000 + 8 * self.parameters(wildcards) / 1e6)
+
+    def inference_memory(self, wildcards: Any, attempt: int) -> int:
+        return attempt * int(16_000 + 4 * self.parameters(wildcards) / 1e6)
+
+    def labelling_memory(self, wildcards: Any, attempt: int) -> int:
+        return attempt * int(16_000 + 4 * self.ranker_parameters(wildcards) / 1e6)
+
+    def judging_memory(self, wildcards: Any, attempt: int) -> int:
+        return attempt * (int(16_000 + 4 * self.judge_parameters / 1e6) if self.judge_parameters else 4000)
+
+    def checkpoint_size(self, wildcards: Any) -> int:
+        """The resource `disk_mb` of what keeps a model: two bytes a parameter on GPUs, four on CPU cores."""
+        return round((2 if self.study.gpu else 4) * self.parameters(wildcards) / 1e6)
+
+    def preference_cents(self, pairs: Callable[[Any], float]) -> Callable[[Any], int]:
+        """What the preference model costs for the pairs of a job, if it is an API's judge: two judgements a pair."""
+        judge = self.study.labelling_judge
+        price = (self.config["judges"][judge]["dollars_per_million_tokens"] or 0) if judge else 0
+        return lambda wildcards: round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)

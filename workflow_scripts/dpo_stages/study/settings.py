@@ -1,0 +1,341 @@
+"""Validation of the configuration: one clear sentence for whatever is wrong, and the schema's defaults filled in.
+
+Needs jsonschema, which Snakemake brings along; the Snakefile imports this module.
+"""
+
+import difflib
+import json
+import math
+import re
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RESERVED, SOURCE, Policy
+
+
+def check_settings(config: dict, schema: dict) -> None:
+    """Validate `config` in place: fill in the schema's defaults, then check what a schema cannot say.
+
+    Raises:
+        BadInput: one sentence with the key, what it holds and what is allowed.
+    """
+    _check_against_schema(config, schema)
+    _refuse_what_is_no_number(config, [])
+    _check_references(config)
+    _check_boundary(config)
+    _check_tables(config)
+    _check_analyses(config)
+    _check_report(config)
+
+
+def _check_against_schema(config: dict, schema: dict) -> None:
+    from jsonschema import Draft202012Validator, validators
+
+    check_properties, check_items = (Draft202012Validator.VALIDATORS[name] for name in ("properties", "items"))
+
+    def complete(validator, properties, instance, subschema):
+        if isinstance(instance, dict):
+            for key, value in properties.items():
+                if "default" in value:
+                    instance.setdefault(key, value["default"])
+                if isinstance(instance.get(key), str):
+                    instance[key] = _number(instance[key], validator.evolve(schema=value))
+        yield from check_properties(validator, properties, instance, subschema)
+
+    def convert(validator, items, instance, subschema):
+        if isinstance(instance, list):
+            of_item = validator.evolve(schema=items)
+            instance[:] = [_number(item, of_item) if isinstance(item, str) else item for item in instance]
+        yield from check_items(validator, items, instance, subschema)
+
+    validator = validators.extend(Draft202012Validator, {"properties": complete, "items": convert})
+    errors = sorted(
+        validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
+    )
+    if errors:
+        raise BadInput("configuration: " + _sentence(errors[0]))
+
+
+def _refuse_what_is_no_number(value: object, keys: list) -> None:
+    """YAML's .nan and .inf are above and below nothing, so that no limit of a schema catches them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"configuration: {'.'.join(map(str, keys))} is {value}; give a finite number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _refuse_what_is_no_number(item, [*keys, key])
+
+
+def _number(text: str, validator) -> object:
+    """The number, truth value or null that `text` spells if `validator` wants that, else `text`.
+
+    Snakemake hands on what `--config 'section={key: 1}' 'seeds=[0, 1]'` hold as text, and YAML reads 5e-7 as text.
+    """
+    if validator.is_valid(text):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    wrong_type, still_wrong = (
+        any(error.validator == "type" for error in validator.iter_errors(one)) for one in (text, value)
+    )
+    return value if validator.is_valid(value) or (wrong_type and not still_wrong) else text  # a number beyond a limit
+
+
+def _sentence(error) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
+    found, meaning = error.instance, error.schema.get("description")
+    if error.validator == "additionalProperties":
+        allowed = list(error.schema["properties"])
+        unknown = next(name for name in found if name not in allowed)
+        where = ".".join([*(str(part) for part in error.absolute_path), str(unknown)])
+        close = difflib.get_close_matches(str(unknown), allowed, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"the key {where} is unknown; {hint}allowed here: {', '.join(allowed)}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in found)
+        about = error.schema["properties"].get(missing, {}).get("description")
+        return f"{key} lacks the key {missing}" + (f" ({about})" if about else "")
+    if isinstance(found, bool) and error.validator == "type":
+        word = ON if found else OFF
+        return f'{key} is {str(found).lower()}; YAML reads a bare {word} so: write "{word}" with quotes'
+    if error.validator == "enum":
+        return f"{key} is {found!r}; allowed are {', '.join(str(value) for value in error.validator_value)}"
+    if error.validator == "type":
+        expected = error.validator_value
+        expected = " or ".join(expected) if isinstance(expected, list) else expected
+        return f"{key} is {found!r}; expected is {expected}" + (f" ({meaning})" if meaning else "")
+    if error.validator == "pattern":
+        return f"{key}: {found!r} is not allowed" + (f" ({meaning})" if meaning else "")
+    if error.validator == "not":
+        return f"{key}: the name {found!r} is reserved; choose another"
+    return f"{key}: {error.message}"
+
+
+def _check_references(config: dict) -> None:
+    """Every name that points into another section exists there, with the right kind."""
+    for name, model in config["models"].items():
+        if model["sft"] is not None:
+            _expect_dataset(config, f"models.{name}.sft", model["sft"], "chat", "train")
+        made_here = name in config.get("demo_world", {"models": {}})["models"]
+        if (model["path"] is None) != made_here:
+            raise BadInput(
+                f"configuration: models.{name}.path is {model['path']!r}; give a hub id or a folder, "
+                "or null for a model of demo_world.models"
+            )
+    for name, dataset in config["datasets"].items():
+        if (dataset["adapter"] == "local") != (dataset["path"] is None):
+            raise BadInput(
+                f"configuration: datasets.{name}.path is {dataset['path']!r}; it names the hub's data set, "
+                "and stays away with the adapter local, whose splits name files"
+            )
+    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "train")
+    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", config["boundary"]["split"])
+    evaluation = config["evaluation"]
+    _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", "evaluation")
+    _expect(config["judges"], "evaluation.judge", evaluation["judge"])
+    if evaluation["fit_difficulty_over"] is not None:
+        _expect(config["tables"], "evaluation.fit_difficulty_over", evaluation["fit_difficulty_over"])
+        for split in ("verbose", "concise"):
+            _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", split)
+    elif config["datasets"][evaluation["instructions"]]["adapter"] != "alpaca_eval":
+        raise BadInput(
+            "configuration: evaluation.fit_difficulty_over names no table, but only AlpacaEval publishes the difficulties "
+            f"of its instructions; name the table whose policies fit those of {evaluation['instructions']}"
+        )
+    _expect(config["preference_models"], "preference_model", config["preference_model"])
+    for name, model in config["preference_models"].items():
+        _check_preference_model(config, f"preference_models.{name}", model)
+    for name, judge in config["judges"].items():
+        if judge["kind"] == "preference_model":
+            _expect(config["preference_models"], f"judges.{name}.model", judge["model"])
+            if config["preference_models"][judge["model"]]["judge"] is not None:
+                raise BadInput(
+                    f"configuration: judges.{name}.model names {judge['model']}, a judge itself; name that judge instead"
+                )
+        if judge["kind"] == "vllm":
+            _expect(config["models"], f"judges.{name}.model", judge["model"])
+        needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
+        if needed and judge[needed] is None:
+            raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
+    for name, method in config["methods"].items():
+        original = method["loss"] == "slic-original"
+        if any((method[key] is None) == original for key in ("delta", "sft_weight")):
+            raise BadInput(
+                f"configuration: methods.{name} has the loss {method['loss']}; delta and sft_weight belong to "
+                "slic-original, which needs both"
+            )
+    for name, value in config["sources"].items():
+        if re.fullmatch(RESERVED, name):
+            raise BadInput(f"configuration: sources.{name} is built in; choose another name")
+        check_policy(config, value, f"sources.{name}")
+        _refuse_cycle(config, name)
+
+
+def _check_preference_model(config: dict, where: str, model: dict) -> None:
+    """A preference model is one of three things, and its settings belong to what it is."""
+    if sum(model[key] is not None for key in ("path", "training", "judge")) != 1:
+        raise BadInput(f"configuration: {where} needs exactly one of path, training and judge")
+    own_engine = model["engine"] == "llm-blender"
+    if own_engine != (model["batch_size"] is not None):
+        raise BadInput(
+            f"configuration: {where}: engine llm-blender and batch_size belong together, its labels depend on it"
+        )
+    if own_engine and model["precision"] != "float32":
+        raise BadInput(f"configuration: {where}.precision is the engine batched's; llm-blender chooses its own")
+    shards = config["resources"]["shards"]
+    if own_engine and max(shards["labelling"], shards["comparison"]) > 1:
+        raise BadInput(
+            f"configuration: {where}.engine is llm-blender, whose labels depend on what shares a batch; "
+            "set resources.shards.labelling and comparison to 1"
+        )
+    if model["judge"] is not None:
+        _expect(config["judges"], f"{where}.judge", model["judge"])
+        kind = config["judges"][model["judge"]]["kind"]
+        if kind not in ("endpoint", "served"):
+            raise BadInput(
+                f"configuration: {where}.judge names {model['judge']} of kind {kind}; take an endpoint or served"
+            )
+        if own_engine or model["precision"] != "float32":
+            raise BadInput(
+                f"configuration: {where} is a judge; engine and precision belong to rankers and reward models"
+            )
+
+
+def _refuse_cycle(config: dict, first: str) -> None:
+    """A source is the samples of a policy; that policy must not have been trained on the source itself."""
+    waiting, trail = [first], []
+    while waiting:
+        name = waiting.pop()
+        trail.append(name)
+        for used in Policy.parse(config["sources"][name]).history:
+            if used == first:
+                raise BadInput(
+                    f"configuration: sources.{first} is cyclic: its policy {config['sources'][trail[0]]} "
+                    f"was trained on {' -> '.join([*reversed(trail)])} itself; name a policy that was not"
+                )
+            if used in config["sources"] and used not in trail:
+                waiting.append(used)
+
+
+def _check_boundary(config: dict) -> None:
+    """Decisions by hand are about fixed policies, and a second opinion is another preference model's."""
+    for name, source in config["boundary"]["decisions"].items():
+        check_policy(config, name, f"boundary.decisions.{name}")
+        check_source(config, source, f"boundary.decisions.{name}", decided=True)
+    for number, name in enumerate(config["boundary"]["second_opinions"]):
+        where = f"boundary.second_opinions.{number}"
+        _expect(config["preference_models"], where, name)
+        if name == config["preference_model"]:
+            raise BadInput(f"configuration: {where} is {name}, which measures already; name another preference model")
+        if config["preference_models"][name]["judge"]:
+            raise BadInput(
+                f"configuration: {where} is {name}, a judge behind an endpoint; name a ranker or reward model"
+            )
+
+
+def _check_tables(config: dict) -> None:
+    for name, table in config["tables"].items():
+        for key, section in (("models", "models"), ("methods", "methods")):
+            for value in table[key]:
+                _expect(config[section], f"tables.{name}.{key}", value)
+        if bool(table["sources"]) == bool(table["histories"]):
+            raise BadInput(f"configuration: tables.{name} needs exactly one of sources and histories")
+        for source in table["sources"]:
+            check_source(config, source, f"tables.{name}.sources")
+        for history in table["histories"]:
+            for source in history.split("-"):
+                check_source(config, source, f"tables.{name}.histories")
+    fitting = config["evaluation"]["fit_difficulty_over"]
+    if fitting is not None and any(
+        AUTO in re.split("[- ]", " ".join(config["tables"][fitting][key])) for key in ("sources", "histories")
+    ):
+        raise BadInput(
+            f"configuration: evaluation.fit_difficulty_over names {fitting}, whose policies {AUTO} decides about only "
+            "while the study runs; name a table without it"
+        )
+
+
+def _check_analyses(config: dict) -> None:
+    for name, analysis in config["analyses"].items():
+        for model in analysis["models"]:
+            _expect(config["models"], f"analyses.{name}.models", model)
+        _expect(config["methods"], f"analyses.{name}.method", analysis["method"])
+        for source in analysis.get("sources", []):
+            check_source(config, source, f"analyses.{name}.sources", decided=True)
+
+
+def _check_report(config: dict) -> None:
+    """Table 10 and the quality of candidates take policies that the study has."""
+    table, model = config["responses"]["table"], config["responses"]["model"]
+    _expect(config["tables"], "responses.table", table)
+    if model not in config["tables"][table]["models"]:
+        known = ", ".join(config["tables"][table]["models"])
+        raise BadInput(f"configuration: responses.model names '{model}', which is not in {table}; it has {known}")
+    for number, pair in enumerate(config["quality"]["pairs"]):
+        for key, name in pair.items():
+            where = f"quality.pairs.{number}.{key}"
+            if name in config["datasets"]:
+                _expect_dataset(config, where, name, "preferences", "train")
+            else:
+                check_policy(config, name, where)
+
+
+def check_source(config: dict, source: str, where: str, decided: bool = False) -> None:
+    """Make sure that `source`, found at the key `where`, names a candidate source of this study.
+
+    Args:
+        config: the whole configuration.
+        source: its name.
+        where: the key, for the message.
+        decided: whether it must be one that is known before the study runs, which `auto` is not.
+
+    Raises:
+        BadInput: it does not; the message lists the sources there are.
+    """
+    built_in = [OFF, ON, *([] if decided else [AUTO]), BLEND, "mix1 to mix99"]
+    known = ", ".join([OFF, ON, *config["sources"], *built_in[2:]])
+    if not re.fullmatch(SOURCE, source):
+        raise BadInput(
+            f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {known}"
+        )
+    if decided and source == AUTO:
+        raise BadInput(
+            f"configuration: {where}: {AUTO} is decided only while the study runs; name a fixed source, known are {known}"
+        )
+    if source not in (OFF, ON, AUTO, BLEND, *config["sources"]) and not re.fullmatch(MIX, source):
+        raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {known}")
+
+
+def check_policy(config: dict, name: str, where: str) -> None:
+    """Make sure that `name` follows the path grammar and that its model, method and sources are configured.
+
+    Raises:
+        BadInput: it does not; the message lists what there is.
+    """
+    try:
+        policy = Policy.parse(name)
+    except BadInput as error:
+        raise BadInput(f"configuration: {where}: {error}") from error
+    _expect(config["models"], where, policy.model)
+    if policy.method is not None:
+        _expect(config["methods"], where, policy.method)
+    for source in policy.history:
+        check_source(config, source, where, decided=True)
+
+
+def _expect(section: dict, where: str, name: str) -> None:
+    if name not in section:
+        close = difflib.get_close_matches(name, section, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise BadInput(
+            f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}"
+        )
+
+
+def _expect_dataset(config: dict, where: str, name: str, kind: str, split: str) -> None:
+    _expect(config["datasets"], where, name)
+    dataset = config["datasets"][name]
+    if dataset["kind"] != kind:
+        raise BadInput(f"configuration: {where} names '{name}', a data set of kind {dataset['kind']}; {kind} is needed")
+    if split not in dataset["splits"]:
+        raise BadInput(f"configuration: {where} names '{name}', which has no split {split} (datasets.{name}.splits)")

@@ -1,0 +1,243 @@
+"""A study as its configuration describes it: policies, candidate sources, tables, and the files that stand for them.
+
+Standard library only: the Snakefile is read again by every job.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dpo_stages.study import paths
+from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Patterns, Policy, combinations, is_mixed
+
+History = tuple[str, ...]
+
+
+class Study:
+    """A study.
+
+    Args:
+        config: the configuration, checked and completed by `settings.check_settings`.
+        decision: gives the file that tells which source `auto` took for a policy to train on next. Asked for only where
+            a history leaves a source to `auto`; under Snakemake it raises until the file is there.
+        workflow: the workflow's folder as seen from the study's, with a slash at its end; "" if the two are one.
+
+    Attributes:
+        patterns: of names, for wildcards.
+        shards: of wide stages.
+        gpu: whether jobs run on GPUs.
+        dtype: the arithmetic of jobs that run a language model.
+        judge: settings of the judge that evaluates.
+        labelling_judge: name of the judge that labels and compares pairs; None where a network does.
+        instruction_set: name of the data set that policies are evaluated on.
+    """
+
+    def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
+        self.config, self.decision, self.workflow = config, decision, workflow
+        self.patterns, self.shards = Patterns(config), paths.Shards(config["resources"]["shards"])
+        self.gpu = config["accelerator"] == "gpu"
+        self.dtype = "bfloat16" if self.gpu else "float32"
+        self.judge = config["judges"][config["evaluation"]["judge"]]
+        self.labelling_judge = config["preference_models"][config["preference_model"]]["judge"]
+        self.instruction_set = config["evaluation"]["instructions"]
+
+    # Files of the configuration
+
+    def file(self, name: str) -> str:
+        """A file that the configuration names, of the study or with {workflow}/ of the workflow."""
+        return name.replace("{workflow}/", self.workflow)
+
+    def identified_by(self, judge: str) -> list[str]:
+        """The files whose change means another judge."""
+        return [self.file(name) for name in self.config["judges"][judge]["identified_by"]]
+
+    def chat_template(self, model: str) -> str | None:
+        """The file of a base model's chat template; None where it keeps its own."""
+        name = self.config["models"][model]["chat_template"]
+        return None if name is None else self.file(name)
+
+    # Policies that wildcards name
+
+    def policy_of(self, wildcards: Any) -> Policy:
+        """The trained policy of {model}/{method}/{history}."""
+        return Policy.parse(f"{wildcards.model}/{wildcards.method}/{wildcards.history}")
+
+    def named_by(self, wildcards: Any) -> Policy:
+        """The policy that wildcards name; the SFT policy where they give no more than the model."""
+        return Policy.parse(wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft")
+
+    def seed_of(self, wildcards: Any) -> int:
+        """The seed that rides on the model's name, else the study's first."""
+        seed = self.named_by(wildcards).seed
+        return self.config["seeds"][0] if seed is None else seed
+
+    def model_of(self, wildcards: Any) -> Mapping[str, Any]:
+        """Settings of the base model of a policy."""
+        return self.config["models"][self.named_by(wildcards).model]
+
+    def base_model(self, wildcards: Any) -> str:
+        """The base model of a policy."""
+        return paths.base_model(self.named_by(wildcards).model)
+
+    def resolved(self, policy: Policy) -> Policy:
+        """The fixed policy that a policy stands for whose history leaves sources to `auto`."""
+        return policy.resolved(lambda initial: json.loads(Path(self.decision(initial)).read_text())["source"])
+
+    # Candidate sources
+
+    def is_dataset(self, origin: str) -> bool:
+        """Whether candidates come from a data set (off-policy) or from a policy (sampled)."""
+        return origin in self.config["datasets"]
+
+    def sampled_from(self, initial: str | Policy, source: str) -> str:
+        """The policy or data set whose candidates `source` means for a policy that starts from `initial`."""
+        if source == OFF:
+            return self.config["preference_data"]
+        return str(initial) if source == ON else self.config["sources"][source]
+
+    def origins(self, initial: str | Policy, source: str) -> list[str]:
+        """The same, of all candidates of a mixture."""
+        return [self.sampled_from(initial, one) for one in ([OFF, ON] if is_mixed(source) else [source])]
+
+    def candidates(self, origin: str, split: str) -> str:
+        """Candidates of a data set or of a policy."""
+        return f"results/{'datasets' if self.is_dataset(origin) else 'candidates'}/{origin}/{split}.parquet"
+
+    def off_policy(self, split: str) -> str:
+        """Candidates of the preference data, whose prompts the policies are asked."""
+        return paths.dataset(self.config["preference_data"], split)
+
+    def preferences(self, initial: str | Policy, source: str) -> str:
+        """The pairs that a policy which starts from `initial` trains on."""
+        if is_mixed(source):
+            return f"results/mixtures/{initial}/{source}.parquet"
+        return f"results/preferences/{self.sampled_from(initial, source)}/train.parquet"
+
+    def comparisons(self, policy: str | Policy) -> str:
+        """The comparisons that the boundary score of a policy rests on."""
+        return f"results/comparisons/{policy}/{self.config['boundary']['split']}.parquet"
+
+    def steps(self, policy: str) -> list[dict[str, Any]]:
+        """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
+        found = []
+        for named in Policy.parse(policy).lineage:
+            fixed = self.resolved(named)
+            initial, source = fixed.initial, fixed.source
+            single = {one: self.preferences(initial, one) for one in ([OFF, ON] if is_mixed(source) else [source])}
+            files = {self.sampled_from(initial, one): file for one, file in single.items()}
+            found.append(
+                {
+                    "policy": str(fixed),
+                    "initial_policy": str(initial),
+                    "named_source": named.source,
+                    "source": source,
+                    "decision": self.decision(initial) if named.source == AUTO else None,
+                    "boundary": paths.boundary(initial) if named.source in (AUTO, BLEND) else None,
+                    "mixture": self.preferences(initial, source) if is_mixed(source) else None,
+                    "preferences": [
+                        {
+                            "origin": origin,
+                            "file": file,
+                            "sampled": not self.is_dataset(origin),
+                            "own": origin == str(initial),
+                        }
+                        for origin, file in files.items()
+                    ],
+                }
+            )
+        return found
+
+    def files_of_steps(self, policy: str) -> list[str]:
+        """All files that `steps` names."""
+        told = self.steps(policy)
+        files = {step[kind] for step in told for kind in ("decision", "boundary", "mixture")}
+        return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
+
+    # Tables of policies
+
+    def seeded(self, model: str) -> list[str]:
+        """A model's name under every seed of the study."""
+        return [model, *(f"{model}@{seed}" for seed in self.config["seeds"][1:])]
+
+    def histories(self, table: str) -> list[History]:
+        """The candidate sources of a table's policies: those it lists, or all combinations over the iterations."""
+        settings = self.config["tables"][table]
+        listed = [tuple(history.split("-")) for history in settings["histories"]]
+        return listed or combinations(settings["sources"], self.config["iterations"])
+
+    def trained_policies(self, table: str) -> list[Policy]:
+        """The policies of a table, for each model, seed and method."""
+        settings = self.config["tables"][table]
+        return [
+            Policy.parse(f"{model}/{method}/{'-'.join(history)}")
+            for plain in settings["models"]
+            for model in self.seeded(plain)
+            for method in settings["methods"]
+            for history in self.histories(table)
+        ]
+
+    def policies_of_table(self, table: str, chosen: bool = False) -> list[str]:
+        """The trained policies of a table, the policies that they come from and the SFT policies.
+
+        Those are of the histories that are known beforehand, or, if `chosen`, those that `auto` chose.
+        """
+        trained = [self.resolved(policy) for policy in self.trained_policies(table) if policy.chooses == chosen]
+        sft = (f"{policy.seeded_model}/sft" for policy in trained)
+        return sorted({*map(str, trained), *(str(policy.initial) for policy in trained), *sft})
+
+    def initial_policies_of_table(self, table: str, chosen: bool = False) -> list[str]:
+        """The policies that the trained policies of a table start from, see `policies_of_table`."""
+        trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
+        return sorted({str(self.resolved(policy).initial) for policy in trained})
+
+    def traced_policies(self, table: str) -> list[str]:
+        """The policies of a table whose history it has to be told: all where it says what they took, else `auto`'s."""
+        whole = {"samples", "labels"} & set(self.config["tables"][table]["columns"])
+        return [str(policy) for policy in self.trained_policies(table) if whole or policy.chooses]
+
+    @property
+    def fitted_over(self) -> list[str]:
+        """The policies over which the difficulties of the instructions are fitted; none where they are published."""
+        table = self.config["evaluation"]["fit_difficulty_over"]
+        return self.policies_of_table(table) if table else []
+
+    # Analyses
+
+    def analysed(self, analysis: str, histories: Iterable[Sequence[str]]) -> list[Policy]:
+        """The policies of these histories for each model and seed of an analysis."""
+        settings = self.config["analyses"][analysis]
+        return [
+            Policy.parse(f"{model}/{settings['method']}/{'-'.join(history)}" if history else f"{model}/sft")
+            for plain in settings["models"]
+            for model in self.seeded(plain)
+            for history in histories
+        ]
+
+    def policies_of_table8(self) -> list[Policy]:
+        """The initial policies of all combinations of the sources."""
+        sources, further = self.config["analyses"]["table8"]["sources"], self.config["iterations"] - 1
+        return self.analysed("table8", [(), *combinations(sources, further)])
+
+    def policies_of_figure3(self) -> list[Policy]:
+        """SFT policies trained on each source; another name of the policy's own samples gives way to `on`."""
+        sources = self.config["analyses"]["figure3"]["sources"]
+        policies = self.analysed("figure3", [(source,) for source in sources])
+        own = [policy for policy in policies if self.origins(policy.initial, policy.source) == [str(policy.initial)]]
+        return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
+
+    def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
+        """Files for each model whose boundary measurement is compared with training, under the study's first seed.
+
+        {split} is the split that measures boundaries, {method} what trains on {off}. A `kind` of sharded outputs gives
+        the benchmark files of all its jobs, model after model.
+        """
+        settings, shards = self.config["analyses"]["boundary_cost"], self.shards.of(kind) if kind else 1
+        names = {"split": self.config["boundary"]["split"], "method": settings["method"], "off": OFF}
+        return [
+            (self.shards.log(kind, pattern) if kind else pattern).format(
+                model=model, scatteritem=f"{shard}-of-{shards}", **names
+            )
+            for model in settings["models"]
+            for shard in range(1, shards + 1)
+        ]

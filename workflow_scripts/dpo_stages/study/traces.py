@@ -1,0 +1,60 @@
+"""How a policy came about and what that took, from the ledgers beside its preference data. Standard library only."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dpo_stages.core.files import read_json
+from dpo_stages.core.ledgers import ledger
+
+TRAIN = "train"
+
+
+def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
+    """The iterations of a policy with their decisions, the samples that were drawn and the labels that were made.
+
+    Args:
+        steps: one mapping an iteration, oldest first: `policy` that it made, `initial_policy`, `named_source` of the
+            history, `source` that it stands for; files `decision` (of `auto`), `boundary` (of `auto` and `blend`) and
+            `mixture` (of mixNN and `blend`), null where there is none; and `preferences`, a list of the pairs' `origin`, a
+            policy or a data set, with their `file`, and whether the origin was `sampled`, and from the initial policy
+            (`own`).
+        split: of the preference data whose prompts are compared for boundary scores.
+
+    Returns:
+        `resolved_policy`, `steps`, `samples_drawn` in responses and `labels_made` in pairs.
+    """
+    samples: dict[tuple[str, str], int] = {}
+    labels: dict[tuple[str, str], int] = {}
+
+    def count(where: dict[tuple[str, str], int], origin: str, what: str, number: int) -> None:
+        where[origin, what] = max(number, where.get((origin, what), 0))  # nested: the larger holds the smaller
+
+    told = []
+    for step in steps:
+        line = {name: step[name] for name in ("policy", "initial_policy", "named_source", "source")}
+        mixed = None if step["mixture"] is None else ledger(Path(step["mixture"]))
+        if mixed is not None:
+            line["on_policy_share"] = mixed["on_policy_share"]
+        for pairs in step["preferences"]:
+            if mixed is None:
+                number = ledger(Path(pairs["file"]))["rows_in"]
+            else:
+                number = mixed["on_policy_prompts" if pairs["own"] else "off_policy_prompts"]
+            count(labels, pairs["origin"], TRAIN, number)
+            if pairs["sampled"]:
+                count(samples, pairs["origin"], TRAIN, 2 * number)
+        if step["boundary"] is not None:
+            measured = read_json(step["boundary"])
+            line |= {name: measured[name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
+            count(samples, step["initial_policy"], split, 2 * measured["prompts"])
+            count(labels, step["initial_policy"], "boundary score", measured["comparisons"])
+        if step["decision"] is not None:
+            line["decided_by"] = read_json(step["decision"])["decided_by"]
+        told.append(line)
+    return {
+        "resolved_policy": steps[-1]["policy"],
+        "samples_drawn": sum(samples.values()),
+        "labels_made": sum(labels.values()),
+        "steps": told,
+    }

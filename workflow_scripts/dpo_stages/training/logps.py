@@ -1,0 +1,86 @@
+"""Log-probabilities of responses under a policy, with the arithmetic of training and none of its machinery."""
+
+from typing import TYPE_CHECKING
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import ProgressReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from transformers import PreTrainedModel
+
+
+def response_logps(
+    model: "PreTrainedModel", tokens: "pa.Table", batch_size: int, padding: int, dtype: str
+) -> dict[str, list[float]]:
+    """Compute log pi(y|x) of the chosen and rejected responses, summed over their tokens.
+
+    Sequences are batched by length, the longest first, so that little is padded and a lack of memory shows at once.
+
+    Args:
+        model: the policy, in float32, on its device.
+        tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `chat_tokens.tokenize_preferences` makes.
+        batch_size: sequences (not pairs) at once.
+        padding: token id that fills shorter sequences; it is masked.
+        dtype: "float32", or "bfloat16" for the mixed precision of training.
+
+    Returns:
+        {"chosen": [...], "rejected": [...]}: nats, aligned with `tokens`.
+
+    Raises:
+        BadInput: a log-probability is not a finite number.
+    """
+    import torch
+
+    device = model.device
+    prompts = tokens["prompt_ids"].to_pylist()
+    sequences = [
+        (name, row, prompt, response)
+        for name in ("chosen", "rejected")
+        for row, (prompt, response) in enumerate(zip(prompts, tokens[f"{name}_ids"].to_pylist(), strict=True))
+    ]
+    sequences.sort(key=lambda sequence: len(sequence[2]) + len(sequence[3]), reverse=True)
+    logps = {name: [0.0] * len(prompts) for name in ("chosen", "rejected")}
+    report = ProgressReport("log-probabilities", len(sequences))
+    mixed = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+    with torch.inference_mode(), mixed:
+        for start in range(0, len(sequences), batch_size):
+            batch = sequences[start : start + batch_size]
+            sums = _batch_logps(model, [(prompt, response) for _, _, prompt, response in batch], padding)
+            for (name, row, _, _), value in zip(batch, sums.tolist(), strict=True):
+                logps[name][row] = value
+            report.advance(len(batch))
+    report.close()
+    for name, values in logps.items():
+        for row, value in enumerate(values):
+            if not abs(value) < float("inf"):
+                raise BadInput(
+                    f"the log-probability of the {name} response to {tokens['prompt_id'][row]} is {value}: "
+                    "the policy's weights are broken, or the dtype is too narrow for it"
+                )
+    return logps
+
+
+def _batch_logps(model: "PreTrainedModel", pairs: list[tuple[list[int], list[int]]], padding: int) -> "torch.Tensor":
+    """Sum the responses' token log-probabilities of one batch of (prompt ids, response ids), padded on the right."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    longest = max(len(prompt) + len(response) for prompt, response in pairs)
+    ids = torch.full((len(pairs), longest), padding)
+    mask = torch.zeros((len(pairs), longest), dtype=torch.long)
+    for row, (prompt, response) in enumerate(pairs):
+        length = len(prompt) + len(response)
+        ids[row, :length] = torch.tensor(prompt + response)
+        mask[row, :length] = 1
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    # The token at position t is predicted at t - 1: logits are needed from the last token of the shortest prompt on.
+    first = max(min(len(prompt) for prompt, _ in pairs) - 1, 0)
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=longest - first).logits
+    sums = torch.zeros(len(pairs), device=ids.device)
+    for row, (prompt, response) in enumerate(pairs):
+        begin, end = len(prompt) - 1, len(prompt) + len(response) - 1
+        targets = ids[row, begin + 1 : end + 1]
+        sums[row] = -cross_entropy(logits[row, begin - first : end - first].float(), targets, reduction="sum")
+    return sums

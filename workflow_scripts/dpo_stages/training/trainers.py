@@ -1,0 +1,218 @@
+"""TRL's trainers, made to survive interruptions, to stop when something is wrong, and to take tokens as they are given.
+
+Importing this module takes seconds; programs do so after they have checked their input.
+"""
+
+import math
+import signal
+import time
+from pathlib import Path
+
+import torch
+from transformers import PrinterCallback, TrainerCallback
+from trl import DPOTrainer, SFTTrainer
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import ProgressReport
+from dpo_stages.training.checkpoints import close_checkpoint
+from dpo_stages.training.losses import first_loss, original_slic_loss
+
+
+class Checkpointing(TrainerCallback):
+    """Save a checkpoint when enough time has passed, or when the process is asked to terminate (SIGTERM).
+
+    A scheduler that preempts a job, or ends it at its time limit, sends SIGTERM some seconds before it kills.
+    """
+
+    def __init__(self, accelerator, minutes: float) -> None:
+        self.accelerator, self.seconds = accelerator, 60 * minutes
+        self.terminated = False
+        self.saved = time.monotonic()
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.previous = signal.signal(signal.SIGTERM, self._on_sigterm)
+        self.saved = time.monotonic()
+
+    def _on_sigterm(self, number, frame) -> None:
+        self.terminated = True
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        due, terminated = time.monotonic() - self.saved >= self.seconds, self.terminated
+        if self.accelerator.num_processes > 1:  # saving takes all processes, so they must agree
+            flags = torch.tensor([due, terminated], dtype=torch.int32, device=self.accelerator.device)
+            due, terminated = (self.accelerator.reduce(flags, "sum") > 0).tolist()
+        unfinished = state.global_step < state.max_steps
+        control.should_save = unfinished and (due or terminated)
+        control.should_training_stop |= unfinished and terminated
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        self.saved = time.monotonic()
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        signal.signal(signal.SIGTERM, self.previous)
+
+
+class ProgressLines(TrainerCallback):
+    """Report progress as plain lines that stay readable in a log file."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        if state.is_world_process_zero:
+            self.report = ProgressReport("training steps", state.max_steps - state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.is_world_process_zero:
+            self.report.advance()
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        if state.is_world_process_zero:
+            self.report.close()
+
+
+class _Survivor:
+    """What both trainers do beyond TRL's: whole checkpoints, plain progress, and a stop at the first broken number."""
+
+    def __init__(self, *args, checkpoint_minutes: float, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)
+        self.add_callback(ProgressLines())
+        self.add_callback(Checkpointing(self.accelerator, checkpoint_minutes))
+
+    def _save_checkpoint(self, model, trial) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            close_checkpoint(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name) or 0.0):
+                what = "gradient" if name == "grad_norm" else name
+                raise BadInput(
+                    f"the {what} is {logs[name]} at step {self.state.global_step}: training has broken down; "
+                    "lower the learning rate, or look at the data of this step"
+                )
+        super().log(logs, start_time)
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """Write none: a policy's manifest says where it comes from."""
+
+    def _send_telemetry(self) -> None:
+        """Send none."""
+
+
+class SupervisedTrainer(_Survivor, SFTTrainer):
+    """TRL's `SFTTrainer`."""
+
+
+class PreferenceTrainer(_Survivor, DPOTrainer):
+    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model.
+
+    Args:
+        loss: name of the loss, see `losses.LOSSES`.
+        original_slic: {"delta": ..., "sft_weight": ...} for the original form of SLiC-HF, else None.
+        train_dataset: columns `prompt_ids`, `chosen_ids`, `rejected_ids`, `ref_chosen_logps`, `ref_rejected_logps`.
+    """
+
+    def __init__(self, *args, loss: str, original_slic: dict[str, float] | None = None, **kwargs) -> None:
+        self.loss, self.original_slic = loss, original_slic
+        self._pairs: list[torch.Tensor] = []
+        self._sharded = False
+        self._reference_settled = False
+        super().__init__(*args, **kwargs)
+        self._reference_settled = True
+
+    # TRL would tokenise, and compute the reference log-probabilities with the policy; both are done.
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, *args, **kwargs):
+        return dataset
+
+    # Under FSDP, `DPOTrainer` loads a second model to compute them with. It asks for this attribute to decide, after
+    # `Trainer` has been set up (the last thing of which is telemetry) and before its own set-up is through.
+
+    @property
+    def is_fsdp_enabled(self) -> bool:
+        return self._sharded and (self._reference_settled or not hasattr(self, "_trainer_ready"))
+
+    @is_fsdp_enabled.setter
+    def is_fsdp_enabled(self, value: bool) -> None:
+        self._sharded = value
+
+    def _send_telemetry(self) -> None:
+        self._trainer_ready = True
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        outputs = []
+
+        def recording(*args, **kwargs):
+            outputs.append(model(*args, **kwargs))
+            return outputs[-1]
+
+        loss = super().compute_loss(recording, inputs, num_items_in_batch=num_items_in_batch)
+        chosen, rejected = outputs[0].log_probs.sum(dim=1).chunk(2)
+        references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        pairs = torch.stack([chosen.detach(), rejected.detach(), *references], dim=1)
+        self._pairs.append(self.accelerator.gather(pairs))
+        if self.original_slic is not None:
+            loss = original_slic_loss(chosen, rejected, **self.original_slic).mean()
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            self._metrics["train"].clear()  # means of micro-batches; ours are over the step's pairs
+            pairs = torch.cat(self._pairs).double().cpu()
+            self._pairs.clear()
+            if self.state.global_step == 1:
+                self._check_first_step(logs["loss"], pairs)
+            logs.update(pair_statistics(pairs, self.beta))
+        super().log(logs, start_time)
+
+    def _check_first_step(self, loss: float, pairs: torch.Tensor) -> None:
+        """Stop unless the policy of the first step gives the responses the reference model's log-probabilities."""
+        narrow = self.args.bf16
+        expected = first_loss(self.loss, self.beta)
+        loss_tolerance = 2e-2 if narrow else 1e-3
+        hint = (
+            "the reference log-probabilities were not computed with this initial policy, template, --max-length and "
+            "--dtype; compute them again"
+        )
+        if expected is not None and not abs(loss - expected) <= loss_tolerance * expected:
+            raise BadInput(f"the first step's loss is {loss:.6g} where {self.loss} starts at {expected:.6g}: {hint}")
+        off = (pairs[:, :2] - pairs[:, 2:]).abs().mean().item()
+        allowed = pairs[:, 2:].abs().mean().item() * (1e-2 if narrow else 1e-5) + (1e-1 if narrow else 1e-3)
+        if not off <= allowed:
+            raise BadInput(
+                f"the first step's log-probabilities are {off:.3g} nats off their reference on average, where "
+                f"{allowed:.3g} is rounding: {hint}"
+            )
+
+
+def pair_statistics(pairs: torch.Tensor, beta: float) -> dict[str, float]:
+    """Describe the pairs of one step.
+
+    Args:
+        pairs: log pi(y1|x), log pi(y2|x), log pi_ref(y1|x), log pi_ref(y2|x) in nats, y1 chosen and y2 rejected;
+            shape (pairs, 4).
+        beta: scale of the rewards beta * (log pi - log pi_ref).
+
+    Returns:
+        `logps_difference` is equation 12's intra-diversity of this step, `logps_difference_std` the (population)
+        standard deviation of its terms, `logps_difference_abs` the mean of their absolute values; the rest is named
+        after what it is the mean of.
+    """
+    chosen, rejected, ref_chosen, ref_rejected = pairs.unbind(dim=1)
+    difference = chosen - rejected
+    chosen_rewards, rejected_rewards = beta * (chosen - ref_chosen), beta * (rejected - ref_rejected)
+    return {
+        "logps_chosen": chosen.mean().item(),
+        "logps_rejected": rejected.mean().item(),
+        "logps_difference": difference.mean().item(),
+        "logps_difference_std": difference.std(correction=0).item(),
+        "logps_difference_abs": difference.abs().mean().item(),
+        "rewards_chosen": chosen_rewards.mean().item(),
+        "rewards_rejected": rejected_rewards.mean().item(),
+        "rewards_margin": (chosen_rewards - rejected_rewards).mean().item(),
+        "accuracy": (chosen_rewards > rejected_rewards).double().mean().item(),
+    }
