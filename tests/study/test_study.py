@@ -1,0 +1,363 @@
+"""A study as its configuration describes it: policies, sources, tables, flags and resources, without Snakemake."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from dpo_stages.study import contents, paths
+from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
+from dpo_stages.study.policies import Patterns, Policy, is_mixed, one_of
+from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
+from dpo_stages.study.resources import Needs
+from dpo_stages.study.settings import check_settings
+from dpo_stages.study.study import Study
+
+
+class Wildcards(SimpleNamespace):
+    """What Snakemake hands to an input function."""
+
+    def get(self, name, default=None):
+        return getattr(self, name, default)
+
+
+def no_decision(initial):
+    raise AssertionError(f"nobody may ask what `auto` took for {initial}")
+
+
+def make_study(*overlays, decision=no_decision, workflow=""):
+    """The paper's study with changes: dictionaries are merged key by key."""
+
+    def merge(into, other):
+        for key, value in other.items():
+            if isinstance(value, dict) and isinstance(into.get(key), dict):
+                merge(into[key], value)
+            else:
+                into[key] = value
+
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for overlay in overlays:
+        merge(config, yaml.safe_load(overlay) if isinstance(overlay, str) else overlay)
+    check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
+    return Study(config, decision, workflow)
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return make_study()
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("zephyr-7b", {"model"}),
+        ("zephyr-7b@3", {"model"}),
+        ("zephyr-7b/sft", {"policy", "origin"}),
+        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "origin"}),
+        ("ultrafeedback", {"origin"}),
+        ("off", {"source", "history"}),
+        ("mix5", {"source", "history"}),
+        ("off-on", {"history"}),
+        ("auto", {"undecided"}),
+        ("off-auto-on", {"undecided"}),
+        ("zephyr-7b/dpo/auto", set()),
+        ("zephyr-7c/sft", set()),
+        ("mix100", set()),
+        ("dpo", {"method"}),
+        ("pairrm", set()),
+    ],
+)
+def test_patterns_match_the_studys_names_alone(paper, name, kinds):
+    assert {kind for kind, pattern in vars(paper.patterns).items() if re.fullmatch(pattern, name)} == kinds
+
+
+def test_a_pattern_of_no_names_matches_nothing_and_a_longer_name_goes_first():
+    assert re.fullmatch(one_of([]), "") is None and re.search(one_of([]), "x") is None
+    assert re.match(one_of(["a", "a.b"]), "a.b")[0] == "a.b"
+    assert re.fullmatch(one_of(["a.b"]), "axb") is None
+    assert re.fullmatch(Patterns.seeded(["m"]), "m@12") and not re.fullmatch(Patterns.seeded(["m"]), "m@")
+
+
+def test_mixed_sources():
+    assert [is_mixed(source) for source in ("blend", "mix50", "mix", "off", "auto")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+# Policies that wildcards name
+
+
+def test_seeds_models_and_policies_follow_from_the_wildcards():
+    study = make_study("seeds: [7, 8]")
+    plain, seeded = Wildcards(policy="phi-2/dpo/off"), Wildcards(initial="phi-2@8/sft")
+    assert (study.seed_of(plain), study.seed_of(seeded)) == (7, 8)
+    assert study.seed_of(Wildcards(model="phi-2@9", method="dpo", history="off")) == 9
+    assert study.base_model(seeded) == "results/models/phi-2/manifest.json"
+    assert study.model_of(plain)["sft"] == "ultrachat"
+    trained = Wildcards(model="phi-2@8", method="dpo", history="off-on")
+    assert str(study.policy_of(trained)) == "phi-2@8/dpo/off-on"
+    assert str(study.named_by(Wildcards(model="phi-2@8"))) == "phi-2@8/sft"
+
+
+def test_a_history_with_auto_stands_for_what_was_decided_step_by_step(tmp_path):
+    took = {"zephyr-7b/sft": "off", "zephyr-7b/dpo/off": "on"}
+    asked = []
+
+    def decision(initial):
+        asked.append(str(initial))
+        path = tmp_path / f"{len(asked)}.json"
+        path.write_text(json.dumps({"source": took[str(initial)]}))
+        return path
+
+    study = make_study(decision=decision)
+    assert str(study.resolved(Policy.parse("zephyr-7b/dpo/auto-auto"))) == "zephyr-7b/dpo/off-on"
+    assert asked == ["zephyr-7b/sft", "zephyr-7b/dpo/off"]
+
+
+# Sources and their files
+
+
+@pytest.mark.parametrize(
+    ("source", "origins", "preferences"),
+    [
+        ("off", ["ultrafeedback"], "results/preferences/ultrafeedback/train.parquet"),
+        ("on", ["phi-2/dpo/off"], "results/preferences/phi-2/dpo/off/train.parquet"),
+        ("llama", ["llama-3-8b-instruct/sft"], "results/preferences/llama-3-8b-instruct/sft/train.parquet"),
+        ("mix30", ["ultrafeedback", "phi-2/dpo/off"], "results/mixtures/phi-2/dpo/off/mix30.parquet"),
+        ("blend", ["ultrafeedback", "phi-2/dpo/off"], "results/mixtures/phi-2/dpo/off/blend.parquet"),
+    ],
+)
+def test_what_a_source_means_for_an_initial_policy(paper, source, origins, preferences):
+    assert paper.origins("phi-2/dpo/off", source) == origins
+    assert paper.preferences("phi-2/dpo/off", source) == preferences
+
+
+def test_candidates_of_a_data_set_and_of_a_policy_lie_in_different_folders(paper):
+    assert paper.candidates("ultrafeedback", "test") == "results/datasets/ultrafeedback/test.parquet"
+    assert paper.candidates("phi-2/sft", "test") == "results/candidates/phi-2/sft/test.parquet"
+    assert paper.off_policy("train") == "results/datasets/ultrafeedback/train.parquet"
+
+
+def test_steps_name_the_files_that_tell_what_a_policy_took(tmp_path):
+    (tmp_path / "d.json").write_text('{"source": "on"}')
+    study = make_study(decision=lambda initial: str(tmp_path / "d.json"))
+    first, second = study.steps("phi-2/dpo/auto-blend")
+    assert (first["policy"], first["named_source"], first["source"]) == ("phi-2/dpo/on", "auto", "on")
+    assert (first["decision"], first["boundary"]) == (str(tmp_path / "d.json"), "results/boundary/phi-2/sft.json")
+    assert [pairs["own"] for pairs in first["preferences"]] == [True] and first["mixture"] is None
+    assert (second["policy"], second["decision"]) == ("phi-2/dpo/on-blend", None)
+    assert second["mixture"] == "results/mixtures/phi-2/dpo/on/blend.parquet"
+    assert [(pairs["origin"], pairs["sampled"]) for pairs in second["preferences"]] == [
+        ("ultrafeedback", False),
+        ("phi-2/dpo/on", True),
+    ]
+    assert study.files_of_steps("phi-2/dpo/auto-blend") == sorted(
+        [
+            str(tmp_path / "d.json"), "results/boundary/phi-2/sft.json", "results/preferences/phi-2/sft/train.parquet",
+            "results/boundary/phi-2/dpo/on.json", "results/mixtures/phi-2/dpo/on/blend.parquet",
+            "results/preferences/ultrafeedback/train.parquet", "results/preferences/phi-2/dpo/on/train.parquet",
+        ]
+    )  # fmt: skip
+
+
+# Tables
+
+
+def test_a_table_has_all_combinations_or_the_listed_histories(paper):
+    assert paper.histories("table3") == [("off",), ("on",), ("off", "off"), ("off", "on"), ("on", "off"), ("on", "on")]
+    assert paper.histories("table2")[3:] == [("off", "off"), ("off", "llama"), ("off", "on")]
+    policies = paper.policies_of_table("table2")
+    assert "zephyr-7b/sft" in policies and len(policies) == 7
+    assert paper.initial_policies_of_table("table2") == ["zephyr-7b/dpo/off", "zephyr-7b/sft"]
+
+
+def test_more_seeds_are_more_policies_and_the_first_keeps_the_plain_name():
+    study = make_study("seeds: [3, 5]")
+    assert study.seeded("phi-2") == ["phi-2", "phi-2@5"]
+    assert len(study.trained_policies("table3")) == 2 * 3 * 6
+
+
+def test_what_auto_chooses_is_asked_for_apart_from_what_is_known(tmp_path):
+    (tmp_path / "d.json").write_text('{"source": "on"}')
+    table = "tables: {table3: {models: [phi-2], sources: [], histories: ['off', auto]}}\nresponses: {model: phi-2}"
+    known = make_study(table)
+    assert known.policies_of_table("table3") == ["phi-2/dpo/off", "phi-2/sft"]  # nobody is asked
+    assert known.traced_policies("table3") == ["phi-2/dpo/auto"]
+    chosen = make_study(table, decision=lambda initial: tmp_path / "d.json")
+    assert chosen.policies_of_table("table3", chosen=True) == ["phi-2/dpo/on", "phi-2/sft"]
+    assert chosen.initial_policies_of_table("table3", chosen=True) == ["phi-2/sft"]
+    whole = make_study(table, "tables: {table3: {columns: [samples]}}")
+    assert whole.traced_policies("table3") == ["phi-2/dpo/off", "phi-2/dpo/auto"]
+
+
+def test_the_samples_of_another_name_for_the_own_policy_stand_once_in_figure_3():
+    study = make_study("analyses: {figure3: {models: [llama-3-8b-instruct, phi-2]}}")
+    assert [str(policy) for policy in study.policies_of_figure3()] == [
+        "llama-3-8b-instruct/dpo/off", "llama-3-8b-instruct/dpo/on", "phi-2/dpo/off", "phi-2/dpo/llama", "phi-2/dpo/on",
+    ]  # fmt: skip
+
+
+def test_difficulties_are_fitted_over_a_table_only_where_one_is_named(paper):
+    assert paper.fitted_over == []
+    assert make_study((ROOT / "demo/config.yaml").read_text()).fitted_over
+
+
+def test_files_of_the_cost_of_the_boundary_are_all_shards_of_the_jobs(paper):
+    files = paper.boundary_cost_files("results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl", "candidates")
+    assert len(files) == 3 * 8
+    assert files[8] == "results/benchmarks/sample_candidates/zephyr-7b/sft/test/1-of-8.jsonl"
+    trained = paper.boundary_cost_files("results/policies/{model}/{method}/{off}/manifest.json")
+    assert trained[2] == "results/policies/phi-2/dpo/off/manifest.json"
+
+
+def test_what_is_downloaded_and_what_the_report_shows(paper):
+    fetched = contents.from_the_hub(paper)
+    assert "results/models/qwen3-4b/manifest.json" in fetched  # of Figure 3 alone
+    assert "results/models/qwen2.5-14b-instruct/manifest.json" not in fetched  # a judge that is not asked
+    assert "results/datasets/ultrachat/train.parquet" in fetched and fetched[-1].endswith("pairrm/manifest.json")
+    served = make_study("evaluation: {judge: qwen2.5-14b}")
+    assert "results/models/qwen2.5-14b-instruct/manifest.json" in contents.from_the_hub(served)
+    assert contents.responding_policies(paper)[0] == "zephyr-7b/sft"
+    assert {"ultrafeedback", "zephyr-7b/sft", "llama-3-8b-instruct/sft"} < set(contents.labelled_for_report(paper))
+    assert set(contents.compared_for_report(paper)) > {"zephyr-7b/sft", "zephyr-7b/slic/on"}
+    assert contents.judged_for_report(paper)[-1] == "quality/zephyr-7b/dpo/on/against/ultrafeedback"
+    assert contents.in_words(paper)["Arithmetic"] == "bfloat16 on GPUs"
+    assert [contents.shows_boundary(paper, table) for table in ("table1", "table3")] == [False, True]
+
+
+# The workflow elsewhere than the study
+
+
+def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_stay(tmp_path):
+    study = make_study((ROOT / "demo/config.yaml").read_text(), workflow="../clone/")
+    assert study.chat_template("phi-2").startswith("../clone/workflow_scripts/dpo_stages/models/chat_templates/")
+    assert study.chat_template("zephyr-7b") is None
+    facts, *programs = study.identified_by("demo-judge")
+    assert facts == "results/demo/world/facts.json"
+    assert programs and all(name.startswith("../clone/workflow_scripts/") for name in programs)
+    assert all((ROOT / name.removeprefix("../clone/")).is_file() for name in programs)
+
+
+# Shards
+
+
+def test_one_shard_is_the_file_itself_and_several_have_files_of_their_own():
+    shards = paths.Shards({"sampling": 1, "labelling": 3, "comparison": 1, "reference": 1, "evaluation": 1})
+    assert shards.output("candidates", "{policy}/{split}.parquet") == "results/candidates/{policy}/{split}.parquet"
+    assert shards.log("candidates", "results/logs/x/{policy}.log") == "results/logs/x/{policy}.log"
+    assert shards.output("preferences", "{a}/b.parquet") == "results/shards/preferences/{a}/b/{scatteritem}.parquet"
+    assert shards.log("preferences", "results/logs/x/{a}.log") == "results/logs/x/{a}/{scatteritem}.log"
+    assert set(paths.STAGE_OF.values()) == {"sampling", "labelling", "comparison", "reference", "evaluation"}
+
+
+# Flags
+
+
+def test_flags_are_the_configurations_own_words(paper):
+    flags = Flags(paper)
+    assert as_flags({"a_b": 1, "c": None, "d": "x"}) == "--a-b 1 --d x"
+    assert as_flags({"a": 1, "b": 2}, ["b"]) == "--b 2"
+    assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
+    assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5")
+    assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
+    assert flags.preference_model("pairrm") == "--engine batched --precision float32"
+    assert labelled(paper.config["models"], ["phi-2"]) == ["phi-2=Phi-2-2.7B"]
+    assert pretraining(None) == ""
+    assert pretraining({"texts": "t.jsonl", "epochs": 2, "learning_rate": 0.1}) == (
+        "--pretraining t.jsonl --pretraining-epochs 2 --pretraining-learning-rate 0.1"
+    )
+    assert flags.shard("candidates") == " --shard {wildcards.scatteritem}" and flags.shard("comparisons") == ""
+    assert flags.judge_cache("preferences", "x") == ""
+    assert flags.shared_prompts(None, SimpleNamespace(trained_on=[])) == ""
+    assert flags.shared_prompts(None, SimpleNamespace(trained_on="t")) == "--trained-on t --shared-prompts 0.02"
+    assert json.loads(flags.settings_of_table("6"))["gpus"] == 4
+    assert list(json.loads(flags.settings_of_table("7"))) == ["sampling"]
+
+
+JUDGED = """
+preference_model: judged
+preference_models: {judged: {judge: mine, parameters: 1.0e+9}}
+judges:
+  mine: {kind: served, model: m, command: "serve {port}", identified_by: [weights.bin, "{workflow}/serve.py"]}
+"""
+
+
+def test_a_judge_that_labels_is_described_and_keeps_its_answers_by_job():
+    flags = Flags(make_study(JUDGED, workflow="w/"))
+    assert flags.asked_judge(Wildcards(name="judged")) == [
+        "--model", "m", "--serve", "serve {port}", "--identified-by", "weights.bin", "w/serve.py",
+    ]  # fmt: skip
+    assert flags.preference_model("judged") == ""
+    assert flags.judge_cache("comparisons", "x") == " --cache results/judge_cache/comparisons/x"
+    assert flags.judge_cache("preferences", "x") == " --cache results/judge_cache/preferences/x/{wildcards.scatteritem}"
+
+
+# Resources
+
+
+def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
+    needs, policy = Needs(paper), Wildcards(policy="zephyr-7b/sft", split="train")
+    assert (needs.gpus("training"), needs.rows("ultrafeedback", "train")) == (4, 61135)
+    assert needs.inference_memory(policy, 2) == 2 * needs.inference_memory(policy, 1)
+    assert needs.checkpoint_size(policy) == 2 * 7240
+    assert needs.expected(needs.sampling_seconds)(policy) == round(needs.sampling_seconds(policy))
+    limit = needs.limit(needs.sampling_seconds)
+    assert limit(policy, 2) == 2 * limit(policy, 1)
+    whole = Needs(make_study("resources: {shards: {sampling: 1}}"))
+    assert whole.sampling_seconds(policy) > 7 * needs.sampling_seconds(policy)
+    assert needs.cents_per_policy == 966 and needs.preference_cents(needs.boundary_pairs)(policy) == 0
+    judged = Needs(make_study(JUDGED, "judges: {mine: {dollars_per_million_tokens: 2}}"))
+    assert judged.preference_cents(judged.boundary_pairs)(policy) == round(200 * 2 * 1200 * 4 * 2000 / 1e6)
+    opinion = Wildcards(opinion="other", policy="zephyr-7b/sft", split="test")
+    larger = Needs(make_study("preference_models: {other: {path: a/b, parameters: 8.0e+9}}"))
+    assert larger.labelling_memory(opinion, 1) == 16_000 + 32_000
+    assert Needs(make_study("accelerator: cpu")).gpus("training") == 0
+
+
+# Programs
+
+
+def test_a_programs_inputs_are_what_it_imports_inside_functions_too(tmp_path):
+    scripts = tmp_path / "workflow_scripts"
+    for name, text in {
+        "program.py": "from dpo_stages.core.a import (\n    one,  # of several\n    two,\n)\nimport dpo_boundary.measurement\n",
+        "dpo_stages/core/a.py": "def f():\n    from dpo_stages.data import b as c, other\n",
+        "dpo_stages/core/unused.py": "",
+        "dpo_stages/data/b.py": "from dpo_boundary import measure_boundary, blocks\n",
+        "dpo_stages/data/other.py": "if 1:\n    from dpo_stages.preferences.judge import X\n",
+        "dpo_stages/preferences/judge.py": "import os\n",
+        "dpo_boundary/__init__.py": "",
+        "dpo_boundary/blocks.py": "",
+        "dpo_boundary/measurement.py": "# from dpo_stages.core.unused import nothing\n",
+    }.items():
+        (scripts / name).parent.mkdir(parents=True, exist_ok=True)
+        (scripts / name).write_text(text)
+    expected = [
+        "dpo_boundary/__init__.py", "dpo_boundary/blocks.py", "dpo_boundary/measurement.py", "dpo_stages/core/a.py",
+        "dpo_stages/data/b.py", "dpo_stages/data/other.py", "dpo_stages/preferences/judge.py", "program.py",
+    ]  # fmt: skip
+    found = Programs(tmp_path).inputs("program", "train")
+    assert found == [*(f"workflow_scripts/{name}" for name in expected), "envs/train.lock.txt"]
+    elsewhere = Programs(tmp_path, "../w/").inputs("program", "train", without=["preferences.judge"])
+    assert elsewhere == [f"../w/{name}" for name in found if "judge" not in name]
+
+
+def test_the_modules_that_are_left_out_by_kind_exist():
+    for module in (*NETWORKS, *JUDGES):
+        assert (ROOT / f"workflow_scripts/dpo_stages/{module.replace('.', '/')}.py").is_file()
+
+
+def test_packages_are_their_docstring():
+    """They are no inputs of any rule: a line of code in one would rerun nothing."""
+    for file in (ROOT / "workflow_scripts/dpo_stages").rglob("__init__.py"):
+        assert re.fullmatch(r'(""".*""")?\s*', file.read_text(), re.DOTALL), file
