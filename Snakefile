@@ -42,9 +42,7 @@ rule all:
 
 
 onstart:
-    # Snakemake 9 looks at the ready jobs again a second after each look, and once more for every job that has finished: in
-    # a long run that takes a whole core. It does so for a limit on jobs started a second, which nothing here needs.
-    workflow.scheduler.job_rate_limiter = None
+    guards.start_jobs_at_once(workflow)
     if workflow.is_main_process:
         if reasons := list(guards.reasons_not_to_start(workflow)):
             print(*reasons, sep="\n", file=sys.stderr)

@@ -1,12 +1,14 @@
-"""What the programs of the workflow share.
+"""What the programs of the workflow share, by stage; docs/architecture.md says what lies where and what may import what.
 
-Nothing is imported here, so that `import dpo_stages.boundary` needs no more than that module does:
-
-    policies      names of policies and candidate sources: the path grammar (standard library only)
-    settings      validation of the configuration (standard library and jsonschema)
-    program       how every program starts, fails and ends: exit codes, progress, summary line, ledger
-    provenance    where an output came from, as the ledger tells
-    files         reading with clear errors, writing whole files or none, checkpoint manifests
-    schemas       the columns of every Parquet table
-    prompts       prompt identifiers and per-request seeds
+    core          how every program starts, fails and ends; files, tables, manifests, ledgers
+    study         a study as its configuration describes it, without Snakemake (standard library and jsonschema)
+    data          data sets and the schemas of every table
+    models        checkpoint folders and chat templates
+    training      SFT, preference optimisation, log-probabilities
+    sampling      responses of a policy
+    preferences   preference models
+    judges        judges behind an endpoint
+    evaluation    win rates
+    report        tables, figures, the page
+    demo          the demo's world
 """
