@@ -7,13 +7,10 @@ import contextlib
 import multiprocessing
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-WORKFLOW = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small")
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["snakemake.cli", "snakemake.dag", "snakemake.executors.touch", "yaml", "jsonschema"])
@@ -112,14 +109,3 @@ def stand_in_for_a_finished_run(study: Study, besides: Iterable[str] = ()) -> No
         study.snakemake("--touch", "--forceall", "--no-hooks")  # no GPU is needed for it
         # What a decision adds now that it is there, and tables ask for
         files |= {path for job in study.plan("--forcerun", "make_table") for path in job.outputs}
-
-
-def copy_workflow(root: Path, folder: Path) -> None:
-    """Copy the workflow, and nothing that it made, into a folder."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in WORKFLOW:
-        if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy2(root / name, folder / name)
-    (folder / ".venvs").symlink_to(root / ".venvs")

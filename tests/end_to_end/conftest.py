@@ -1,13 +1,11 @@
 """A finished run of the demo at a reduced size, in a copy of the repository; every test of this folder looks at it."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from clones import copy_workflow
 
-ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
 SMALL = Path(__file__).parent / "small.yaml"
 TABLE = "results/tables/table3.csv"
 ANALYSES = (
@@ -24,11 +22,7 @@ class Clone:
 
     @classmethod
     def made_in(cls, folder: Path) -> "Clone":
-        for name in COPIED:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
-        (folder / ".venvs").symlink_to(ROOT / ".venvs")
-        return cls(folder)
+        return cls(copy_workflow(folder))
 
     def snakemake(self, *targets: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         """Run the small demo; standard error follows standard output in `stdout`."""

@@ -23,29 +23,23 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
+sys.path.insert(0, str(ROOT / "tests"))
+
+from clones import copy_workflow  # noqa: E402
+
 OVERLAYS = ("demo/config.yaml", ROOT / "tests/end_to_end/small.yaml", ROOT / "tests/end_to_end/tiny.yaml")
 TARGETS = ("results/tables/table3.csv", "results/tables/table8.csv", "results/figures/table3.svg")
 WAYS = ("job", "snakemake", "everything")
 # What holds times, or what one run leaves to the next.
 UNSTABLE = ("benchmarks/", "logs/", "checkpoints/", "judge_cache/", ".ledger.json")
 LOCKED = "Directory cannot be locked"
-
-
-def clone(folder: Path) -> Path:
-    """A copy of the workflow without results, with the environments of this checkout."""
-    folder.mkdir(parents=True)
-    for name in COPIED:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    (folder / ".venvs").symlink_to(ROOT / ".venvs")
-    return folder
 
 
 def start(folder: Path, *options: str, overlays: tuple = OVERLAYS, targets: tuple = TARGETS) -> subprocess.Popen:
@@ -199,7 +193,7 @@ def kill_often(folder: Path, kills: int, dice: random.Random) -> dict:
         Kills by program and way, how often Snakemake had to be unlocked, files that were wrong at some moment, that
         differ or are missing in the end, and temporary files that are left.
     """
-    undisturbed, disturbed = clone(folder / "undisturbed"), clone(folder / "disturbed")
+    undisturbed, disturbed = copy_workflow(folder / "undisturbed"), copy_workflow(folder / "disturbed")
     right, seconds = run_undisturbed(undisturbed)
     print("the undisturbed run is done; its programs:", ", ".join(seconds), flush=True)
     report = {"kills": Counter(), "ways": Counter(), "unlocked": 0, "wrong_at_a_moment": [], "runs_without_kill": 0}

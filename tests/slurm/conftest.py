@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from clones import copy_workflow
 from cluster import Cluster, missing, place, processes, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm")
 CONFIGURATION = ("demo/config.yaml", ROOT / "tests/end_to_end/small.yaml", Path(__file__).parent / "study.yaml")
 MODEL = "tiny-mistral"
 TABLE = "results/tables/table3.csv"
@@ -35,11 +36,7 @@ class Study:
 
     @classmethod
     def fresh(cls, folder: Path, cluster: Cluster, overlays: Sequence = CONFIGURATION) -> "Study":
-        for name in COPIED:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
-        (folder / ".venvs").symlink_to(ROOT / ".venvs")
-        study = cls(folder, cluster, overlays)
+        study = cls(copy_workflow(folder), cluster, overlays)
         # The demo computes on CPU cores and asks for no GPU; here its GPU rules ask for as many as the paper's study.
         study.edit_profile(
             lambda rules: {rule: {"gpu": TRAINING_GPUS if rule.startswith("train_") else 1} for rule in rules}

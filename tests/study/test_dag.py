@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 
 import pytest
+from clones import link_workflow
 from conftest import ROOT
 
 PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
@@ -21,10 +22,7 @@ def snakemake(*arguments, folder=ROOT):
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A copy of the workflow without results, so that what was run here before does not matter."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
+    return link_workflow(tmp_path_factory.mktemp("clone"))
 
 
 class Dag:

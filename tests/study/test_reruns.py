@@ -12,8 +12,9 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
+from clones import copy_workflow
 from conftest import ROOT
-from dry_runs import Study, copy_workflow, stand_in_for_a_finished_run
+from dry_runs import Study, stand_in_for_a_finished_run
 
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
@@ -452,7 +453,7 @@ EDITS = [
 
 def finished(name: str, folder: Path, configuration: str, options: list[str], targets: list[str]) -> Study:
     """A study that stands finished, and takes what is in edit.yaml besides its configuration."""
-    copy_workflow(ROOT, folder)
+    copy_workflow(folder)
     (folder / "study.yaml").write_text(configuration)
     (folder / "edit.yaml").write_text("{}")
     study = Study(folder, [*options, "study.yaml", "edit.yaml"], targets)

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import yaml
+from clones import link_workflow
 from conftest import ROOT
 
 PROFILE = yaml.safe_load((ROOT / "slurm/profile.yaml").read_text())
@@ -36,10 +37,7 @@ def resources_asked(folder, *arguments, attempt, local=LOCAL):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
+    return link_workflow(tmp_path_factory.mktemp("clone"))
 
 
 @pytest.mark.parametrize("targets", [STUDY, DEMO], ids=["study", "demo"])
