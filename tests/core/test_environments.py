@@ -316,26 +316,29 @@ def test_run_passes_arguments_exit_code_and_nothing_of_the_shells_python(sandbox
     assert ran.stdout.startswith("['a b', '', '--flag'] False " + str(sandbox.root / ".venvs/workflow/bin"))
 
 
-def conda_environment(sandbox: Sandbox, name: str, folder: Path) -> str:
-    """An environment as Snakemake makes it: a folder, and beside it a copy of the file that it was made from."""
+def conda_environment(sandbox: Sandbox, name: str, folder: Path, image: bool = False) -> str:
+    """An environment as Snakemake makes it: a folder, and a copy of the file that it was made from, beside it or inside."""
     (folder / "bin").mkdir(parents=True)
     (folder / "bin/python").write_text(f"#!/bin/sh\necho conda {name} $*\n")
     (folder / "bin/python").chmod(0o755)
-    shutil.copy(sandbox.root / "envs" / f"{name}.yaml", f"{folder}.yaml")
+    shutil.copy(sandbox.root / "envs" / f"{name}.yaml", folder / "environment.yaml" if image else f"{folder}.yaml")
     return str(folder)
 
 
-@pytest.mark.parametrize("place", [".snakemake/conda/3f2a_", "elsewhere/3f2a_"])
-def test_run_uses_the_conda_environment_that_snakemake_activated(sandbox, place):
-    prefix = conda_environment(sandbox, "train", sandbox.root / place)
+@pytest.mark.parametrize(
+    ("place", "image"), [(".snakemake/conda/3f2a_", False), ("elsewhere/3f2a_", False), ("conda-envs/3f2a", True)]
+)
+def test_run_uses_the_conda_environment_that_snakemake_activated(sandbox, place, image):
+    prefix = conda_environment(sandbox, "train", sandbox.root / place, image)
     sandbox.run("create", "train")
     assert sandbox.run("run", "train", "x.py", "-v", CONDA_PREFIX=prefix).stdout == "conda train x.py -v\n"
 
 
-def test_run_finds_the_conda_environment_beside_the_active_one(sandbox):
+@pytest.mark.parametrize("image", [False, True])
+def test_run_finds_the_conda_environment_beside_the_active_one(sandbox, image):
     """A job that serves a judge, say, starts a program of another environment."""
-    active = conda_environment(sandbox, "alpaca-eval", sandbox.root / ".snakemake/conda/3f2a_")
-    conda_environment(sandbox, "train", sandbox.root / ".snakemake/conda/77c0_")
+    active = conda_environment(sandbox, "alpaca-eval", sandbox.root / "conda-envs/3f2a_", image)
+    conda_environment(sandbox, "train", sandbox.root / "conda-envs/77c0_", image)
     assert sandbox.run("run", "train", "x.py", CONDA_PREFIX=active).stdout == "conda train x.py\n"
 
 
