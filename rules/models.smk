@@ -60,6 +60,7 @@ rule train_sft:
         seconds=needs.expected(needs.sft_seconds),
         runtime=needs.limit(needs.sft_seconds),
         disk_mb=needs.checkpoint_size,
+        checkpoint_mb=needs.resumable_size,
     params:
         optimisation=flags.optimisation(config["sft"]),
         max_length=config["max_length"],
@@ -173,6 +174,7 @@ rule train_policy:
         seconds=needs.expected(needs.training_seconds),
         runtime=needs.limit(needs.training_seconds),
         disk_mb=needs.checkpoint_size,
+        checkpoint_mb=needs.resumable_size,
     params:
         loss=flags.loss,
         optimisation=lambda w: flags.optimisation(config["methods"][w.method]),

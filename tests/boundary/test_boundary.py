@@ -141,6 +141,20 @@ def test_the_python_entry_needs_no_torch_pandas_or_pyarrow(root):
         ([], "lack the column prompt_id"),
         ({"prompt_id": [], "on_policy_preferred": []}, "no comparison at all"),
         ({"prompt_id": [1]}, "lack the column on_policy_preferred"),
+        (
+            {"prompt_id": ["a", None, None], "on_policy_preferred": [1, 0, 1]},
+            "prompt_id of the comparisons has 2 empty",
+        ),
+        ({"prompt_id": [1.0, float("nan")], "on_policy_preferred": [1, 0]}, "prompt_id of the comparisons has 1 empty"),
+        ({"prompt_id": ["a", " "], "on_policy_preferred": [1, 0]}, "prompt_id of the comparisons has 1 empty"),
+        (
+            pd.DataFrame({"prompt_id": pd.array([1, None], "Int64"), "on_policy_preferred": [1, 0]}),
+            "prompt_id of the comparisons has 1 empty",
+        ),
+        (
+            pd.DataFrame({"prompt_id": pd.to_datetime(["2026-01-01", None]), "on_policy_preferred": [1, 0]}),
+            "prompt_id of the comparisons has 1 empty",
+        ),
         ({"prompt_id": [1, 1], "on_policy_preferred": [1, 0.7]}, "on_policy_preferred is 0.7 in 1 of 2"),
         ({"prompt_id": [1, 1], "on_policy_preferred": [1, None]}, "1 empty value"),
         ({"prompt_id": [1, 1], "on_policy_preferred": ["1", "won"]}, "not a number"),

@@ -347,3 +347,20 @@ def test_run_does_not_take_another_conda_environment_for_its_own(sandbox):
     assert sandbox.run("run", "train", "x.py", CONDA_PREFIX=prefix).returncode == 2
     sandbox.run("create", "train")
     assert sandbox.run("run", "train", "-c", "print('venv')", CONDA_PREFIX=prefix).stdout == "venv\n"
+
+
+def test_run_reads_and_prints_utf_8_in_any_locale(sandbox):
+    sandbox.run("create", "workflow")
+    program = "import sys, os; print(sys.flags.utf8_mode, sys.stdout.encoding, os.environ.get('XDG_CACHE_HOME'))"
+    ran = sandbox.run("run", "workflow", "-c", program, LC_ALL="C", HOME=str(sandbox.root))
+    assert ran.stdout.split() == ["1", "utf-8", "None"]
+
+
+def test_run_gives_caches_a_place_where_the_home_cannot_be_written(sandbox):
+    sandbox.run("create", "workflow")
+    program = "import os; print(os.environ.get('XDG_CACHE_HOME'))"
+    for settings, expected in (
+        ({"HOME": "/proc/none", "TMPDIR": str(sandbox.root)}, f"{sandbox.root}/dpo-stages-{os.getuid()}"),
+        ({"HOME": "/proc/none", "XDG_CACHE_HOME": "/elsewhere"}, "/elsewhere"),
+    ):
+        assert sandbox.run("run", "workflow", "-c", program, **settings).stdout.strip() == expected

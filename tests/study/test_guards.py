@@ -32,10 +32,16 @@ def test_snakemake_has_what_the_guards_reach_for(sentence):
     )
 
 
-def job(name, *, gpu=0, disk_mb=0, log=()):
-    return SimpleNamespace(
-        rule=SimpleNamespace(name=name), resources={"gpu": gpu, "disk_mb": disk_mb}, log=log, output=[]
-    )
+class Job(SimpleNamespace):
+    """A job, to be put in a set."""
+
+    def __hash__(self):
+        return id(self)
+
+
+def job(name, *, gpu=0, disk_mb=0, checkpoint_mb=0, log=(), wildcards=(), output=()):
+    resources = {"gpu": gpu, "disk_mb": disk_mb, "checkpoint_mb": checkpoint_mb}
+    return Job(rule=SimpleNamespace(name=name), resources=resources, log=log, wildcards=wildcards, output=output)
 
 
 def workflow(*jobs, failed=(), local=True):
@@ -62,20 +68,90 @@ def test_gpu_jobs_on_a_machine_without_one_and_a_disk_too_small_are_said_each():
         workflow(job("train_policy", gpu=4, disk_mb=10**12), job("judge_outputs", gpu=1))
     )
     assert gpu.startswith("judge_outputs, train_policy need an NVIDIA GPU") and "--profile demo" in gpu
-    assert disk.startswith("1 models are to be kept, which takes about 1000000000 GB")
+    assert disk.startswith(
+        "1 models are to be kept, which takes about 1000000000 GB in results/policies, results/checkpoints"
+    )
 
 
-class Failed(SimpleNamespace):
-    """A job, to be put in a set."""
+def disks(monkeypatch, **free):
+    """File systems by the first folder of a path below results, with so many GB free."""
 
-    def __hash__(self):
-        return 1
+    def which(place):
+        return next((name for name in free if name in str(place)), "here")
+
+    numbers = {name: number for number, name in enumerate([*free, "here"])}
+    monkeypatch.setattr(guards, "_disk", lambda place: Disk(which(place), numbers[which(place)]))
+    monkeypatch.setattr(guards.shutil, "disk_usage", lambda disk: SimpleNamespace(free=1e9 * free.get(disk.name, 1e6)))
 
 
-def test_a_failed_job_ends_with_the_last_words_of_its_program(tmp_path):
+class Disk(SimpleNamespace):
+    """A folder on a disk."""
+
+    def __init__(self, name, number):
+        super().__init__(name=name, stat=lambda: SimpleNamespace(st_dev=number))
+
+
+def test_each_disk_is_measured_where_the_files_will_lie(monkeypatch):
+    monkeypatch.setenv("HF_HOME", "/cache")
+    jobs = [job("fetch_model", disk_mb=3000), job("train_policy", disk_mb=3000, checkpoint_mb=18_000)]
+    disks(monkeypatch, policies=2, checkpoints=30)
+    (said,) = guards.reasons_not_to_start(workflow(*jobs))
+    assert "takes about 3 GB in results/policies, and 2 GB are free there" in said
+    disks(monkeypatch, policies=5, checkpoints=10, cache=1)
+    said = list(guards.reasons_not_to_start(workflow(*jobs)))
+    assert len(said) == 2 and "in results/checkpoints" in "".join(said) and "in /cache/hub" in "".join(said)
+    disks(monkeypatch, policies=5, checkpoints=30)
+    assert list(guards.reasons_not_to_start(workflow(*jobs))) == []
+
+
+def test_the_disk_behind_a_link_counts(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/policies").symlink_to(tmp_path / "scratch")
+    assert guards._disk(guards.RESULTS / "policies") == tmp_path / "scratch"
+    assert guards._disk(guards.RESULTS / "models") == tmp_path / "results"
+
+
+@pytest.mark.parametrize("path", ["/home/me/my study", "/home/me/a&b", "/home/me/(1)"])
+def test_a_path_that_slurms_jobs_cannot_be_started_through_is_refused(path, monkeypatch):
+    monkeypatch.setattr("sys.executable", f"{path}/.venvs/workflow/bin/python")
+    (said,) = guards.reasons_not_to_start(workflow(local=False))
+    assert path in said and "move the workflow and the study" in said
+    assert list(guards.reasons_not_to_start(workflow(local=True))) == []
+
+
+def test_a_failed_job_ends_with_the_last_words_of_its_program_or_of_what_should_have_started_it(tmp_path):
     (tmp_path / "a.log").write_text("loading\ntrain_policy: the loss is nan\n\n")
-    failed = Failed(rule=SimpleNamespace(name="train_policy"), log=["a.log"])
-    silent = Failed(rule=SimpleNamespace(name="sample"), log=["gone.log"])
-    said = list(guards.failures(workflow(failed=[failed, silent])))
-    assert "train_policy failed, see a.log:\n    train_policy: the loss is nan" in said
-    assert "sample failed, see gone.log:\n    (it says nothing)" in said
+    slurm = tmp_path / "results/logs/slurm/rule_sample/m_sft_train"
+    slurm.mkdir(parents=True)
+    (slurm / "7.log").write_text("slurmstepd: error: execve(): python: No such file or directory\n")
+    jobs = [
+        job("train_policy", log=["a.log"]),
+        job("sample", log=["gone.log"], wildcards=["m/sft", "train"]),
+        job("sample", log=["gone.log"], wildcards=["other"]),
+    ]
+    said = set(guards.failures(workflow(failed=jobs)))
+    assert said == {
+        "train_policy failed, see a.log:\n    train_policy: the loss is nan",
+        "sample failed, see results/logs/slurm/rule_sample/m_sft_train/7.log:\n"
+        "    slurmstepd: error: execve(): python: No such file or directory",
+        "sample failed, see .snakemake/log:\n    its program did not start",
+    }
+
+
+def test_what_was_made_of_something_missing_is_marked_through_links_and_circles(tmp_path):
+    scratch = tmp_path / "scratch"
+    (scratch / "deep").mkdir(parents=True)
+    (scratch / "deep/a.json").touch()
+    (scratch / "deep/circle").symlink_to(scratch)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/b.json").touch()
+    (tmp_path / "results/evaluations").symlink_to(scratch)
+    marked = []
+    study = workflow(job("train_policy", output=["results/policies/gone"]))
+    study.persistence = SimpleNamespace(
+        input=lambda file: ["results/policies/gone"] if file.endswith("a.json") else ["results/b.json"],
+        started=lambda job: marked.extend(map(str, job.output)),
+    )
+    guards.mark_readers_of_unfinished(study)
+    assert marked == ["results/evaluations/deep/a.json"]

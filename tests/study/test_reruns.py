@@ -12,6 +12,7 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 import pytest
+import yaml
 from clones import copy_workflow
 from conftest import ROOT
 from dry_runs import Study, stand_in_for_a_finished_run
@@ -566,6 +567,12 @@ def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, fol
     with studies[study].edited(file, text + "\n# A comment.\n"):
         plan = studies[study].plan()
     assert {job.rule for job in plan} == followed(" ".join(touched), study)
+
+
+@pytest.mark.parametrize("profile", ["demo", "small", "slurm"])
+def test_files_of_any_size_are_compared_by_content(profile):
+    """Snakemake itself compares larger files than 1 MB by time, so that a touched or copied study would run again."""
+    assert yaml.safe_load((ROOT / profile / "profile.yaml").read_text())["max-checksum-file-size"] == "10GB"
 
 
 @pytest.mark.parametrize("env", RULES_OF)

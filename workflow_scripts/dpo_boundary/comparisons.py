@@ -93,7 +93,10 @@ def as_comparisons(table: Table) -> Comparisons:
             f"on_policy_preferred is {odd[0]:g} in {len(odd)} of {len(preferred)} comparisons; it is 1 where the "
             "on-policy candidate is preferred, 0 where the off-policy one is, 0.5 for a tie"
         )
-    prompt_ids, prompt = np.unique([str(value) for value in columns["prompt_id"].tolist()], return_inverse=True)
+    given = columns["prompt_id"].tolist()
+    if missing := sum(_is_missing(value) for value in given):
+        raise BadInput(f"the column prompt_id of the comparisons has {missing} empty values; they would be one prompt")
+    prompt_ids, prompt = np.unique([str(value) for value in given], return_inverse=True)
     if all(name in columns for name in INDICES):
         pairs = np.stack([prompt, _numbers(columns, "on_index"), _numbers(columns, "off_index")])
         kinds, times = np.unique(pairs, axis=1, return_counts=True)
@@ -110,6 +113,11 @@ def as_comparisons(table: Table) -> Comparisons:
         _numbers(columns, "order_flip").astype(bool) if "order_flip" in columns else None,
         *(_numbers(columns, name) if name in columns else None for name in ("on_length", "off_length")),
     )
+
+
+def _is_missing(value: object) -> bool:
+    """Whether it is None, an empty text, or one of the values that are not equal to themselves: NaN, NaT, pandas' NA."""
+    return value is None or (not value.strip() if isinstance(value, str) else (value == value) is not True)
 
 
 def _numbers(columns: dict[str, np.ndarray], name: str) -> np.ndarray:

@@ -11,12 +11,19 @@ The only module that reaches inside Snakemake. It takes the `workflow` object of
 since no hook of Snakemake tells any of it. A test holds the locked release to each (tests/study/test_guards.py).
 """
 
+import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+RESULTS = Path("results")
+SLURM_LOGS = RESULTS / "logs/slurm"
 
 
 def start_jobs_at_once(workflow: Any) -> None:
@@ -42,22 +49,87 @@ def reasons_not_to_start(workflow: Any) -> Iterator[str]:
             f"{', '.join(on_gpus)} need an NVIDIA GPU and this machine has none; "
             "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`"
         )
-    models = [job for job in jobs if job.rule.name in ("fetch_model", "train_sft", "train_policy")]
-    needed, free = sum(job.resources["disk_mb"] for job in models) / 1e3, shutil.disk_usage(".").free / 1e9
-    if needed > free:
+    if not workflow.local_exec and (odd := _not_for_slurm(sys.executable) or _not_for_slurm(str(Path.cwd()))):
         yield (
-            f"{len(models)} models are to be kept, which takes about {needed:.0f} GB, and {free:.0f} GB are free here; "
-            "make room, or ask for less (`results/plan.csv` says what takes how much)"
+            f"SLURM's jobs cannot be started through {odd}: Snakemake's plugin does not quote white space and the shell's "
+            "own characters; move the workflow and the study to a path of letters, digits, dots, dashes and underscores"
         )
+    yield from _disks_too_small(jobs)
+
+
+def _not_for_slurm(path: str) -> str | None:
+    return path if re.search(r"[\s'\"\\$&;|<>()*?\[\]{}`!#~]", path) else None
+
+
+def _disks_too_small(jobs: Sequence[Any]) -> Iterator[str]:
+    """A sentence for each file system that is too small for what is to be kept there.
+
+    Models, policies and checkpoints may lie behind links, and the hub's cache elsewhere still. A checkpoint has the
+    weights and both of AdamW's moments in float32, and those of one training at a time are counted.
+    """
+    needed: dict[int, float] = defaultdict(float)
+    places: dict[int, list[str]] = defaultdict(list)
+    free: dict[int, float] = {}
+
+    def keep(place: Path, megabytes: float) -> None:
+        device = _disk(place).stat().st_dev
+        needed[device] += megabytes / 1e3
+        free[device] = shutil.disk_usage(_disk(place)).free / 1e9
+        if str(place) not in places[device]:
+            places[device].append(str(place))
+
+    fetched = [job for job in jobs if job.rule.name == "fetch_model"]
+    trained = [job for job in jobs if job.rule.name in ("train_sft", "train_policy")]
+    cache = Path(
+        os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
+    )
+    for job in fetched:
+        keep(RESULTS / "models", job.resources["disk_mb"])
+        if (
+            _disk(cache).stat().st_dev != _disk(RESULTS / "models").stat().st_dev
+        ):  # else the files of the cache are linked
+            keep(cache, job.resources["disk_mb"])
+    for job in trained:
+        keep(RESULTS / "policies", job.resources["disk_mb"])
+    if trained:
+        keep(RESULTS / "checkpoints", max(job.resources["checkpoint_mb"] for job in trained))
+    for device, gigabytes in needed.items():
+        if gigabytes > free[device]:
+            yield (
+                f"{len(fetched) + len(trained)} models are to be kept, which takes about {gigabytes:.0f} GB in "
+                f"{', '.join(places[device])}, and {free[device]:.0f} GB are free there; make room, let a link lead to a "
+                "larger disk, or ask for less (`results/plan.csv` says what takes how much)"
+            )
+
+
+def _disk(place: Path) -> Path:
+    """The folder that is there already, of the one in which something is to be kept."""
+    return next(folder for folder in (place.resolve(), *place.resolve().parents) if folder.exists())
 
 
 def failures(workflow: Any) -> Iterator[str]:
-    """The jobs that failed, each with the last words of its program: of bad input the sentence that says what to do."""
+    """The jobs that failed, each with the last words of its program: of bad input the sentence that says what to do.
+
+    A job whose program never started has the last words of what tried to start it.
+    """
     for job in sorted(workflow.scheduler.failed, key=str):
         for log in map(Path, job.log):
-            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-            last_words = next((line.strip() for line in reversed(lines) if line.strip()), "(it says nothing)")
-            yield f"{job.rule.name} failed, see {log}:\n    {last_words}"
+            said, words = log, _last_words(log)
+            if words is None:
+                said = _slurm_log(job) or Path(".snakemake/log")
+                words = _last_words(said) or "its program did not start"
+            yield f"{job.rule.name} failed, see {said}:\n    {words}"
+
+
+def _slurm_log(job: Any) -> Path | None:
+    """The newest log that SLURM kept of a job, where Snakemake's plugin lets it write."""
+    folder = SLURM_LOGS / f"rule_{job.rule.name}" / "_".join(job.wildcards).replace("/", "_")
+    return max(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _last_words(log: Path) -> str | None:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
 def mark_unfinished(workflow: Any) -> None:
@@ -75,9 +147,22 @@ def mark_readers_of_unfinished(workflow: Any) -> None:
     from snakemake.io import IOFile
 
     missing = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output if not Path(file).exists()}
-    for file in (IOFile(str(path)) for path in Path("results").rglob("*")):
+    for path in _all_files(RESULTS, set()):
+        file = IOFile(str(path))
         if not missing.isdisjoint(workflow.persistence.input(file) or ()):
             workflow.persistence.started(SimpleNamespace(output=[file]))
+
+
+def _all_files(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Files below a folder, through links to folders, each folder once whatever leads to it."""
+    if (place := folder.resolve()) in seen or not folder.is_dir():
+        return
+    seen.add(place)
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _all_files(path, seen)
+        else:
+            yield path
 
 
 def jobs_of_folder(folder: Path) -> list[str]:

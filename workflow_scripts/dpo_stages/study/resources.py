@@ -204,6 +204,10 @@ class Needs:
         """The resource `disk_mb` of what keeps a model: two bytes a parameter on GPUs, four on CPU cores."""
         return round((2 if self.study.gpu else 4) * self.parameters(wildcards) / 1e6)
 
+    def resumable_size(self, wildcards: Any) -> int:
+        """The resource `checkpoint_mb` of a training: weights and both of AdamW's moments in float32."""
+        return round(12 * self.parameters(wildcards) / 1e6)
+
     def preference_cents(self, pairs: Callable[[Any], float]) -> Callable[[Any], int]:
         """What the preference model costs for the pairs of a job, if it is an API's judge: two judgements a pair."""
         judge = self.study.labelling_judge

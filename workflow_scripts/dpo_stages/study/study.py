@@ -82,7 +82,9 @@ class Study:
 
     def resolved(self, policy: Policy) -> Policy:
         """The fixed policy that a policy stands for whose history leaves sources to `auto`."""
-        return policy.resolved(lambda initial: json.loads(Path(self.decision(initial)).read_text())["source"])
+        return policy.resolved(
+            lambda initial: json.loads(Path(self.decision(initial)).read_text(encoding="utf-8"))["source"]
+        )
 
     # Candidate sources
 
