@@ -58,16 +58,19 @@ def read_local(path: Path) -> list[dict]:
     Raises:
         BadInput: the file cannot be read as such.
     """
-    if path.suffix == ".jsonl":
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".ndjson")):
         return read_json_lines(path)
-    if path.suffix == ".json":
-        records = read_json(path)
+    if name.endswith(".json"):
+        records = read_json(path, or_lines=True)
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise BadInput(f"{path} is no list of JSON objects")
         return records
     if path.suffix == ".parquet":
         return read_parquet(path).to_pylist()
-    raise BadInput(f"{path} has no name that ends in .jsonl, .json or .parquet, so what it holds is unknown; rename it")
+    raise BadInput(
+        f"{path} has no name that ends in .jsonl, .json or .parquet (.ndjson, .jsonl.gz and .json.gz will do as well), so what it holds is unknown; rename it"
+    )
 
 
 def read_hub(adapter: str, source: str, revision: str, split: str) -> tuple[Iterable[dict], str | None]:
@@ -128,7 +131,8 @@ def main() -> None:
     }[arguments.kind]
     with same_commit(arguments.pin, arguments.source, arguments.revision, commit):
         write_table(arguments.output, adapted.rows, schema)
-    figures = {"revision": commit} if commit else {}
+    figures = {"unused_columns": adapted.unused} if adapted.unused else {}
+    figures |= {"revision": commit} if commit else {}
     finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **figures)
 
 

@@ -308,3 +308,79 @@ def test_rows_and_drops_add_up(texts):
     assert adapted.records == len(texts) == len(adapted.rows) + sum(adapted.dropped.values())
     identifiers = [row["prompt_id"] for row in adapted.rows]
     assert len(set(identifiers)) == len(identifiers)
+
+
+# What belongs to a prompt
+
+
+def test_a_system_column_is_a_turn_and_makes_another_prompt():
+    records = [{"system": text, **pair(prompt="Name a colour.")} for text in ("Be a pirate.", "Be brief.", "", None)]
+    pirate, brief, plain = rows(records)
+    assert pirate["prompt"] == [{"role": "system", "content": "Be a pirate."}, user("Name a colour.")]
+    assert brief["prompt_id"] != pirate["prompt_id"] and plain["prompt"] == [user("Name a colour.")]
+    (chat,) = rows([{"system_prompt": "Be brief.", "messages": [user("a"), assistant("b")]}], "chat")
+    assert [turn["role"] for turn in chat["messages"]] == ["system", "user", "assistant"]
+    (same,) = rows(
+        [{"system": "S", "prompt": [{"role": "system", "content": "S"}, user("a")], "chosen": "b", "rejected": "c"}]
+    )
+    assert len(same["prompt"]) == 2
+
+
+def test_an_input_column_follows_the_instruction():
+    records = [{"instruction": "Translate.", "input": text, "output": "x"} for text in ("the cat", "the dog", "")]
+    cat, dog, none = rows(records, "instructions")
+    assert (cat["instruction"], none["instruction"]) == ("Translate.\n\nthe cat", "Translate.")
+    assert cat["prompt"] == [user("Translate.\n\nthe cat")] and dog["prompt_id"] != cat["prompt_id"]
+    (asked,) = rows([{"input": "the cat", **pair(prompt="Translate.")}])
+    assert asked["prompt"] == [user("Translate.\n\nthe cat")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "words"),
+    [
+        (
+            "preferences",
+            {"history": [["a", "b"]], **pair()},
+            "history holds [['a', 'b']], which would change the prompt",
+        ),
+        ("chat", {"tools": "[{}]", "messages": [user("a"), assistant("b")]}, "tools holds '[{}]'"),
+        ("preferences", {"system": 3, **pair()}, "system is a number"),
+        (
+            "preferences",
+            {"system": "S", "prompt": [{"role": "system", "content": "T"}, user("a")], "chosen": "b", "rejected": "c"},
+            "system differs from the conversation's own system turn",
+        ),
+        ("preferences", {"input": "x", **pair(prompt=[user("a"), assistant("b"), user("c")])}, "a prompt of one turn"),
+        ("instructions", {"system": "S", "instruction": "a", "output": "b"}, "a judge is not shown"),
+    ],
+)
+def test_what_cannot_join_a_prompt_stops_the_run(kind, record, words):
+    with pytest.raises(BadInput) as refused:
+        rows([record], kind)
+    assert words in str(refused.value)
+
+
+def test_every_adapter_refuses_answers_to_different_prompts():
+    feedback = {"chosen": [user("a"), assistant("b")], "rejected": [user("A"), assistant("c")]}
+    with pytest.raises(BadInput, match="do not answer the same prompt"):
+        adapt([feedback], "ultrafeedback_binarized", "preferences", 0, "data")
+
+
+def test_a_conversation_that_begins_with_the_assistant_is_dropped_and_counted():
+    good = {"messages": [user("a"), assistant("b")]}
+    first = {"messages": [assistant("Hello!"), user("a"), assistant("b")]}
+    system = {"messages": [{"role": "system", "content": "S"}, *first["messages"]]}
+    adapted = adapt([first, system, good], "local", "chat", 0, "data")
+    assert len(adapted.rows) == 1 and adapted.dropped["begins with assistant"] == 2
+    asked = [pair(), pair(prompt=[assistant("Hello!"), user("a")])]
+    assert adapt(asked, "local", "preferences", 0, "data").dropped["begins with assistant"] == 1
+
+
+def test_columns_that_nothing_reads_are_named_and_empty_ones_are_absent():
+    records = [{**pair(prompt=f"{n}"), "id": n, "note": "", "source": None, "responses": None} for n in range(3)]
+    assert adapt(records, "local", "preferences", 0, "data").unused == ["id"]
+    both = [
+        {"messages": None, "prompt": "a", "response": "b"},
+        {"messages": [user("c"), assistant("d")], "prompt": None},
+    ]
+    assert len(rows(both, "chat")) == 2

@@ -1,5 +1,6 @@
 """The program prepare_dataset.py: every source, the same bytes for the same seed, and bad input of every kind."""
 
+import gzip
 import json
 import time
 
@@ -188,6 +189,32 @@ def test_alpaca_eval_is_read_from_its_file(prepare, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bom.jsonl", b"\xef\xbb\xbf%s\n%s\n"),
+        ("bom.json", b"\xef\xbb\xbf[%s, %s]"),
+        ("lines.json", b"%s\n\n%s\n"),
+        ("lines.ndjson", b"%s\r\n%s\r\n"),
+        ("lines.jsonl.gz", b"%s\n%s\n"),
+        ("list.json.gz", b"[%s, %s]"),
+    ],
+)
+def test_the_same_records_by_another_name_give_the_same_table(prepare, tmp_path, name, content):
+    assert prepare(write_lines(tmp_path / "plain.jsonl", PAIRS[:2]), "preferences").returncode == 0
+    expected = prepare.output.read_bytes()
+    content %= tuple(json.dumps(record).encode() for record in PAIRS[:2])
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    done = prepare(tmp_path / name, "preferences")
+    assert done.returncode == 0, done.stderr
+    assert prepare.output.read_bytes() == expected
+
+
+def test_columns_that_nothing_reads_are_named_in_the_summary(prepare, tmp_path):
+    done = prepare(write_lines(tmp_path / "a.jsonl", [{**record, "id": 1} for record in PAIRS]), "preferences")
+    assert done.returncode == 0 and 'unused columns ["id"]' in done.stderr
+
+
 # Bad input
 
 
@@ -237,7 +264,13 @@ BAD_FILES = {
     "two objects on a line": ("data.jsonl", f"{LINE}{LINE}\n".encode(), "line 1: not valid JSON"),
     "Latin-1": ("data.jsonl", LINE.replace("Yes", "Oui, \xe7a va").encode("latin-1"), "line 1: not UTF-8"),
     "UTF-16": ("data.jsonl", LINE.encode("utf-16"), "line 1: not UTF-8"),
-    "a byte order mark": ("data.jsonl", b"\xef\xbb\xbf" + LINE.encode(), "line 1: not valid JSON"),
+    "a byte order mark in the middle": (
+        "data.jsonl",
+        LINE.encode() + b"\n\xef\xbb\xbf" + LINE.encode(),
+        "line 2: not valid",
+    ),
+    "half a gzip file": ("data.jsonl.gz", gzip.compress(LINE.encode())[:-9], "is not a whole gzip file"),
+    "no gzip file": ("data.json.gz", LINE.encode(), "is not a whole gzip file"),
     "half a surrogate pair": ("data.jsonl", LINE.replace("Yes", "\\ud83d").encode(), "chosen holds half a character"),
     "brackets without end": ("data.jsonl", b'{"prompt": ' + b"[" * 100_000, "line 1: not valid JSON"),
     "a number without end": ("data.jsonl", b'{"prompt": ' + b"1" * 10_000 + b"}", "line 1: not valid JSON"),
@@ -247,7 +280,7 @@ BAD_FILES = {
     "JSON that is an object": ("data.json", b'{"data": []}', "is no list of JSON objects"),
     "JSON that is a list of texts": ("data.json", b'["a"]', "is no list of JSON objects"),
     "JSON in Latin-1": ("data.json", b'["\xe9"]', "is not UTF-8 text"),
-    "JSON Lines called JSON": ("data.json", f"{LINE}\n{LINE}\n".encode(), "is not valid JSON"),
+    "JSON and more called JSON": ("data.json", f"[]\n{LINE}\n".encode(), "line 1: expected a JSON object, found list"),
     "JSON called Parquet": ("data.parquet", LINE.encode(), "is not a whole Parquet file"),
     "Parquet called JSON Lines": ("data.jsonl", b"PAR1\x15\x04\xff", "line 1: not UTF-8"),
     "Parquet cut short": ("data.parquet", cut, "is not a whole Parquet file"),

@@ -1,13 +1,16 @@
 """Reading with clear errors, writing whole files or none, and the manifests of checkpoint folders."""
 
+import codecs
 import contextlib
 import fcntl
 import glob
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,28 +105,44 @@ def write_json(path: str | os.PathLike, value: object) -> None:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Read UTF-8 text, or say in one sentence why that cannot be done."""
-    require_file(path)
+    """Read UTF-8 text, gzipped where the name ends in .gz, or say in one sentence why that cannot be done."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return b"".join(_lines(path)).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
 
-def read_json(path: str | os.PathLike) -> object:
-    """Read JSON, or say in one sentence why that cannot be done."""
+def _lines(path: str | os.PathLike) -> Iterator[bytes]:
+    """Lines of a file, gzipped where its name ends in .gz, without a byte order mark."""
+    require_file(path)
+    try:
+        with gzip.open(path) if str(path).endswith(".gz") else open(path, "rb") as file:
+            for number, line in enumerate(file):
+                yield line if number else line.removeprefix(codecs.BOM_UTF8)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BadInput(f"{path} is not a whole gzip file ({error}); make it again") from error
+
+
+def read_json(path: str | os.PathLike, or_lines: bool = False) -> object:
+    """Read JSON, or say in one sentence why that cannot be done.
+
+    Args:
+        path: the file.
+        or_lines: whether it may be JSON Lines by another name, which become a list.
+    """
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:  # json refuses absurdly long numbers with a plain ValueError
+        if or_lines and str(error).startswith("Extra data"):
+            return read_json_lines(path)
         raise BadInput(f"{path} is not valid JSON: {error}") from error
 
 
 def read_json_lines(path: str | os.PathLike) -> list[dict]:
     """Read one JSON object a line; blank lines are skipped, anything else is an error that names its line."""
-    require_file(path)
     rows = []
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
+    with contextlib.closing(_lines(path)) as lines:
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:

@@ -6,10 +6,15 @@ no number) stops the program with the record's number. What can be read and cann
     empty prompt          the last turn of the prompt has no text but white space
     empty response        a response (of a pair, of a conversation, of the reference) has no text but white space
     unfinished            a conversation does not end with a turn of the user and one of the assistant
+    begins with assistant a conversation begins with a turn of the assistant, which no chat template renders
     identical responses   there is no second response that differs from the first
     duplicate prompt      the same prompt was kept already: the first usable record of a prompt stays
 
 Texts are kept as they are, white space included. Rows keep the order of the records.
+
+Columns of local data that are part of a prompt join it: `system` becomes its first turn, `input` follows the instruction or
+the user's text after an empty line. Others that would change it (`history`, `tools`, …) stop the program where they hold
+anything. Columns that nothing reads are named in the summary.
 
 Records with several scored responses are binarised as UltraFeedback was: the best score is chosen, a random other one
 is rejected. Empty responses do not take part. Of several best scores the first in the record is chosen; the rejected
@@ -32,7 +37,11 @@ KINDS = ("preferences", "chat", "instructions")
 ROLES = ("system", "user", "assistant")
 EMPTY_PROMPT, EMPTY_RESPONSE = "empty prompt", "empty response"
 UNFINISHED, IDENTICAL, DUPLICATE = "unfinished", "identical responses", "duplicate prompt"
+BEGINS_WITH_ASSISTANT = "begins with assistant"
 BEYOND_LIMIT = "beyond the limit"
+SYSTEM = ("system", "system_prompt")
+OTHER_CONTEXT = ("history", "context", "tools", "functions", "documents", "images")
+"""Columns of local data beside the prompt that models may be shown, and that this workflow does not show them."""
 
 
 class Malformed(ValueError):
@@ -51,11 +60,13 @@ class Adapted:
         rows: of the kind's schema, in the order of the records, each prompt once.
         records: number of records read.
         dropped: number of records dropped, by reason.
+        unused: columns with something in them that nothing has read.
     """
 
     rows: list[Row]
     records: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
 
 
 def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: str) -> Adapted:
@@ -73,10 +84,12 @@ def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: s
     """
     check_adapter(adapter, kind)
     to_row = ADAPTERS[adapter, kind]
-    reasons = (EMPTY_PROMPT, EMPTY_RESPONSE, UNFINISHED, IDENTICAL, DUPLICATE)
+    reasons = (EMPTY_PROMPT, EMPTY_RESPONSE, UNFINISHED, BEGINS_WITH_ASSISTANT, IDENTICAL, DUPLICATE)
     adapted, seen = Adapted([], dropped=dict.fromkeys(reasons, 0)), set()
+    unused: dict[str, None] = {}  # in the order in which they appear
     for position, record in enumerate(records):
         adapted.records += 1
+        record = _Record(record)
         try:
             row = to_row(record, position, seed)
             if row["prompt_id"] in seen:
@@ -88,6 +101,8 @@ def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: s
         else:
             seen.add(row["prompt_id"])
             adapted.rows.append(row)
+            unused |= dict.fromkeys(record.unread())
+    adapted.unused = list(unused)
     if not adapted.rows:
         counts = ", ".join(f"{count} {reason}" for reason, count in adapted.dropped.items() if count)
         raise BadInput(f"{origin} has no record that can be used ({counts or 'it has none at all'})")
@@ -123,7 +138,28 @@ def keep_subset(adapted: Adapted, limit: int | None, seed: int) -> Adapted:
     ranked = sorted(adapted.rows, key=lambda row: _digest(seed, row["prompt_id"], "subset"))
     kept = {row["prompt_id"] for row in ranked[:limit]}
     rows = [row for row in adapted.rows if row["prompt_id"] in kept]
-    return Adapted(rows, adapted.records, {**adapted.dropped, BEYOND_LIMIT: len(adapted.rows) - len(rows)})
+    dropped = {**adapted.dropped, BEYOND_LIMIT: len(adapted.rows) - len(rows)}
+    return Adapted(rows, adapted.records, dropped, adapted.unused)
+
+
+class _Record(dict):
+    """A record that remembers which of its columns were read."""
+
+    def __init__(self, record: dict) -> None:
+        super().__init__(record)
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> object:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: object = None) -> object:
+        self._read.add(name)
+        return super().get(name, default)
+
+    def unread(self) -> list[str]:
+        """Columns with something in them that nobody has asked for."""
+        return [name for name, value in self.items() if name not in self._read and value not in (None, "", [], {})]
 
 
 def _digest(seed: int, identifier: object, purpose: str) -> int:
@@ -139,8 +175,8 @@ def local_preferences(record: dict, position: int, seed: int) -> Row:
     A prompt is a text or a conversation that ends with the user's turn. Chosen and rejected are texts or conversations
     that end with the assistant's turn; those may begin with the prompt, and if both do, `prompt` may be missing.
     """
-    if "responses" in record:
-        prompt = _prompt(_column(record, "prompt"))
+    if record.get("responses") is not None:  # files of several forms in one have empty columns
+        prompt = _in_context(record, _prompt(_column(record, "prompt")))
         return _best_and_random_other(prompt, _scored_responses(record["responses"]), seed)
     if "chosen" not in record or "rejected" not in record:
         raise Malformed(f"has neither chosen and rejected nor responses; it has {_names(record)}")
@@ -148,21 +184,22 @@ def local_preferences(record: dict, position: int, seed: int) -> Row:
     other_prompt, rejected = _context_and_response(record, "rejected")
     if prompt != other_prompt:
         raise Malformed("chosen and rejected do not answer the same prompt")
-    return _pair(prompt, chosen, rejected, 1)
+    return _pair(_in_context(record, prompt), chosen, rejected, 1)
 
 
 def local_chat(record: dict, position: int, seed: int) -> Row:
     """`messages`, a conversation; or `prompt` and `response`."""
-    if "messages" in record:
-        return _conversation(_turns(record["messages"], "messages"))
+    if record.get("messages") is not None:
+        messages = _turns(record["messages"], "messages")
+        return _conversation(_in_context(record, messages))
     if "prompt" not in record or "response" not in record:
         raise Malformed(f"has neither messages nor prompt and response; it has {_names(record)}")
     response = {"role": "assistant", "content": _text(record["response"], "response")}
-    return _conversation([*_prompt(record["prompt"]), response])
+    return _conversation([*_in_context(record, _prompt(record["prompt"])), response])
 
 
 def local_instructions(record: dict, position: int, seed: int) -> Row:
-    """`instruction`, `output` (the reference's), and perhaps `subset`."""
+    """`instruction`, perhaps with `input`, `output` (the reference's), and perhaps `subset`."""
     subset = "" if record.get("subset") is None else _text(record["subset"], "subset")
     return _instruction(record, position, subset)
 
@@ -175,6 +212,8 @@ def ultrafeedback_binarized(record: dict, position: int, seed: int) -> Row:
     _ends_with(chosen, "assistant", "chosen")
     _ends_with(chosen[:-1], "user", "chosen before its last turn")
     _ends_with(rejected, "assistant", "rejected")
+    if chosen[:-1] != rejected[:-1]:
+        raise Malformed("chosen and rejected do not answer the same prompt")
     return _pair(chosen[:-1], chosen[-1]["content"], rejected[-1]["content"], None if tied else 1)
 
 
@@ -238,9 +277,11 @@ def _conversation(messages: list[Turn]) -> Row:
 
 
 def _instruction(record: dict, position: int, subset: str) -> Row:
-    instruction = _text(_column(record, "instruction"), "instruction")
     reference = _text(_column(record, "output"), "output")
-    prompt = _prompt(instruction)
+    prompt = _in_context(record, _prompt(_text(_column(record, "instruction"), "instruction")))
+    if len(prompt) > 1:
+        raise Malformed("has a system turn, which a judge is not shown; put it into instruction, or leave it out")
+    instruction = prompt[-1]["content"]
     _refuse_empty_prompt(prompt)
     if not reference.strip():
         raise Unusable(EMPTY_RESPONSE)
@@ -257,6 +298,29 @@ def _instruction(record: dict, position: int, subset: str) -> Row:
 def _refuse_empty_prompt(prompt: list[Turn]) -> None:
     if not prompt[-1]["content"].strip():
         raise Unusable(EMPTY_PROMPT)
+    if next(turn["role"] for turn in prompt if turn["role"] != "system") == "assistant":
+        raise Unusable(BEGINS_WITH_ASSISTANT)
+
+
+def _in_context(record: dict, conversation: list[Turn]) -> list[Turn]:
+    """A prompt or conversation with what further columns say belongs to it."""
+    for name in OTHER_CONTEXT:
+        if value := record.get(name):
+            raise Malformed(
+                f"{name} holds {value!r:.40}, which would change the prompt; put it into the prompt, or leave it out"
+            )
+    if text := record.get("input"):
+        if [turn["role"] for turn in conversation if turn["role"] != "system"] != ["user"]:
+            raise Malformed("input goes with a prompt of one turn; put it into the conversation, or leave it out")
+        last = conversation[-1]
+        conversation = [*conversation[:-1], {**last, "content": f"{last['content']}\n\n{_text(text, 'input')}"}]
+    if system := next(filter(None, map(record.get, SYSTEM)), None):
+        turn = {"role": "system", "content": _text(system, "system")}
+        if conversation[0]["role"] != "system":
+            conversation = [turn, *conversation]
+        elif conversation[0] != turn:
+            raise Malformed("system differs from the conversation's own system turn; leave one of them out")
+    return conversation
 
 
 # Values
