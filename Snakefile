@@ -44,7 +44,7 @@ rule all:
 onstart:
     guards.start_jobs_at_once(workflow)
     if workflow.is_main_process:
-        if reasons := list(guards.reasons_not_to_start(workflow)):
+        if reasons := [*contents.missing_files(study), *guards.reasons_not_to_start(workflow)]:
             print(*reasons, sep="\n", file=sys.stderr)
             sys.exit(2)
         # The resolved configuration, to be read by people; no rule reads it.

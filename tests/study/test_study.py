@@ -248,6 +248,38 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
     assert all((ROOT / name.removeprefix("../clone/")).is_file() for name in programs)
 
 
+@pytest.mark.parametrize(
+    ("overlay", "named"),
+    [
+        (
+            "datasets: {mine: {kind: preferences, adapter: local, splits: {train: no.jsonl}}}",
+            "datasets.mine.splits.train names no.jsonl",
+        ),
+        ("models: {phi-2: {chat_template: no.jinja}}", "models.phi-2.chat_template names no.jinja"),
+        ("models: {phi-2: {path: ./no}}", "models.phi-2.path names ./no, which is no folder here"),
+        (
+            "preference_models: {mine: {path: /no/ranker, parameters: 1}}",
+            "preference_models.mine.path names /no/ranker",
+        ),
+        (
+            "judges: {mine: {kind: served, model: m, command: 'x {port}', identified_by: [no.bin]}}",
+            "judges.mine.identified_by names no.bin",
+        ),
+    ],
+)
+def test_what_the_configuration_names_and_is_not_there_is_said_with_its_key(overlay, named, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (said,) = contents.missing_files(make_study(overlay))
+    assert said.startswith(f"configuration: {named}") and said.count("\n") == 0
+
+
+@pytest.mark.parametrize("profile", ["", "demo", "small"])
+def test_all_that_the_profiles_name_is_there_or_made(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    overlays = [(ROOT / profile / "config.yaml").read_text()] if profile else []
+    assert contents.missing_files(make_study(*overlays)) == []
+
+
 # Shards
 
 

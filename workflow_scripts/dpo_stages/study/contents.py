@@ -1,5 +1,6 @@
 """What a study takes from elsewhere and what its report shows, as lists of names and files. Standard library only."""
 
+from pathlib import Path
 from typing import Any
 
 from dpo_stages.study import paths
@@ -26,6 +27,50 @@ def from_the_hub(study: Study) -> list[str]:
             if config["datasets"][dataset]["adapter"] != "local"
         ),
         *([paths.preference_model(config["preference_model"])] if ranked else []),
+    ]
+
+
+def missing_files(study: Study) -> list[str]:
+    """What the configuration names and is not there, one sentence each.
+
+    Snakemake itself does not look for the source of what stands made already, so that a wrong name would go unseen. Files
+    under results/ are made by the workflow, and a model or data set that is no path is the hub's.
+    """
+    config = study.config
+    files = {
+        **{
+            f"datasets.{name}.splits.{split}": path
+            for name, dataset in config["datasets"].items()
+            if dataset["adapter"] == "local"
+            for split, path in dataset["splits"].items()
+        },
+        **{f"models.{name}.chat_template": model["chat_template"] for name, model in config["models"].items()},
+        **{
+            f"judges.{name}.identified_by": path
+            for name, judge in config["judges"].items()
+            for path in judge["identified_by"]
+        },
+        **{
+            f"preference_models.{name}.training.{key}": model["training"][key]
+            for name, model in config["preference_models"].items()
+            if model["training"]
+            for key in ("pairs", "heldout")
+        },
+    }
+    folders = {
+        f"{section}.{name}.path": settings["path"]
+        for section in ("models", "preference_models", "datasets")
+        for name, settings in config[section].items()
+        if settings["path"] and settings["path"].startswith((".", "/", "~"))
+    }
+    named = [(key, path, "file") for key, path in files.items() if path] + [
+        (k, p, "folder") for k, p in folders.items()
+    ]
+    return [
+        f"configuration: {key} names {path}, which is no {kind} here; correct the path, or bring the {kind}"
+        for key, path, kind in named
+        if not study.file(path).startswith("results/")
+        and not (Path(study.file(path)).is_file() if kind == "file" else Path(study.file(path)).is_dir())
     ]
 
 
