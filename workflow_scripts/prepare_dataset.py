@@ -128,8 +128,8 @@ def main() -> None:
     }[arguments.kind]
     with same_commit(arguments.pin, arguments.source, arguments.revision, commit):
         write_table(arguments.output, adapted.rows, schema)
-    figures = {"revision": commit} if commit else {}
-    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **figures)
+    revision = {"revision": commit} if commit else {}
+    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **revision)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.preferences.options import Options
 from dpo_stages.preferences.pairrm.scoring import PairRM
 from dpo_stages.preferences.pairrm.tokens import PairEncoder, Tokens, conversation
-from dpo_stages.preferences.pairs import Comparisons, Pair
+from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class LibraryEngine:
     def __init__(self, blender: object, batch_size: int, name: str, version: str) -> None:
         self.blender, self.batch_size, self.name, self.version = blender, batch_size, name, version
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Compare the responses of every pair, in both orders."""
         encoder = library_encoder(self.blender)
         encoder.encode(pairs)  # for its counts
@@ -123,7 +123,7 @@ class LibraryEngine:
             if pairs:  # the library does not take none
                 logits = self.blender.compare_conversations(first, second, self.batch_size, True, mode)
                 orders[:, column] = sign * logits
-        return Comparisons(orders, {**encoder.figures(), "batch_size": self.batch_size})
+        return Verdicts(orders, {**encoder.counts(), "batch_size": self.batch_size})
 
 
 def load_with_library(
