@@ -130,8 +130,8 @@ class RewardModel:
         scores: dict[Tokens, float] = {}
         report = ProgressReport("responses scored", len(conversations))
         # Without a token for padding, Transformers takes no more than one at a time.
-        budget = 1 if self.model.config.pad_token_id is None else TOKENS_PER_BATCH[self.model.device.type]
-        for batch in batches([len(ids) for ids in conversations], budget):
+        limit = 1 if self.model.config.pad_token_id is None else None
+        for batch in batches(list(map(len, conversations)), TOKENS_PER_BATCH[self.model.device.type], limit):
             found = self._forward([conversations[row] for row in batch])
             scores.update({conversations[row]: float(score) for row, score in zip(batch, found, strict=True)})
             report.advance(len(batch))
