@@ -1,6 +1,7 @@
 """llm-blender itself: loading a ranker with it, and what is computed by its own code.
 
-Its import takes seconds and it speaks on several channels, so it is imported where it is used and kept quiet.
+Its import takes seconds and it speaks on several channels, so it is imported where it is used and kept quiet. No other
+module relies on how it works inside; tests/preferences/test_llm_blender_contract.py holds it to what this one does.
 """
 
 import contextlib
@@ -53,6 +54,7 @@ def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, devi
 
 def library_encoder(blender: object) -> PairEncoder:
     """Encoder of pairs with the library's tokenizer and lengths."""
+    # The library itself encodes nothing but batches, and cuts by what a batch holds.
     config, tokenizer = blender.ranker_config, blender.ranker_tokenizer
     return PairEncoder(
         tokenizer.backend_tokenizer, tokenizer.sep_token, config.source_maxlength, config.candidate_maxlength
@@ -68,6 +70,7 @@ def library_logit(blender: object, source: Tokens, left: Tokens, right: Tokens) 
     for ids in (source, left, right):
         inputs += [torch.tensor([ids], device=device), torch.ones(1, len(ids), dtype=torch.long, device=device)]
     with torch.inference_mode():
+        # Where compare_conversations ends: it takes texts alone, and would encode them again.
         return blender.ranker._forward(*inputs)["logits"].item()
 
 
@@ -86,6 +89,7 @@ class LibraryNetwork:
         padded = pad(ids.split(lengths), batch_first=True)
         hidden = self.ranker.pretrained_model(input_ids=padded, attention_mask=mask).last_hidden_state
         states = hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
+        # The last step of _forward, which takes padded parts in place of rows and markers.
         left, right, _ = self.ranker.reduce(*states.unbind(dim=1))
         return (left - right).mean(dim=-1)
 
@@ -145,7 +149,7 @@ def load_with_library(
         raise BadInput(f"llm-blender cannot load {name} ({type(error).__name__}: {reason:.200})") from error
     if own:
         return LibraryEngine(blender, options.batch_size, name, version)
-    module, config = blender.ranker, blender.ranker.config.to_dict()
+    module, config = blender.ranker, blender.ranker.config.to_dict()  # the backbone's configuration
     supported = is_supported(config)
     network = RankerNetwork(module.state_dict(), config) if supported else LibraryNetwork(module)
     coarse = None
