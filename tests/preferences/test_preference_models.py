@@ -112,7 +112,7 @@ def reward_folder(request, tmp_path_factory):
     import torch
     from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-    from dpo_stages.demo.ranker_training import train_tokenizer
+    from dpo_stages.demo.ranker import train_tokenizer
 
     folder = tmp_path_factory.mktemp("reward_model")
     tokenizer = train_tokenizer([plain(random.Random(0), 300), "user: assistant: system"], 200)
