@@ -86,7 +86,7 @@ def write_ranker(folder: Path, shape: dict) -> None:
     import torch
     from transformers import DebertaV2Config, DebertaV2Model
 
-    from dpo_stages.demo.ranker_training import Ranker, RankerSettings, save_ranker, train_tokenizer
+    from dpo_stages.demo.ranker import Ranker, RankerSettings, save_ranker, train_tokenizer
     from dpo_stages.preferences.pairrm.tokens import PairEncoder
 
     tokenizer = train_tokenizer([" ".join(WORDS), "USER: Assistant: <Response 1>: conversation turn"], 120)

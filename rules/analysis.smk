@@ -34,7 +34,6 @@ rule compute_likelihoods:
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --max-length {params.max_length}"
-        " --batch-size 16"
         " --dtype {params.dtype}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -145,7 +145,6 @@ rule compute_reference_logps:
         " --policy {input.policy:q}"
         " --preferences {input.preferences:q}"
         " --max-length {params.max_length}"
-        " --batch-size 16"
         " --dtype {params.dtype}"
         f"{flags.shard('reference_logps')}"
         " --output {output:q}"

@@ -73,8 +73,8 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
         for row, on, off in keys
     ]
     started = time.monotonic()
-    comparisons = model.compare(pairs)
-    figures = report(pairs, comparisons, time.monotonic() - started)
+    verdicts = model.compare(pairs)
+    counts = report(pairs, verdicts, time.monotonic() - started)
     rows = [
         {
             "prompt_id": row["prompt_id"],
@@ -87,20 +87,13 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
             "off_length": len(pair.response_2),
         }
         for (row, on, off), pair, logit, flip in zip(
-            keys, pairs, comparisons.logits.tolist(), comparisons.order_flips.tolist(), strict=True
+            keys, pairs, verdicts.logits.tolist(), verdicts.order_flips.tolist(), strict=True
         )
     ]
     write_table(output, rows, COMPARISONS)
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
-    finish(
-        output,
-        len(on_policy) + only_off,
-        len(shared),
-        dropped,
-        preference_model=model.name,
-        **figures,
-    )
+    finish(output, len(on_policy) + only_off, len(shared), dropped, preference_model=model.name, **counts)
 
 
 def main() -> None:

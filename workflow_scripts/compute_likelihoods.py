@@ -25,7 +25,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training"
     )
-    parser.add_argument("--batch-size", type=positive_int, required=True, metavar="N", help="responses at once")
     parser.add_argument(
         "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
     )
@@ -57,7 +56,6 @@ def main() -> None:
         on_policy,
         off_policy,
         arguments.max_length,
-        arguments.batch_size,
         arguments.dtype,
     )
     if not rows.num_rows:

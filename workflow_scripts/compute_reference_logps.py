@@ -24,7 +24,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-length", type=positive_int, required=True, metavar="TOKENS", help="longest pair's side; as in training"
     )
-    parser.add_argument("--batch-size", type=positive_int, required=True, metavar="N", help="responses at once")
     parser.add_argument(
         "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
     )
@@ -53,7 +52,7 @@ def main() -> None:
     if not tokens.table.num_rows and shard.total == 1:  # another shard may have some
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
     model = load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
-    logps = response_logps(model, tokens.table, arguments.batch_size, tokenizer.pad_token_id, arguments.dtype)
+    logps = response_logps(model, tokens.table, tokenizer.pad_token_id, arguments.dtype)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)
     write_table(arguments.output, rows, REFERENCE_LOGPS)

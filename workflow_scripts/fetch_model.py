@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def weight_files(folder: Path, path: str) -> list[str]:
+def weight_files(folder: Path) -> list[str]:
     """Names of the safetensors files of a model whose small files are in `folder`."""
     if (folder / INDEX).exists():
         return sorted(set(read_json(folder / INDEX)["weight_map"].values()))
@@ -119,7 +119,7 @@ def main() -> None:
                 "the tokenizer belongs to another model"
             )
         end_generation_at(folder, config, end_of_turn(tokenizer))
-        weights = weight_files(folder, arguments.path)
+        weights = weight_files(folder)
         if commit:
             source = download(arguments.path, commit, weights)
         missing = [name for name in weights if not (source / name).is_file()]

@@ -46,20 +46,20 @@ def join_lists(paths: list[Path], output: Path) -> int:
 
 
 def join_ledgers(ledgers: list[dict]) -> dict[str, object]:
-    """Rows in, rows dropped and figures of the whole."""
+    """Rows in, rows dropped and counts of the whole."""
     weights = [ledger["rows_out"] for ledger in ledgers]
-    figures: dict[str, object] = {}
+    counts: dict[str, object] = {}
     for name in (name for name in ledgers[0] if name not in LEDGER):
         values = [ledger[name] for ledger in ledgers if name in ledger]
         if all(isinstance(value, int) for value in values) and name != "context":
-            figures[name] = sum(values)
+            counts[name] = sum(values)
         elif all(isinstance(value, (int, float)) for value in values) and len(values) == len(weights) and sum(weights):
-            figures[name] = sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
+            counts[name] = sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
         else:
-            figures[name] = values[0]
+            counts[name] = values[0]
     reasons = dict.fromkeys(reason for ledger in ledgers for reason in ledger["dropped"])
     dropped = {reason: sum(ledger["dropped"].get(reason, 0) for ledger in ledgers) for reason in reasons}
-    return {"rows_in": sum(ledger["rows_in"] for ledger in ledgers), "dropped": dropped, **figures}
+    return {"rows_in": sum(ledger["rows_in"] for ledger in ledgers), "dropped": dropped, **counts}
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_share
 from dpo_stages.models.chat_tokens import tokenize_prompts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
-from dpo_stages.sampling.sampler import Request, Sampler, figures, read_prompts
+from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -72,7 +72,7 @@ def main() -> None:
         for row, response in zip(rows, responses, strict=True)
     ]
     write_json(arguments.output, outputs)
-    finish(arguments.output, len(rows), len(outputs), {}, **figures(responses), **shared, context=sampler.context)
+    finish(arguments.output, len(rows), len(outputs), {}, **counts(responses), **shared, context=sampler.context)
 
 
 if __name__ == "__main__":

@@ -39,12 +39,12 @@ def main() -> None:
     model = open_preference_model(arguments.preference_model, options_from(arguments))
     pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
     started = time.monotonic()
-    comparisons = model.compare(pairs)
-    figures = report(pairs, comparisons, time.monotonic() - started)
-    preferences = 1 + 1 / (1 + np.exp(-comparisons.logits.astype(np.float64)))
+    verdicts = model.compare(pairs)
+    counts = report(pairs, verdicts, time.monotonic() - started)
+    preferences = 1 + 1 / (1 + np.exp(-verdicts.logits.astype(np.float64)))
     judge = judge_record(model.name, model.version, "pairwise comparison in both orders", "preference-model")
     write_annotations(arguments.output, rows, preferences.tolist(), judge)
-    finish(arguments.output, len(rows), len(rows), {}, judge=describe_judge(judge), **figures)
+    finish(arguments.output, len(rows), len(rows), {}, judge=describe_judge(judge), **counts)
 
 
 if __name__ == "__main__":

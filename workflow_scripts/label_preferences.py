@@ -42,11 +42,11 @@ def main() -> None:
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard))
     model = open_preference_model(arguments.preference_model, options_from(arguments))
     started = time.monotonic()
-    comparisons = model.compare(table.pairs)
-    figures = report(table.pairs, comparisons, time.monotonic() - started)
-    rows, dropped, agreement = table.label(comparisons)
+    verdicts = model.compare(table.pairs)
+    counts = report(table.pairs, verdicts, time.monotonic() - started)
+    rows, dropped, agreement = table.label(verdicts)
     write_table(arguments.output, rows, table.labelled_schema)
-    finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **figures, **agreement)
+    finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **counts, **agreement)
 
 
 if __name__ == "__main__":

@@ -108,13 +108,13 @@ def main() -> None:
     rows = by_rule(jobs, arguments.benchmarks)
     write_text(arguments.markdown, as_markdown(jobs, rows, arguments.gpus))
     write_text(arguments.csv, as_csv(rows))
-    figures = {
+    counts = {
         "gpu_hours": gpu_seconds(jobs) / 3600,
         "longest_chain_hours": critical_path(jobs) / 3600,
         "disk_gb": sum(row["disk_gb"] for row in rows),
         "dollars": sum(row["dollars"] for row in rows),
     }
-    finish(arguments.csv, len(jobs), len(jobs), {}, **figures)
+    finish(arguments.csv, len(jobs), len(jobs), {}, **counts)
 
 
 if __name__ == "__main__":

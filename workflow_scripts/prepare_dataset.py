@@ -131,9 +131,9 @@ def main() -> None:
     }[arguments.kind]
     with same_commit(arguments.pin, arguments.source, arguments.revision, commit):
         write_table(arguments.output, adapted.rows, schema)
-    figures = {"unused_columns": adapted.unused} if adapted.unused else {}
-    figures |= {"revision": commit} if commit else {}
-    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **figures)
+    more = {"unused_columns": adapted.unused} if adapted.unused else {}
+    more |= {"revision": commit} if commit else {}
+    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **more)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_share
 from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_prompts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
-from dpo_stages.sampling.sampler import Request, Sampler, figures, read_prompts
+from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -75,7 +75,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
         prompts.num_rows,
         len(rows),
         {NO_ROOM: prompts.num_rows - len(rows)},
-        **figures(responses),
+        **counts(responses),
         **shared,
         identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
         context=sampler.context,

@@ -37,8 +37,8 @@ def main() -> None:
         raise BadInput(f"--steps is not valid JSON: {error}") from error
     traced = {"policy": str(policy), **trace(steps, arguments.split)}
     write_json(arguments.output, traced)
-    figures = {name: traced[name] for name in ("resolved_policy", "samples_drawn", "labels_made")}
-    finish(arguments.output, len(steps), len(traced["steps"]), {}, **figures)
+    about = {name: traced[name] for name in ("resolved_policy", "samples_drawn", "labels_made")}
+    finish(arguments.output, len(steps), len(traced["steps"]), {}, **about)
 
 
 if __name__ == "__main__":

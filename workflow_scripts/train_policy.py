@@ -17,6 +17,7 @@ device as it is, on several under `accelerate launch`; a killed run, started aga
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from dpo_stages.core.arguments import positive_float
@@ -26,17 +27,9 @@ from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC
-from dpo_stages.training.run import (
-    add_training_flags,
-    check_training_flags,
-    describe,
-    end_process,
-    save_policy,
-    train,
-    trainer_settings,
-    training_log,
-)
+from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, Objective
+from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
+from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,16 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--delta", type=positive_float, help=f"margin of {ORIGINAL_SLIC}, in nats")
     parser.add_argument("--sft-weight", type=float, help=f"weight of the supervised term of {ORIGINAL_SLIC}")
     add_training_flags(parser)
-    arguments = parser.parse_args()
-    given = [arguments.delta is not None, arguments.sft_weight is not None]
-    if arguments.loss == ORIGINAL_SLIC and not all(given):
-        raise BadInput(f"--loss {ORIGINAL_SLIC} needs --delta and --sft-weight")
-    if arguments.loss != ORIGINAL_SLIC and any(given):
-        raise BadInput(f"--delta and --sft-weight belong to --loss {ORIGINAL_SLIC} alone; take them out")
-    if not (arguments.sft_weight or 0) >= 0:
-        raise BadInput(f"--sft-weight must not be negative, got {arguments.sft_weight}")
-    check_training_flags(arguments, trained_by="preferences")
-    return arguments
+    return parser.parse_args()
 
 
 def join_reference(tokens, reference, path: Path):
@@ -89,6 +73,8 @@ def join_reference(tokens, reference, path: Path):
 
 def main() -> None:
     arguments = parse_arguments()
+    objective = Objective(arguments.loss, arguments.beta, arguments.delta, arguments.sft_weight)
+    settings = training_settings_from(arguments, trained_by="preferences")
     inputs = {
         "initial": arguments.initial,
         "preferences": arguments.preferences,
@@ -97,7 +83,7 @@ def main() -> None:
     initial = read_manifest(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
-    about = {**describe(arguments, inputs), "initial_policy": initial.get("policy")}
+    about = {**describe(settings, inputs, **asdict(objective)), "initial_policy": initial.get("policy")}
     without_hub()
     with importing_libraries():
         from datasets import Dataset
@@ -107,33 +93,31 @@ def main() -> None:
         from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
-    original = arguments.loss == ORIGINAL_SLIC
     config = DPOConfig(
-        **trainer_settings(arguments),
-        loss_type=["hinge" if original else arguments.loss],  # replaced by the original form
-        beta=arguments.beta,
+        **trainer_arguments(settings),
+        loss_type=["hinge" if objective.loss == ORIGINAL_SLIC else objective.loss],  # replaced by the original form
+        beta=objective.beta,
         precompute_ref_log_probs=True,
     )
     tokenizer = load_tokenizer(arguments.initial.parent)
-    tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
+    tokens = tokenize_preferences(tokenizer, preferences, settings.max_length)
     pairs = join_reference(tokens.table, reference, arguments.reference_logps)
     if not pairs.num_rows:
-        raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
+        raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
     trainer = PreferenceTrainer(
-        load_model(arguments.initial.parent, arguments.max_length),
+        load_model(arguments.initial.parent, settings.max_length),
         args=config,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,
-        checkpoint_minutes=arguments.checkpoint_minutes,
-        loss=arguments.loss,
-        original_slic={"delta": arguments.delta, "sft_weight": arguments.sft_weight} if original else None,
+        checkpoint_minutes=settings.checkpoint_minutes,
+        objective=objective,
     )
-    train(trainer, arguments, about)
-    save_policy(trainer, arguments, arguments.initial, about)
+    train(trainer, settings.checkpoints, about)
+    save_policy(trainer, settings, arguments.initial, about)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
         finish(
-            arguments.output,
+            settings.output,
             preferences.num_rows,
             pairs.num_rows,
             tokens.dropped,

@@ -2,13 +2,15 @@
 
 Input is JSON Lines: {"prompt": text, "response_1": text, "response_2": text, "preferred": 1 or 2}. The ranker is a DeBERTa
 of the given size with a tokenizer of its own, trained on the texts; --pretraining names conversations to pre-train it on
-first (see dpo_stages/demo/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published
-one, and its accuracy on the held-out pairs (mean of both orders) is printed.
+first (see dpo_stages/demo/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so
+that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published one, and its accuracy on the held-out
+pairs (mean of both orders) is printed.
 
 On one thread the same input and seed give the same bytes.
 """
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from dpo_stages.core.arguments import seed
@@ -40,16 +42,8 @@ def parse_arguments() -> argparse.Namespace:
     for name, value in vars(arguments).items():
         if isinstance(value, int | float) and name != "seed" and not 0 < value < float("inf"):
             raise BadInput(f"--{name.replace('_', '-')} is {value}; give a number above zero")
-    if (
-        len(
-            {
-                arguments.pretraining is None,
-                arguments.pretraining_epochs is None,
-                arguments.pretraining_learning_rate is None,
-            }
-        )
-        > 1
-    ):
+    pretraining = arguments.pretraining, arguments.pretraining_epochs, arguments.pretraining_learning_rate
+    if len({value is None for value in pretraining}) > 1:
         raise BadInput(
             "--pretraining, --pretraining-epochs and --pretraining-learning-rate go together; give all or none"
         )
@@ -68,24 +62,13 @@ def main() -> None:
     conversations = read_conversations(arguments.pretraining) if arguments.pretraining else []
     from dpo_stages.core.files import replacing_folder
     from dpo_stages.core.manifests import write_manifest
-    from dpo_stages.demo.ranker_training import RankerSettings, accuracy, save_ranker, train
+    from dpo_stages.demo.ranker import RankerSettings, save_ranker
+    from dpo_stages.demo.ranker_training import accuracy, train
     from dpo_stages.preferences.options import RANKER
     from dpo_stages.preferences.pairrm.direct import allow_direct_reading
 
-    settings = RankerSettings(
-        layers=arguments.layers,
-        hidden=arguments.hidden,
-        heads=arguments.heads,
-        vocabulary=arguments.vocabulary,
-        source_length=arguments.source_length,
-        candidate_length=arguments.candidate_length,
-        learning_rate=arguments.learning_rate,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-        pretraining_epochs=arguments.pretraining_epochs or 0,
-        pretraining_learning_rate=arguments.pretraining_learning_rate or 0.0,
-    )
+    given = {field.name: getattr(arguments, field.name) for field in fields(RankerSettings)}
+    settings = RankerSettings(**{name: value for name, value in given.items() if value is not None})
     ranker = train(pairs, conversations, settings)
     heldout_accuracy = accuracy(ranker, heldout)
     with replacing_folder(arguments.output.parent) as folder:

@@ -17,16 +17,8 @@ from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import CHAT
-from dpo_stages.training.run import (
-    add_training_flags,
-    check_training_flags,
-    describe,
-    end_process,
-    save_policy,
-    train,
-    trainer_settings,
-    training_log,
-)
+from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
+from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,16 +26,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, metavar="MANIFEST", help="the base model")
     parser.add_argument("--dataset", type=Path, required=True, metavar="PARQUET", help="conversations")
     add_training_flags(parser)
-    arguments = parser.parse_args()
-    check_training_flags(arguments, trained_by="sft")
-    return arguments
+    return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
+    settings = training_settings_from(arguments, trained_by="sft")
     read_manifest(arguments.base)
     conversations = read_table(arguments.dataset, CHAT)
-    about = describe(arguments, {"base": arguments.base, "dataset": arguments.dataset})
+    about = describe(settings, {"base": arguments.base, "dataset": arguments.dataset})
     without_hub()
     with importing_libraries():
         from datasets import Dataset
@@ -53,24 +44,24 @@ def main() -> None:
         from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import SupervisedTrainer
     quiet_libraries()
-    config = SFTConfig(**trainer_settings(arguments), dataset_kwargs={"skip_prepare_dataset": True})
+    config = SFTConfig(**trainer_arguments(settings), dataset_kwargs={"skip_prepare_dataset": True})
     tokenizer = load_tokenizer(arguments.base.parent)
-    tokens = tokenize_conversations(tokenizer, conversations, arguments.max_length)
+    tokens = tokenize_conversations(tokenizer, conversations, settings.max_length)
     if not tokens.table.num_rows:
         raise BadInput(f"{arguments.dataset} has no conversation with an assistant's turn to learn")
     trainer = SupervisedTrainer(
-        load_model(arguments.base.parent, arguments.max_length),
+        load_model(arguments.base.parent, settings.max_length),
         args=config,
         train_dataset=Dataset(tokens.table, fingerprint="conversations"),
         processing_class=tokenizer,
-        checkpoint_minutes=arguments.checkpoint_minutes,
+        checkpoint_minutes=settings.checkpoint_minutes,
     )
-    train(trainer, arguments, about)
-    save_policy(trainer, arguments, arguments.base, about)
+    train(trainer, settings.checkpoints, about)
+    save_policy(trainer, settings, arguments.base, about)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
         finish(
-            arguments.output,
+            settings.output,
             conversations.num_rows,
             tokens.table.num_rows,
             tokens.dropped,

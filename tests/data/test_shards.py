@@ -38,9 +38,9 @@ def comparisons(number):
     ]  # fmt: skip
 
 
-def write_shard(path, rows, **figures):
+def write_shard(path, rows, **counts):
     write_table(path, rows, COMPARISONS)
-    ledger = {"output": path.name, "rows_in": len(rows) + 1, "rows_out": len(rows), "dropped": {"empty": 1}, **figures}
+    ledger = {"output": path.name, "rows_in": len(rows) + 1, "rows_out": len(rows), "dropped": {"empty": 1}, **counts}
     write_json(path.with_name(f"{path.stem}.ledger.json"), ledger)
 
 

@@ -33,11 +33,11 @@ def pairs_of(number):
 
 def test_a_judges_logits_are_those_of_its_probabilities_in_both_orders(manifest, fake_judge, tmp_path):
     pairs = [*pairs_of(12), Pair([{"role": "user", "content": "Equal?"}], "same", "same")]
-    comparisons = open_preference_model(manifest, Options(cache=tmp_path / "cache")).compare(pairs)
+    verdicts = open_preference_model(manifest, Options(cache=tmp_path / "cache")).compare(pairs)
     expected = [quality(pair.response_1) - quality(pair.response_2) for pair in pairs]  # the fake judge's logit
-    assert comparisons.logits == pytest.approx(expected, abs=1e-4)
-    assert not comparisons.order_flips.any()  # it does not care for the order
-    assert comparisons.figures["requests"] == 24 and comparisons.figures["tokens"] == 2400
+    assert verdicts.logits == pytest.approx(expected, abs=1e-4)
+    assert not verdicts.order_flips.any()  # it does not care for the order
+    assert verdicts.counts["requests"] == 24 and verdicts.counts["tokens"] == 2400
     asked = {tuple(responses_of(body["messages"][-1]["content"])) for body in fake_judge.bodies}
     assert len(asked) == 24 and {(second, first) for first, second in asked} == asked  # each pair either way round
 
@@ -48,7 +48,7 @@ def test_company_and_the_order_of_responses_change_nothing_and_cost_nothing_agai
     first = model.compare(pairs).orders
     mirrored = model.compare([Pair(pair.prompt, pair.response_2, pair.response_1) for pair in reversed(pairs)])
     assert (mirrored.orders[::-1] == -first[:, ::-1]).all()
-    assert mirrored.figures["requests"] == 0 and mirrored.figures["from_cache"] == 12
+    assert mirrored.counts["requests"] == 0 and mirrored.counts["from_cache"] == 12
     assert (model.compare([pairs[2], pairs[2]]).orders == first[2]).all()
     assert model.compare([]).orders.shape == (0, 2)
 
@@ -56,8 +56,8 @@ def test_company_and_the_order_of_responses_change_nothing_and_cost_nothing_agai
 def test_a_judge_that_hangs_on_the_order_flips(manifest, fake_judge, tmp_path):
     fake_judge.behave = lambda attempt, prompt: "m is better"
     model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
-    comparisons = model.compare(pairs_of(5))
-    assert comparisons.order_flips.all() and np.abs(comparisons.logits).max() < 1e-6
+    verdicts = model.compare(pairs_of(5))
+    assert verdicts.order_flips.all() and np.abs(verdicts.logits).max() < 1e-6
 
 
 def test_a_judge_labels_by_the_workflows_program(run_here, fake_judge, tmp_path):

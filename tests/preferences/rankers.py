@@ -110,8 +110,8 @@ def write_ranker(folder: Path, seed: int = 0, layers: int = 2, spread: float = 1
     import torch
 
     from dpo_stages.core.manifests import write_manifest
+    from dpo_stages.demo.ranker import RankerSettings, new_ranker, save_ranker
     from dpo_stages.demo.ranker_data import LabelledPair
-    from dpo_stages.demo.ranker_training import RankerSettings, new_ranker, save_ranker
     from dpo_stages.preferences.pairrm.direct import allow_direct_reading
     from dpo_stages.preferences.pairs import Pair
 

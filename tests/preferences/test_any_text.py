@@ -31,12 +31,12 @@ def test_markers_in_texts_are_neutralised_and_counted_and_cost_no_other_row(mode
     alone = model.compare(plain).logits
     assert model.encoder.neutralised == 0
     mixed = [pair for both in zip(plain, hostile * 3, strict=False) for pair in both]
-    comparisons = model.compare(mixed)
-    assert comparisons.figures["neutralised"] == 30
-    assert np.abs(comparisons.logits[::2] - alone).max() <= 1e-5
+    verdicts = model.compare(mixed)
+    assert verdicts.counts["neutralised"] == 30
+    assert np.abs(verdicts.logits[::2] - alone).max() <= 1e-5
     again = model.compare(hostile).logits
-    assert np.abs(again - comparisons.logits[1:24:2]).max() <= 1e-5
-    assert np.isfinite(comparisons.orders).all()
+    assert np.abs(again - verdicts.logits[1:24:2]).max() <= 1e-5
+    assert np.isfinite(verdicts.orders).all()
 
 
 def test_neutral_text_has_no_marker_whatever_surrounds_it(model):
@@ -56,11 +56,11 @@ def test_long_and_odd_texts(model):
         ask("", "nul\x00inside", "😀 عربى"),
         ask("Hm?", long + "the end", long + "another end"),
     ]
-    comparisons = model.compare(pairs)
-    assert np.isfinite(comparisons.orders).all()
-    assert comparisons.figures["truncated_sources"] == 1 and comparisons.figures["truncated_candidates"] == 2
-    assert comparisons.logits[2] == 0
-    assert comparisons.logits[5] == 0  # both lose their ends, in which alone they differ
+    verdicts = model.compare(pairs)
+    assert np.isfinite(verdicts.orders).all()
+    assert verdicts.counts["truncated_sources"] == 1 and verdicts.counts["truncated_candidates"] == 2
+    assert verdicts.logits[2] == 0
+    assert verdicts.logits[5] == 0  # both lose their ends, in which alone they differ
 
 
 # By hand

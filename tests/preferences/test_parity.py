@@ -30,9 +30,9 @@ def expected(blender, pairs):
 
 
 def test_the_pairs_are_hard(model, pairs, expected):
-    figures = model.compare(pairs).figures
-    assert figures["truncated_sources"] > 40
-    assert figures["truncated_candidates"] > 40
+    counts = model.compare(pairs).counts
+    assert counts["truncated_sources"] > 40
+    assert counts["truncated_candidates"] > 40
     assert 0.3 < np.abs(expected).mean() < 30  # otherwise a tolerance of 1e-5 would say nothing
     assert 80 < (expected > 0).sum() < 240
     assert len(set(expected.tolist())) > 200  # different pairs, even after truncation
@@ -102,9 +102,9 @@ def test_equal_responses_are_a_tie(model):
     pair = Pair([{"role": "user", "content": "Which?"}], "same", "same")
     spaced = Pair([{"role": "user", "content": "Which?"}], "same  thing", "same thing")  # the same tokens
     cut = Pair([{"role": "user", "content": "Which?"}], plain(random.Random(0), 300), plain(random.Random(0), 301))
-    comparisons = model.compare([pair, spaced, cut])
-    assert (comparisons.orders == 0).all()
-    assert not comparisons.order_flips.any()
+    verdicts = model.compare([pair, spaced, cut])
+    assert (verdicts.orders == 0).all()
+    assert not verdicts.order_flips.any()
 
 
 def test_close_calls_are_the_librarys_to_the_bit(tmp_path):
@@ -115,11 +115,11 @@ def test_close_calls_are_the_librarys_to_the_bit(tmp_path):
     write_ranker(tmp_path / "faint", seed=3, spread=1e-6)
     model = open_preference_model(tmp_path / "faint")
     pairs = adversarial_pairs(40, seed=8)
-    comparisons = model.compare(pairs)
+    verdicts = model.compare(pairs)
     expected = by_library(load_blender(tmp_path / "faint" / "ranker", None, "cpu"), pairs)
     distinct = {(source, *sorted((first, second))) for source, first, second in model.encoder.encode(pairs)}
-    assert comparisons.figures["close_calls"] == sum(first != second for _, first, second in distinct) > 25
-    assert (comparisons.logits == expected).all()
+    assert verdicts.counts["close_calls"] == sum(first != second for _, first, second in distinct) > 25
+    assert (verdicts.logits == expected).all()
 
 
 def test_reading_directly_needs_neither_library(model_folder, tmp_path, root):

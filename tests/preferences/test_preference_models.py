@@ -28,17 +28,17 @@ def pairs():
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_the_engine_llm_blender_is_compare_conversations(model_folder, blender, pairs, batch_size):
     model = open_preference_model(model_folder, Options(engine="llm-blender", batch_size=batch_size))
-    comparisons = model.compare(pairs)
-    assert (comparisons.logits == by_library(blender, pairs, batch_size)).all()
-    assert comparisons.figures["batch_size"] == batch_size
-    assert comparisons.figures["truncated_sources"] > 0
+    verdicts = model.compare(pairs)
+    assert (verdicts.logits == by_library(blender, pairs, batch_size)).all()
+    assert verdicts.counts["batch_size"] == batch_size
+    assert verdicts.counts["truncated_sources"] > 0
 
 
 def test_the_engine_llm_blender_takes_any_text_and_none(model_folder):
     model = open_preference_model(model_folder, Options(engine="llm-blender", batch_size=2))
     hostile = [Pair([{"role": "user", "content": text}], text, "fine") for text in HOSTILE_WORDS]
-    comparisons = model.compare(hostile)
-    assert np.isfinite(comparisons.orders).all() and comparisons.figures["neutralised"] == len(hostile)
+    verdicts = model.compare(hostile)
+    assert np.isfinite(verdicts.orders).all() and verdicts.counts["neutralised"] == len(hostile)
     assert model.compare([]).orders.shape == (0, 2)
 
 
@@ -75,7 +75,7 @@ def test_bfloat16_changes_logits_and_no_label(in_bfloat16, model, pairs):
     assert (np.sign(coarse.logits) == np.sign(exact.logits)).all()
     near = np.abs(exact.logits) < COARSE_CLOSE_CALL / 2
     assert near.any() and difference[near].max() <= 1e-5  # scored again
-    assert coarse.figures["bfloat16_checked"] > 80 and coarse.figures["bfloat16_flips"] == 0
+    assert coarse.counts["bfloat16_checked"] > 80 and coarse.counts["bfloat16_flips"] == 0
 
 
 def test_a_network_that_bfloat16_turns_around_is_refused(in_bfloat16, pairs):
@@ -112,7 +112,7 @@ def reward_folder(request, tmp_path_factory):
     import torch
     from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-    from dpo_stages.demo.ranker_training import train_tokenizer
+    from dpo_stages.demo.ranker import train_tokenizer
 
     folder = tmp_path_factory.mktemp("reward_model")
     tokenizer = train_tokenizer([plain(random.Random(0), 300), "user: assistant: system"], 200)
@@ -133,14 +133,14 @@ def reward_folder(request, tmp_path_factory):
 
 def test_a_reward_model_in_any_company(reward_folder, pairs):
     model = open_preference_model(reward_folder)
-    comparisons = model.compare(pairs)
-    assert (comparisons.orders[:, 0] == comparisons.orders[:, 1]).all() and not comparisons.order_flips.any()
-    assert np.abs(comparisons.logits).max() > 0.1 and comparisons.figures["truncated_candidates"] > 10
+    verdicts = model.compare(pairs)
+    assert (verdicts.orders[:, 0] == verdicts.orders[:, 1]).all() and not verdicts.order_flips.any()
+    assert np.abs(verdicts.logits).max() > 0.1 and verdicts.counts["truncated_candidates"] > 10
     alone = np.concatenate([model.compare([pair]).logits for pair in pairs])
-    assert np.abs(alone - comparisons.logits).max() <= 1e-5
-    assert (np.sign(alone) == np.sign(comparisons.logits)).all()
+    assert np.abs(alone - verdicts.logits).max() <= 1e-5
+    assert (np.sign(alone) == np.sign(verdicts.logits)).all()
     mirrored = model.compare([Pair(pair.prompt, pair.response_2, pair.response_1) for pair in pairs])
-    assert (np.sign(mirrored.logits) == -np.sign(comparisons.logits)).all()
+    assert (np.sign(mirrored.logits) == -np.sign(verdicts.logits)).all()
 
 
 def test_a_reward_models_logit_is_the_difference_of_transformers_scores(reward_folder):
@@ -178,8 +178,8 @@ def test_a_reward_model_is_fetched_and_opened_by_its_manifest(reward_folder, run
 
 def test_a_special_token_in_a_response_is_neutralised(reward_folder):
     model = open_preference_model(reward_folder)
-    figures = model.compare([Pair([{"role": "user", "content": "who"}], "honey [SEP] moss", "moss")]).figures
-    assert figures["neutralised"] == 1
+    counts = model.compare([Pair([{"role": "user", "content": "who"}], "honey [SEP] moss", "moss")]).counts
+    assert counts["neutralised"] == 1
 
 
 def test_a_classifier_is_no_reward_model(reward_folder, tmp_path):

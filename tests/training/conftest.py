@@ -1,5 +1,6 @@
 """Fixtures of training: a tiny policy, preference pairs, and the programs in this very process."""
 
+import math
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from tiny import preference_rows, reference_flags, write_model
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the same seed gives the same bytes on one thread
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # as every program sets it
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,67 @@ def reference_logps(tmp_path_factory, run_here, model, preferences) -> Path:
     path = tmp_path_factory.mktemp("reference_logps") / "off.parquet"
     run_here("compute_reference_logps", *reference_flags(model, preferences, path))
     return path
+
+
+@pytest.fixture(scope="session")
+def pairs(tokenizer, preferences):
+    """Tokens of a few preference pairs."""
+    from dpo_stages.core.parquet import read_table
+    from dpo_stages.data.schemas import PREFERENCES
+    from dpo_stages.models.chat_tokens import tokenize_preferences
+
+    return tokenize_preferences(tokenizer, read_table(preferences, PREFERENCES).slice(0, 6), 96).table
+
+
+@pytest.fixture(scope="session")
+def logps(model, tokenizer, pairs) -> dict[str, list[float]]:
+    """Log-probabilities of `pairs` under `model`."""
+    from dpo_stages.models.weights import load_model
+    from dpo_stages.training.logps import response_logps
+
+    return response_logps(load_model(model.parent, 96), pairs, tokenizer.pad_token_id, "float32")
+
+
+@pytest.fixture(scope="session")
+def make_trainer(tmp_path_factory, model, tokenizer, pairs, logps):
+    """Trainers of `model` on `pairs`, and a batch of all of them; by default the reference is the policy itself."""
+    from datasets import Dataset
+    from trl import DPOConfig
+
+    from dpo_stages.models.weights import load_model
+
+    def make(kind: type, loss: str, beta: float, reference=logps, **more):
+        rows = pairs.append_column("ref_chosen_logps", [reference["chosen"]])
+        rows = rows.append_column("ref_rejected_logps", [reference["rejected"]])
+        config = DPOConfig(
+            output_dir=str(tmp_path_factory.mktemp("trainer")),
+            loss_type=[loss],
+            beta=beta,
+            precompute_ref_log_probs=True,
+            per_device_train_batch_size=pairs.num_rows,
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+            bf16=False,
+        )
+        data = Dataset(rows, fingerprint="pairs")
+        trainer = kind(
+            load_model(model.parent, 96), args=config, train_dataset=data, processing_class=tokenizer, **more
+        )
+        return trainer, trainer.data_collator(rows.to_pylist())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_ours(make_trainer):
+    """Our trainers of an objective, and a batch."""
+    from dpo_stages.training.losses import ORIGINAL_SLIC
+    from dpo_stages.training.trainers import PreferenceTrainer
+
+    def make(objective, **more):
+        loss = "hinge" if objective.loss == ORIGINAL_SLIC else objective.loss
+        more = {"checkpoint_minutes": math.inf, "objective": objective, **more}
+        return make_trainer(PreferenceTrainer, loss, objective.beta, **more)
+
+    return make

@@ -24,7 +24,7 @@ def write(path, rows):
 
 
 def flags(model, on_policy, off_policy, output, **changes):
-    settings = {"max_length": 96, "batch_size": 8, "dtype": "float32", **changes}
+    settings = {"max_length": 96, "dtype": "float32", **changes}
     return as_flags(policy=model, on_policy=on_policy, off_policy=off_policy, output=output, **settings)
 
 

@@ -43,7 +43,7 @@ def trl_logps(folder, policy, tokens, tokenizer, narrow: bool):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 1e-1)])
 def test_they_are_those_of_trl(tmp_path, model, tokenizer, tokens, dtype, tolerance):
     theirs = trl_logps(tmp_path, load_model(model.parent, 96), tokens, tokenizer, dtype == "bfloat16")
-    ours = response_logps(load_model(model.parent, 96), tokens, 8, tokenizer.pad_token_id, dtype)
+    ours = response_logps(load_model(model.parent, 96), tokens, tokenizer.pad_token_id, dtype)
     for name in ours:
         assert ours[name] == pytest.approx(theirs[name], abs=tolerance)
 
@@ -66,15 +66,18 @@ def test_every_architecture_of_the_study(tmp_path, tokenizer, tokens, architectu
     )
     policy = transformers.AutoModelForCausalLM.from_config(config).eval()
     tokens = tokens.slice(0, 10)
-    ours = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    ours = response_logps(policy, tokens, tokenizer.pad_token_id, "float32")
     theirs = trl_logps(tmp_path, policy, tokens, tokenizer, narrow=False)
     for name in ours:
         assert ours[name] == pytest.approx(theirs[name], abs=1e-4)
 
 
-def test_batches_do_not_matter(model, tokenizer, tokens):
-    alone = response_logps(load_model(model.parent, 96), tokens, 1, tokenizer.pad_token_id, "float32")
-    together = response_logps(load_model(model.parent, 96), tokens, 80, tokenizer.pad_token_id, "float32")
+def test_batches_do_not_matter(model, tokenizer, tokens, monkeypatch):
+    def computed(batch_size: int) -> dict[str, list[float]]:
+        monkeypatch.setattr("dpo_stages.training.logps.BATCH_SIZE", batch_size)
+        return response_logps(load_model(model.parent, 96), tokens, tokenizer.pad_token_id, "float32")
+
+    alone, together = computed(1), computed(80)
     for name in alone:
         assert alone[name] == pytest.approx(together[name], abs=1e-4)
 
@@ -83,7 +86,7 @@ def test_uniform_policy(model, tokenizer, tokens):
     policy = load_model(model.parent, 96)
     with torch.no_grad():
         policy.lm_head.weight.zero_()
-    logps = response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+    logps = response_logps(policy, tokens, tokenizer.pad_token_id, "float32")
     expected = [-len(ids) * math.log(len(tokenizer)) for ids in tokens["chosen_ids"].to_pylist()]
     assert logps["chosen"] == pytest.approx(expected, rel=1e-5)
 
@@ -93,7 +96,7 @@ def test_broken_weights_are_an_error(model, tokenizer, tokens):
     with torch.no_grad():
         policy.lm_head.weight.fill_(math.nan)
     with pytest.raises(BadInput, match="is nan: the policy's weights are broken"):
-        response_logps(policy, tokens, 8, tokenizer.pad_token_id, "float32")
+        response_logps(policy, tokens, tokenizer.pad_token_id, "float32")
 
 
 def test_the_program_keeps_the_order_and_counts_what_it_drops(tmp_path, run_here, model, preferences):
@@ -142,7 +145,6 @@ def test_the_program_runs_by_hand(tmp_path, run_script):
         policy=model,
         preferences=tmp_path / "train.parquet",
         max_length=64,
-        batch_size=2,
         dtype="float32",
         output=output,
     )

@@ -1,63 +1,60 @@
 """Losses by name: what they start at, and the original form of SLiC-HF."""
 
 import math
+import random
 
 import pytest
 import torch
 
-from dpo_stages.models.weights import load_model
-from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, first_loss, original_slic_loss
-
-PAIRS = 6
+from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, Objective, first_loss, original_slic_loss
 
 
 @pytest.fixture(scope="module")
-def make_trainer(tmp_path_factory, model, tokenizer, preferences):
-    """Trainers whose reference log-probabilities are those of the policy itself."""
-    from datasets import Dataset
-    from trl import DPOConfig
+def trl_loss(make_trainer):
+    """TRL's own value of a loss, of its DPOTrainer with nothing but the data preparation taken out."""
+    from trl import DPOTrainer
 
-    from dpo_stages.core.parquet import read_table
-    from dpo_stages.data.schemas import PREFERENCES
-    from dpo_stages.models.chat_tokens import tokenize_preferences
-    from dpo_stages.training.logps import response_logps
-    from dpo_stages.training.trainers import PreferenceTrainer
+    class Prepared(DPOTrainer):
+        def _prepare_dataset(self, dataset, *args, **kwargs):
+            return dataset
 
-    tokens = tokenize_preferences(tokenizer, read_table(preferences, PREFERENCES).slice(0, PAIRS), 96).table
-    logps = response_logps(load_model(model.parent, 96), tokens, 8, tokenizer.pad_token_id, "float32")
-    pairs = tokens.append_column("ref_chosen_logps", [logps["chosen"]])
-    pairs = pairs.append_column("ref_rejected_logps", [logps["rejected"]])
+        _precompute_ref_logps = _prepare_dataset
 
-    def make(loss: str, beta: float, original_slic=None):
-        config = DPOConfig(
-            output_dir=str(tmp_path_factory.mktemp("trainer")),
-            loss_type=["hinge" if original_slic else loss],
-            beta=beta,
-            precompute_ref_log_probs=True,
-            per_device_train_batch_size=PAIRS,
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            bf16=False,
-        )
-        trainer = PreferenceTrainer(
-            load_model(model.parent, 96),
-            args=config,
-            train_dataset=Dataset(pairs, fingerprint="pairs"),
-            processing_class=tokenizer,
-            checkpoint_minutes=math.inf,
-            loss=loss,
-            original_slic=original_slic,
-        )
-        return trainer, trainer.data_collator(pairs.to_pylist()), logps
+    def compute(loss: str, beta: float, **more) -> float:
+        trainer, batch = make_trainer(Prepared, loss, beta, **more)
+        return trainer.compute_loss(trainer.model, batch).item()
 
-    return make
+    return compute
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if first_loss(name, 0.1) is not None])
-def test_first_loss(make_trainer, name):
-    trainer, batch, _ = make_trainer(name, beta=0.2)
-    assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(first_loss(name, 0.2), rel=1e-4)
+def test_the_first_loss_is_what_trl_computes_where_log_ratios_are_zero(trl_loss, name):
+    assert trl_loss(name, beta=0.2) == pytest.approx(first_loss(name, 0.2), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def reference(logps) -> dict[str, list[float]]:
+    """Of another model: log-ratios within 3 nats of zero."""
+    generator = random.Random(0)
+    return {name: [value + generator.uniform(-3, 3) for value in values] for name, values in logps.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != ORIGINAL_SLIC])
+def test_a_loss_of_trl_is_trained_by_its_name(make_ours, trl_loss, reference, name):
+    trainer, batch = make_ours(Objective(name, 0.2), reference=reference)
+    theirs = trl_loss(name, beta=0.2, reference=reference)
+    assert trainer.compute_loss(trainer.model, batch).item() == theirs
+    assert theirs != pytest.approx(first_loss(name, 0.2), rel=1e-4)
+
+
+def test_the_margin_of_original_slic_is_the_hinge_of_trl_without_a_reference(make_ours, trl_loss, logps):
+    """max(0, delta - D) = delta * max(0, 1 - D / delta), which is TRL's hinge with beta = 1 / delta."""
+    trainer, batch = make_ours(Objective(ORIGINAL_SLIC, 1.0, delta=4.0, sft_weight=0.5))
+    none = {name: [0.0] * len(values) for name, values in logps.items()}
+    margins = 4 * trl_loss("hinge", beta=1 / 4, reference=none)
+    assert margins > 0
+    loss = trainer.compute_loss(trainer.model, batch).item()
+    assert loss == pytest.approx(margins - 0.5 * sum(logps["chosen"]) / len(logps["chosen"]), rel=1e-5)
 
 
 def test_dpo_starts_at_ln_2_and_slic_at_1():
@@ -65,14 +62,14 @@ def test_dpo_starts_at_ln_2_and_slic_at_1():
     assert first_loss("hinge", 0.01) == 1
 
 
-def test_no_reference_model_is_loaded(make_trainer, monkeypatch):
+def test_no_reference_model_is_loaded(make_ours, logps, monkeypatch):
     import trl.trainer.dpo_trainer
 
     def loading(*args, **kwargs):
         raise AssertionError("a reference model was loaded")
 
     monkeypatch.setattr(trl.trainer.dpo_trainer, "create_model_from_path", loading)
-    trainer, _, logps = make_trainer("sigmoid", beta=0.1)
+    trainer, _ = make_ours(Objective("sigmoid", 0.1))
     assert trainer.ref_model is None
     assert trainer.train_dataset["ref_chosen_logps"] == logps["chosen"]
 
@@ -84,14 +81,14 @@ def test_original_slic_formula():
     assert loss.tolist() == pytest.approx([margins[0] + 1.0, margins[1] + 1.0, margins[2] + 0.3])
 
 
-def test_original_slic_is_what_is_trained(make_trainer):
-    trainer, batch, logps = make_trainer(ORIGINAL_SLIC, 1.0, {"delta": 2.0, "sft_weight": 0.5})
+def test_original_slic_is_what_is_trained(make_ours, logps):
+    trainer, batch = make_ours(Objective(ORIGINAL_SLIC, 1.0, delta=2.0, sft_weight=0.5))
     loss = trainer.compute_loss(trainer.model, batch)
     terms = [
         max(0.0, 2.0 - chosen + rejected) - 0.5 * chosen
         for chosen, rejected in zip(logps["chosen"], logps["rejected"], strict=True)
     ]
-    assert loss.item() == pytest.approx(sum(terms) / PAIRS, rel=1e-5)
+    assert loss.item() == pytest.approx(sum(terms) / len(logps["chosen"]), rel=1e-5)
     loss.backward()
     assert all(weight.grad is not None for weight in trainer.model.parameters())
 

@@ -107,12 +107,12 @@ KILLED = """
 import os, signal, sys
 from dpo_stages.training import trainers
 
-def closing(checkpoint, close=close_checkpoint):
+def closing(checkpoint, close=trainers.close_checkpoint):
     if checkpoint.name == "checkpoint-4":
         os.kill(os.getpid(), signal.SIGKILL)
     close(checkpoint)
 
-close_checkpoint = closing
+trainers.close_checkpoint = closing
 import train_policy
 train_policy.main()
 """

@@ -6,7 +6,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.core.manifests import link_files
 from dpo_stages.models.weights import INDEX, is_weights, narrow_weights, same_weights, write_config
-from dpo_stages.training.run import accumulation_steps
+from dpo_stages.training.settings import accumulation_steps
 
 
 @pytest.mark.parametrize(("processes", "steps"), [(1, 32), (2, 16), (4, 8), (32, 1)])

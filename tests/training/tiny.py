@@ -107,7 +107,7 @@ def chat_rows(count: int, seed: int = 0) -> list[dict]:
 
 
 def reference_flags(model: Path, preferences: Path, output: Path, **changes: object) -> list[object]:
-    flags = {"max_length": 96, "batch_size": 8, "dtype": "float32", **changes}
+    flags = {"max_length": 96, "dtype": "float32", **changes}
     return as_flags(policy=model, preferences=preferences, output=output, **flags)
 
 

@@ -78,7 +78,7 @@ class ProgressReport:
         print(f"{self.what}: {self.done}/{self.total} in {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
-def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict[str, int], **figures: object) -> None:
+def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict[str, int], **counts: object) -> None:
     """Print the one summary line that every program ends with and write the same numbers beside its output.
 
     The ledger holds the provenance of the output, too: see `dpo_stages.core.ledgers`.
@@ -88,16 +88,16 @@ def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict
         rows_in: rows read.
         rows_out: rows written.
         dropped: rows dropped, by reason. Rows in must equal rows out plus rows dropped when one row makes one row.
-        figures: whatever else is worth a reader's time, such as `order_flip_rate=0.04`.
+        counts: whatever else is worth a reader's time, such as `order_flip_rate=0.04`.
     """
     from dpo_stages.core.files import write_json
     from dpo_stages.core.ledgers import provenance
 
     output = Path(output)
-    ledger = {"output": output.name, "rows_in": rows_in, "rows_out": rows_out, "dropped": dropped, **figures}
+    ledger = {"output": output.name, "rows_in": rows_in, "rows_out": rows_out, "dropped": dropped, **counts}
     write_json(output.with_name(f"{output.stem}.ledger.json"), {**ledger, "provenance": provenance()})
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count) or "none"
-    extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in figures.items())
+    extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in counts.items())
     name = Path(sys.argv[0]).stem
     line = f"{name}: {rows_in} rows in, {rows_out} rows out, dropped: {reasons}{extra} -> {output}"
     print(line, file=sys.stderr, flush=True)

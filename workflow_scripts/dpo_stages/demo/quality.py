@@ -78,7 +78,10 @@ def statement_pattern() -> re.Pattern:
 
 
 def _read(response: str, subject: str) -> tuple[list[Statement], int]:
-    """Statements of a response in order, and the number of its words that are stray."""
+    """Statements of a response in order, and the number of its words that are stray.
+
+    Each statement is about the animal named last before it; before any is named, about `subject`.
+    """
     statements = []
     for match in statement_pattern().finditer(response):
         group, value = match.lastgroup, match[match.lastgroup].lower()
@@ -88,14 +91,6 @@ def _read(response: str, subject: str) -> tuple[list[Statement], int]:
             statements.append(Statement(subject, group.rpartition("_")[0], value))
     left = statement_pattern().sub(" ", response).lower()
     return statements, sum(word not in _PLAIN_WORDS for word in re.findall(r"[^\W_]+", left))
-
-
-def read_statements(response: str, request: Request) -> list[Statement]:
-    """Statements of a response in order; each is about the animal named last before it.
-
-    Before any animal is named, a statement is about the first animal of the request.
-    """
-    return _read(response, request.animals[0])[0]
 
 
 def assess(facts: Facts, instruction: str, response: str) -> Assessment:

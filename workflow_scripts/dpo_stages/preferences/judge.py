@@ -17,7 +17,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.data.prompts import instruction_text
 from dpo_stages.judges.endpoint import JudgeFailed
 from dpo_stages.judges.opening import Judge, open_judge
-from dpo_stages.preferences.pairs import Comparisons, Pair
+from dpo_stages.preferences.pairs import Pair, Verdicts
 
 CERTAIN = 1e-6
 """The judge's probability is taken as no nearer to 0 or 1 than this: a logit of at most 13.8."""
@@ -42,18 +42,18 @@ class JudgePreferences:
         self.cache = cache
         self.name = self.version = judge["model"]
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Ask about every distinct pair in both orders; in input order. Exits where the judge failed for good."""
         keys = [(instruction_text(pair.prompt), *sorted((pair.response_1, pair.response_2))) for pair in pairs]
         distinct = list(dict.fromkeys(key for key in keys if key[1] != key[2]))
-        asked, figures = self._ask(distinct) if distinct else (np.zeros((0, 2)), {})
+        asked, counts = self._ask(distinct) if distinct else (np.zeros((0, 2)), {})
         scores = dict(zip(distinct, asked.tolist(), strict=True))
         orders = np.zeros((len(pairs), 2), dtype=np.float32)
         for row, (pair, key) in enumerate(zip(pairs, keys, strict=True)):
             if key in scores:
                 first, second = scores[key]
                 orders[row] = (first, second) if pair.response_1 == key[1] else (-second, -first)
-        return Comparisons(orders, figures)
+        return Verdicts(orders, counts)
 
     def _ask(self, keys: list[tuple[str, str, str]]) -> tuple[np.ndarray, dict[str, int]]:
         """Logits of the first response of each key, asked about in first and in second place, and what was asked."""

@@ -1,4 +1,4 @@
-"""Preference models behind one small interface: open one, and ask it for comparisons.
+"""Preference models behind one small interface: open one, and ask it for verdicts.
 
 Three kinds: a ranker in llm-blender's layout (PairRM above all), a reward model (Hugging Face sequence classification with
 one score), and a judge behind an endpoint, asked as AlpacaEval asks. One lies in a folder, `results/preference_models/{name}/`:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from dpo_stages.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from dpo_stages.preferences.pairs import Comparisons, Pair
+    from dpo_stages.preferences.pairs import Pair, Verdicts
 
 
 RANKER = "ranker"
@@ -99,5 +99,5 @@ class PreferenceModel(Protocol):
     name: str
     version: str
 
-    def compare(self, pairs: "Sequence[Pair]") -> "Comparisons":
+    def compare(self, pairs: "Sequence[Pair]") -> "Verdicts":
         """Compare the responses of every pair, in both orders if the order could matter; in input order."""

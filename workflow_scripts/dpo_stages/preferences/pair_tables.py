@@ -10,7 +10,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
 from dpo_stages.core.parquet import read_table
 from dpo_stages.data.shards import Shard
-from dpo_stages.preferences.pairs import Comparisons, Pair
+from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,8 +27,8 @@ class PairTable(Protocol):
     def __len__(self) -> int:
         """Rows of the table, with and without a pair in them."""
 
-    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
-        """Labelled rows, rows dropped by reason, and further figures for the ledger."""
+    def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+        """Labelled rows, rows dropped by reason, and further counts for the ledger."""
 
 
 def read_pairs(path: str | os.PathLike, shard: Shard) -> PairTable:
@@ -89,10 +89,10 @@ class WorkflowCandidates:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+    def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
         """Preference data of the pairs in which the model sees a difference."""
         labelled, dropped, agreements = [], {"identical responses": 0, "ties": 0}, []
-        logits, flips = comparisons.logits.tolist(), comparisons.order_flips.tolist()
+        logits, flips = verdicts.logits.tolist(), verdicts.order_flips.tolist()
         for row, logit, flip in zip(self.rows, logits, flips, strict=True):
             first, second = row["response_1"], row["response_2"]
             if logit == 0:
@@ -147,9 +147,9 @@ class OwnPairs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def label(self, comparisons: Comparisons) -> tuple[list[dict], dict[str, int], dict[str, object]]:
+    def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
         """A row for every row, in the same order."""
-        labels = zip(comparisons.logits.tolist(), comparisons.order_flips.tolist(), strict=True)
+        labels = zip(verdicts.logits.tolist(), verdicts.order_flips.tolist(), strict=True)
         labelled = []
         for row in self.rows:
             logit, flip = next(labels) if _is_whole(row) else (None, None)

@@ -23,17 +23,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparisons:
+class Verdicts:
     """What a preference model says of n pairs.
 
     Attributes:
         orders: float32 [n, 2]: how much better response_1 is, read with it first and with it second. A model that reads
             each response for itself has the same number in both.
-        figures: counts of the pass by name, such as `truncated_pairs`, for the ledger.
+        counts: counts of the pass by name, such as `truncated_pairs`, for the ledger.
     """
 
     orders: np.ndarray
-    figures: dict[str, object] = field(default_factory=dict)
+    counts: dict[str, object] = field(default_factory=dict)
 
     @property
     def logits(self) -> np.ndarray:
@@ -46,22 +46,22 @@ class Comparisons:
         return np.sign(self.orders[:, 0]) * np.sign(self.orders[:, 1]) < 0
 
 
-def report(pairs: Sequence[Pair], comparisons: Comparisons, seconds: float) -> dict[str, object]:
+def report(pairs: Sequence[Pair], verdicts: Verdicts, seconds: float) -> dict[str, object]:
     """Figures of a pass over pairs, for its ledger.
 
     Returns:
         Pairs, pairs per second, shares of order flips and ties, the share of decided pairs in which the longer response is
         preferred, and the model's own counts.
     """
-    logits = comparisons.logits
+    logits = verdicts.logits
     longer = np.array([np.sign(len(pair.response_1) - len(pair.response_2)) for pair in pairs], dtype=int)
     decided = (logits != 0) & (longer != 0)
     count = max(len(pairs), 1)
     return {
         "pairs": len(pairs),
         "pairs_per_second": round(len(pairs) / max(seconds, 1e-9), 1),
-        "order_flip_rate": float(comparisons.order_flips.sum() / count),
+        "order_flip_rate": float(verdicts.order_flips.sum() / count),
         "ties": int((logits == 0).sum()),
         "longer_preferred": float((np.sign(logits) == longer)[decided].mean()) if decided.any() else 0.5,
-        **comparisons.figures,
+        **verdicts.counts,
     }

@@ -23,7 +23,7 @@ from dpo_stages.core.program import ProgressReport
 from dpo_stages.data.prompts import instruction_text
 from dpo_stages.preferences.pairrm.scoring import TOKENS_PER_BATCH
 from dpo_stages.preferences.pairrm.tokens import Tokens, conversation
-from dpo_stages.preferences.pairs import Comparisons, Pair, Turn
+from dpo_stages.preferences.pairs import Pair, Turn, Verdicts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -67,7 +67,7 @@ class RewardModel:
         )
         self.special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Compare the responses of every pair; the two columns of `orders` are the same."""
         rows = [tuple(self._encode(pair.prompt, text) for text in (pair.response_1, pair.response_2)) for pair in pairs]
         scores = self._score(list(dict.fromkeys(row.ids for both in rows for row in both)))
@@ -83,12 +83,12 @@ class RewardModel:
                 if ids not in alone:
                     alone[ids] = float(self._forward([ids])[0])
             logits[row] = alone[rows[row][0].ids] - alone[rows[row][1].ids]
-        figures = {
+        counts = {
             "truncated_candidates": sum(first.truncated or second.truncated for first, second in rows),
             "neutralised": sum(first.neutralised or second.neutralised for first, second in rows),
             "close_calls": len(close),
         }
-        return Comparisons(np.column_stack([logits, logits]), figures)
+        return Verdicts(np.column_stack([logits, logits]), counts)
 
     def _encode(self, prompt: Sequence[Turn], response: str) -> _Conversation:
         turns = [{**turn, "content": self._neutral(turn["content"])} for turn in prompt]
@@ -130,8 +130,8 @@ class RewardModel:
         scores: dict[Tokens, float] = {}
         report = ProgressReport("responses scored", len(conversations))
         # Without a token for padding, Transformers takes no more than one at a time.
-        budget = 1 if self.model.config.pad_token_id is None else TOKENS_PER_BATCH[self.model.device.type]
-        for batch in batches([len(ids) for ids in conversations], budget):
+        limit = 1 if self.model.config.pad_token_id is None else None
+        for batch in batches(list(map(len, conversations)), TOKENS_PER_BATCH[self.model.device.type], limit):
             found = self._forward([conversations[row] for row in batch])
             scores.update({conversations[row]: float(score) for row, score in zip(batch, found, strict=True)})
             report.advance(len(batch))

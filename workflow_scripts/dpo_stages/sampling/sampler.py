@@ -70,8 +70,8 @@ def read_prompts(path: Path, schema: "pa.Schema") -> "pa.Table":
     table = read_table(path, schema)
     if not table.num_rows:
         raise BadInput(f"{path} has no rows: there is nothing to sample")
-    counts = pc.value_counts(table["prompt_id"].combine_chunks())
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    counted = pc.value_counts(table["prompt_id"].combine_chunks())
+    repeated = counted.filter(pc.greater(counted.field("counts"), 1))
     if len(repeated):
         example = repeated.field("values")[0]
         raise BadInput(f"{path}: the prompt {example} occurs more than once; prepare_dataset.py keeps the first")
@@ -221,7 +221,7 @@ class Sampler:
         return {"tensor_parallel_size": gpus, "gpu_memory_utilization": self.gpu_memory_utilization}
 
 
-def figures(responses: list[Response]) -> dict[str, object]:
+def counts(responses: list[Response]) -> dict[str, object]:
     """What a reader of the summary line should know of the responses; all are kept."""
     return {
         "truncated": sum(response.truncated for response in responses),

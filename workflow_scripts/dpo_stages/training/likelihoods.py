@@ -19,7 +19,6 @@ def candidate_likelihoods(
     on_policy: pa.Table,
     off_policy: pa.Table,
     max_length: int,
-    batch_size: int,
     dtype: str,
 ) -> tuple[pa.Table, dict[str, int], int]:
     """Compute log pi(y|x) of both on-policy and both off-policy candidates of every prompt that the two tables share.
@@ -30,7 +29,6 @@ def candidate_likelihoods(
         on_policy: `schemas.CANDIDATES`, the policy's own samples.
         off_policy: `schemas.CANDIDATES`, of another origin.
         max_length: longest prompt and response together, in tokens; the end of a longer response is cut.
-        batch_size: responses at once.
         dtype: "float32", or "bfloat16" for the mixed precision of training.
 
     Returns:
@@ -48,7 +46,7 @@ def candidate_likelihoods(
     columns: dict[str, list] = {name: [] for name in LIKELIHOODS.names}
     for origin, tokenized in tokens.items():
         table = _of_prompts(tokenized.table, kept)
-        logps = response_logps(model, table, batch_size, tokenizer.pad_token_id, dtype)
+        logps = response_logps(model, table, tokenizer.pad_token_id, dtype)
         for index, name in ((1, "chosen"), (2, "rejected")):
             columns["prompt_id"] += table["prompt_id"].to_pylist()
             columns["on_policy"] += [origin] * table.num_rows

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from dpo_stages.core.batches import batches
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
 
@@ -10,18 +11,22 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+BATCH_SIZE = 16
+"""Sequences at once, at most."""
 
-def response_logps(
-    model: "PreTrainedModel", tokens: "pa.Table", batch_size: int, padding: int, dtype: str
-) -> dict[str, list[float]]:
+TOKENS_PER_BATCH = 16 * 1024
+"""Padding included. Logits, the largest tensor, then take 10 GB in float32 over Qwen's 151,936 words, the most of the
+paper's models; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
+
+
+def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str) -> dict[str, list[float]]:
     """Compute log pi(y|x) of the chosen and rejected responses, summed over their tokens.
 
-    Sequences are batched by length, the longest first, so that little is padded and a lack of memory shows at once.
+    Sequences are batched by length, so that little is padded.
 
     Args:
         model: the policy, in float32, on its device.
         tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `chat_tokens.tokenize_preferences` makes.
-        batch_size: sequences (not pairs) at once.
         padding: token id that fills shorter sequences; it is masked.
         dtype: "float32", or "bfloat16" for the mixed precision of training.
 
@@ -40,13 +45,13 @@ def response_logps(
         for name in ("chosen", "rejected")
         for row, (prompt, response) in enumerate(zip(prompts, tokens[f"{name}_ids"].to_pylist(), strict=True))
     ]
-    sequences.sort(key=lambda sequence: len(sequence[2]) + len(sequence[3]), reverse=True)
+    lengths = [len(prompt) + len(response) for _, _, prompt, response in sequences]
     logps = {name: [0.0] * len(prompts) for name in ("chosen", "rejected")}
     report = ProgressReport("log-probabilities", len(sequences))
     mixed = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
     with torch.inference_mode(), mixed:
-        for start in range(0, len(sequences), batch_size):
-            batch = sequences[start : start + batch_size]
+        for positions in batches(lengths, TOKENS_PER_BATCH, BATCH_SIZE):
+            batch = [sequences[position] for position in positions]
             sums = _batch_logps(model, [(prompt, response) for _, _, prompt, response in batch], padding)
             for (name, row, _, _), value in zip(batch, sums.tolist(), strict=True):
                 logps[name][row] = value

@@ -5,7 +5,10 @@ log pi(y|x) - log pi_ref(y|x) is zero, so that the loss depends on beta alone.
 """
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from dpo_stages.core.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +24,6 @@ _FIRST_LOSS = {
     "hinge": lambda beta: 1.0,  # SLiC-HF on log-ratios
     "ipo": lambda beta: (1 / (2 * beta)) ** 2,
     "nca_pair": lambda beta: 2 * _LN_2,
-    "robust": lambda beta: _LN_2,
     "bco_pair": lambda beta: 2 * _LN_2,
     "sppo_hard": lambda beta: 2 * (1 / (2 * beta)) ** 2,
     "aot": lambda beta: _LN_2,
@@ -30,10 +32,38 @@ _FIRST_LOSS = {
     "apo_down": lambda beta: 1.0,
     "discopop": lambda beta: (_LN_2 + 1) / 2,
     "sigmoid_norm": lambda beta: _LN_2,
-    "sft": None,
     ORIGINAL_SLIC: None,
 }
 LOSSES = tuple(_FIRST_LOSS)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What preference optimisation minimises.
+
+    Attributes:
+        loss: one of `LOSSES`.
+        beta: strength of the tie to the reference model; of `ORIGINAL_SLIC`, it scales the logged rewards alone.
+        delta: margin of `ORIGINAL_SLIC`, in nats.
+        sft_weight: weight of the supervised term of `ORIGINAL_SLIC`, not negative.
+
+    Raises:
+        BadInput: values that do not belong together; the message names the flags.
+    """
+
+    loss: str
+    beta: float
+    delta: float | None = None
+    sft_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [self.delta is not None, self.sft_weight is not None]
+        if self.loss == ORIGINAL_SLIC and not all(given):
+            raise BadInput(f"--loss {ORIGINAL_SLIC} needs --delta and --sft-weight")
+        if self.loss != ORIGINAL_SLIC and any(given):
+            raise BadInput(f"--delta and --sft-weight belong to --loss {ORIGINAL_SLIC} alone; take them out")
+        if not (self.sft_weight or 0) >= 0:
+            raise BadInput(f"--sft-weight must not be negative, got {self.sft_weight}")
 
 
 def first_loss(name: str, beta: float) -> float | None:

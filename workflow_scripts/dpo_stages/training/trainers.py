@@ -1,4 +1,4 @@
-"""TRL's trainers, made to survive interruptions, to stop when something is wrong, and to take tokens as they are given.
+"""TRL's trainers, made to survive interruptions and to stop when something is wrong.
 
 Importing this module takes seconds; programs do so after they have checked their input.
 """
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
-from trl import DPOTrainer, SFTTrainer
+from trl import SFTTrainer
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.training.checkpoints import close_checkpoint
-from dpo_stages.training.losses import first_loss, original_slic_loss
+from dpo_stages.training.losses import ORIGINAL_SLIC, Objective, first_loss, original_slic_loss
+from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTrainer
 
 
 class Checkpointing(TrainerCallback):
@@ -46,6 +47,9 @@ class Checkpointing(TrainerCallback):
         control.should_training_stop |= unfinished and terminated
 
     def on_save(self, args, state, control, **kwargs) -> None:
+        self.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            close_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self.saved = time.monotonic()
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
@@ -68,7 +72,7 @@ class ProgressLines(TrainerCallback):
             self.report.close()
 
 
-class _Survivor:
+class ResumableTrainer(LocalTrainer):
     """What both trainers do beyond TRL's: whole checkpoints, plain progress, and a stop at the first broken number."""
 
     def __init__(self, *args, checkpoint_minutes: float, **kwargs) -> None:
@@ -76,12 +80,6 @@ class _Survivor:
         self.remove_callback(PrinterCallback)
         self.add_callback(ProgressLines())
         self.add_callback(Checkpointing(self.accelerator, checkpoint_minutes))
-
-    def _save_checkpoint(self, model, trial) -> None:
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            close_checkpoint(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         for name in ("loss", "grad_norm"):
@@ -93,93 +91,56 @@ class _Survivor:
                 )
         super().log(logs, start_time)
 
-    def create_model_card(self, *args, **kwargs) -> None:
-        """Write none: a policy's manifest says where it comes from."""
 
-    def _send_telemetry(self) -> None:
-        """Send none."""
-
-
-class SupervisedTrainer(_Survivor, SFTTrainer):
+class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     """TRL's `SFTTrainer`."""
 
 
-class PreferenceTrainer(_Survivor, DPOTrainer):
-    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model.
+class PreferenceTrainer(ResumableTrainer, GivenReferenceTrainer):
+    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given.
 
     Args:
-        loss: name of the loss, see `losses.LOSSES`.
-        original_slic: {"delta": ..., "sft_weight": ...} for the original form of SLiC-HF, else None.
+        objective: what is minimised; `args` must have its beta.
         train_dataset: columns `prompt_ids`, `chosen_ids`, `rejected_ids`, `ref_chosen_logps`, `ref_rejected_logps`.
     """
 
-    def __init__(self, *args, loss: str, original_slic: dict[str, float] | None = None, **kwargs) -> None:
-        self.loss, self.original_slic = loss, original_slic
+    def __init__(self, *args, objective: Objective, **kwargs) -> None:
+        self.objective = objective
         self._pairs: list[torch.Tensor] = []
-        self._sharded = False
-        self._reference_settled = False
         super().__init__(*args, **kwargs)
-        self._reference_settled = True
-
-    # TRL would tokenise, and compute the reference log-probabilities with the policy; both are done.
-
-    def _prepare_dataset(self, dataset, *args, **kwargs):
-        return dataset
-
-    def _precompute_ref_logps(self, dataset, *args, **kwargs):
-        return dataset
-
-    # Under FSDP, `DPOTrainer` loads a second model to compute them with. It asks for this attribute to decide, after
-    # `Trainer` has been set up (the last thing of which is telemetry) and before its own set-up is through.
-
-    @property
-    def is_fsdp_enabled(self) -> bool:
-        return self._sharded and (self._reference_settled or not hasattr(self, "_trainer_ready"))
-
-    @is_fsdp_enabled.setter
-    def is_fsdp_enabled(self, value: bool) -> None:
-        self._sharded = value
-
-    def _send_telemetry(self) -> None:
-        self._trainer_ready = True
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        outputs = []
-
-        def recording(*args, **kwargs):
-            outputs.append(model(*args, **kwargs))
-            return outputs[-1]
-
-        loss = super().compute_loss(recording, inputs, num_items_in_batch=num_items_in_batch)
-        chosen, rejected = outputs[0].log_probs.sum(dim=1).chunk(2)
+        loss, chosen, rejected = self.loss_and_logps(model, inputs, num_items_in_batch)
         references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         pairs = torch.stack([chosen.detach(), rejected.detach(), *references], dim=1)
         self._pairs.append(self.accelerator.gather(pairs))
-        if self.original_slic is not None:
-            loss = original_slic_loss(chosen, rejected, **self.original_slic).mean()
+        if self.objective.loss == ORIGINAL_SLIC:
+            loss = original_slic_loss(chosen, rejected, self.objective.delta, self.objective.sft_weight).mean()
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:
-            self._metrics["train"].clear()  # means of micro-batches; ours are over the step's pairs
+            self.drop_means()
             pairs = torch.cat(self._pairs).double().cpu()
             self._pairs.clear()
             if self.state.global_step == 1:
                 self._check_first_step(logs["loss"], pairs)
-            logs.update(pair_statistics(pairs, self.beta))
+            logs.update(pair_statistics(pairs, self.objective.beta))
         super().log(logs, start_time)
 
     def _check_first_step(self, loss: float, pairs: torch.Tensor) -> None:
         """Stop unless the policy of the first step gives the responses the reference model's log-probabilities."""
         narrow = self.args.bf16
-        expected = first_loss(self.loss, self.beta)
+        expected = first_loss(self.objective.loss, self.objective.beta)
         loss_tolerance = 2e-2 if narrow else 1e-3
         hint = (
             "the reference log-probabilities were not computed with this initial policy, template, --max-length and "
             "--dtype; compute them again"
         )
         if expected is not None and not abs(loss - expected) <= loss_tolerance * expected:
-            raise BadInput(f"the first step's loss is {loss:.6g} where {self.loss} starts at {expected:.6g}: {hint}")
+            raise BadInput(
+                f"the first step's loss is {loss:.6g} where {self.objective.loss} starts at {expected:.6g}: {hint}"
+            )
         off = (pairs[:, :2] - pairs[:, 2:]).abs().mean().item()
         allowed = pairs[:, 2:].abs().mean().item() * (1e-2 if narrow else 1e-5) + (1e-1 if narrow else 1e-3)
         if not off <= allowed:

@@ -22,11 +22,6 @@ WEIGHTS = ("pytorch_model.bin", "model.safetensors")  # in the order in which ll
 TOLERANCE = 1e-5
 
 
-def can_be_read_directly(ranker: Path, base: Path | None) -> bool:
-    """Whether the backbone is of the kind whose attention is rewritten here."""
-    return is_supported(_backbone_config(ranker, base))
-
-
 def load_directly(
     ranker: Path, base: Path | None, tokenizer: Path, name: str, version: str, device: str, precision: str = "float32"
 ) -> PairRM:
@@ -67,7 +62,7 @@ def load_directly(
     return PairRM(network, encoder, library_logit, name, version, device, coarse)
 
 
-def allow_direct_reading(folder: Path, ranker: Path, base: Path | None) -> bool:
+def allow_direct_reading(folder: Path, ranker: Path, base: Path | None) -> None:
     """Write `tokenizer.json` into a preference model's folder if reading it directly gives what llm-blender loads.
 
     Raises:
@@ -76,21 +71,18 @@ def allow_direct_reading(folder: Path, ranker: Path, base: Path | None) -> bool:
     from dpo_stages.preferences.pairrm.llm_blender import library_encoder, library_logit, load_blender
 
     blender = load_blender(ranker, base, "cpu")
-    if not can_be_read_directly(ranker, base):
-        return False
-    blender.ranker_tokenizer.backend_tokenizer.no_truncation()
-    blender.ranker_tokenizer.backend_tokenizer.no_padding()
-    blender.ranker_tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+    if not is_supported(_backbone_config(ranker, base)):
+        return
+    library = library_encoder(blender)
+    expected = library.encode(PROBES)
+    library.tokenizer.save(str(folder / TOKENIZER))  # which encoding has left without truncation and padding
     direct = load_directly(ranker, base, folder / TOKENIZER, "", "", "cpu")
-    expected = library_encoder(blender).encode(PROBES)
-    found = direct.encoder.encode(PROBES)
-    if expected != found:
+    if expected != direct.encoder.encode(PROBES):
         raise RuntimeError("its tokenizer reads texts in another way than llm-blender does")
     for order in expected:
         difference = abs(library_logit(blender, *order) - float(direct._logits(direct.network, [order])[0]))
         if not difference <= TOLERANCE:
             raise RuntimeError(f"its logits differ from llm-blender's by {difference}")
-    return True
 
 
 PROBES = [

@@ -1,6 +1,7 @@
 """llm-blender itself: loading a ranker with it, and what is computed by its own code.
 
-Its import takes seconds and it speaks on several channels, so it is imported where it is used and kept quiet.
+Its import takes seconds and it speaks on several channels, so it is imported where it is used and kept quiet. No other
+module relies on how it works inside; tests/preferences/test_llm_blender_contract.py holds it to what this one does.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.preferences.options import Options
 from dpo_stages.preferences.pairrm.scoring import PairRM
 from dpo_stages.preferences.pairrm.tokens import PairEncoder, Tokens, conversation
-from dpo_stages.preferences.pairs import Comparisons, Pair
+from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,7 @@ def load_blender(ranker: str | os.PathLike, base: str | os.PathLike | None, devi
 
 def library_encoder(blender: object) -> PairEncoder:
     """Encoder of pairs with the library's tokenizer and lengths."""
+    # The library itself encodes nothing but batches, and cuts by what a batch holds.
     config, tokenizer = blender.ranker_config, blender.ranker_tokenizer
     return PairEncoder(
         tokenizer.backend_tokenizer, tokenizer.sep_token, config.source_maxlength, config.candidate_maxlength
@@ -68,6 +70,7 @@ def library_logit(blender: object, source: Tokens, left: Tokens, right: Tokens) 
     for ids in (source, left, right):
         inputs += [torch.tensor([ids], device=device), torch.ones(1, len(ids), dtype=torch.long, device=device)]
     with torch.inference_mode():
+        # Where compare_conversations ends: it takes texts alone, and would encode them again.
         return blender.ranker._forward(*inputs)["logits"].item()
 
 
@@ -86,6 +89,7 @@ class LibraryNetwork:
         padded = pad(ids.split(lengths), batch_first=True)
         hidden = self.ranker.pretrained_model(input_ids=padded, attention_mask=mask).last_hidden_state
         states = hidden.gather(1, positions[:, :, None].expand(-1, -1, hidden.shape[-1]))
+        # The last step of _forward, which takes padded parts in place of rows and markers.
         left, right, _ = self.ranker.reduce(*states.unbind(dim=1))
         return (left - right).mean(dim=-1)
 
@@ -106,7 +110,7 @@ class LibraryEngine:
     def __init__(self, blender: object, batch_size: int, name: str, version: str) -> None:
         self.blender, self.batch_size, self.name, self.version = blender, batch_size, name, version
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Compare the responses of every pair, in both orders."""
         encoder = library_encoder(self.blender)
         encoder.encode(pairs)  # for its counts
@@ -123,7 +127,7 @@ class LibraryEngine:
             if pairs:  # the library does not take none
                 logits = self.blender.compare_conversations(first, second, self.batch_size, True, mode)
                 orders[:, column] = sign * logits
-        return Comparisons(orders, {**encoder.figures(), "batch_size": self.batch_size})
+        return Verdicts(orders, {**encoder.counts(), "batch_size": self.batch_size})
 
 
 def load_with_library(
@@ -145,7 +149,7 @@ def load_with_library(
         raise BadInput(f"llm-blender cannot load {name} ({type(error).__name__}: {reason:.200})") from error
     if own:
         return LibraryEngine(blender, options.batch_size, name, version)
-    module, config = blender.ranker, blender.ranker.config.to_dict()
+    module, config = blender.ranker, blender.ranker.config.to_dict()  # the backbone's configuration
     supported = is_supported(config)
     network = RankerNetwork(module.state_dict(), config) if supported else LibraryNetwork(module)
     coarse = None

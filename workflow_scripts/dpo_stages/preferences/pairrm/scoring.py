@@ -35,7 +35,7 @@ from dpo_stages.core.batches import batches
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.preferences.pairrm.tokens import PairEncoder, TokenPair, Tokens
-from dpo_stages.preferences.pairs import Comparisons, Pair
+from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
     import torch
@@ -52,18 +52,6 @@ CHECKED_PAIRS, FLIPS_ALLOWED = 512, 0.005
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}
 """Padding included. Larger batches are no faster on a CPU, and slower once they leave its caches."""
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Text
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tokens
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Scores
 
 
 class Network(Protocol):
@@ -106,11 +94,11 @@ class PairRM:
         self.name, self.version, self.device = name, version, device
         self.close_calls = 0
 
-    def compare(self, pairs: Sequence[Pair]) -> Comparisons:
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Score pairs in both orders; see the module for what a score depends on.
 
         Returns:
-            Comparisons in input order. Responses that the model reads as the same tokens have logit 0 in both orders.
+            Verdicts in input order. Responses that the model reads as the same tokens have logit 0 in both orders.
         """
         encoded = self.encoder.encode(pairs)
         # Every distinct pair once, whichever of its responses comes first: the mirrored pair has mirrored orders.
@@ -123,10 +111,10 @@ class PairRM:
             if first != second:
                 as_given, swapped = scores[_unordered(source, first, second)]
                 orders[row] = (as_given, -swapped) if first < second else (swapped, -as_given)
-        return Comparisons(orders, {**self.encoder.figures(), "close_calls": self.close_calls, **checked})
+        return Verdicts(orders, {**self.encoder.counts(), "close_calls": self.close_calls, **checked})
 
     def _check_precision(self, pairs: list[TokenPair]) -> dict[str, int]:
-        """Score some pairs in bfloat16 and in float32; figures of how many got another label.
+        """Score some pairs in bfloat16 and in float32; counts of how many got another label.
 
         Raises:
             BadInput: too many did.

@@ -87,7 +87,7 @@ class PairEncoder:
         self.source_id, self.left_id, self.right_id, self.candidate_id = map(tokenizer.token_to_id, MARKERS)
         self.neutralised = self.truncated_sources = self.truncated_candidates = 0
 
-    def figures(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """Counts, in pairs, of what has been encoded so far."""
         names = ("truncated_sources", "truncated_candidates", "neutralised")
         return {name: getattr(self, name) for name in names}

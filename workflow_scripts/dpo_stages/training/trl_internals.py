@@ -1,0 +1,61 @@
+"""Everything that relies on how TRL and Transformers work inside, beyond what they document.
+
+tests/training/test_trl_contract.py holds the libraries to it: a version that works otherwise fails there first.
+"""
+
+from pathlib import Path
+from unittest import mock
+
+import torch
+from transformers import Trainer
+from trl import DPOTrainer
+from trl.trainer import dpo_trainer
+
+
+class LocalTrainer(Trainer):
+    """What both trainers leave out and add; to be inherited from before TRL's own."""
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """Write none, as TRL would with every checkpoint: a policy's manifest says where it comes from."""
+
+    def save_whole_model(self, folder: Path) -> None:
+        """Write the weights to `folder`; all processes take part, and one of them writes."""
+        if self.is_fsdp_enabled:  # checkpoints are sharded; a policy is not
+            self.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+        self.save_model(str(folder))
+
+
+class GivenReferenceTrainer(DPOTrainer):
+    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        # Under FSDP it would load one even so, to compute in shards what is given.
+        with mock.patch.object(dpo_trainer, "create_model_from_path", return_value=None):
+            super().__init__(*args, **kwargs)
+
+    # It would tokenise, and compute the reference log-probabilities with the policy; both are done.
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, *args, **kwargs):
+        return dataset
+
+    def loss_and_logps(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """TRL's loss, and log pi(y|x) of the chosen and of the rejected responses, in nats, shape (pairs,).
+
+        TRL computes the log-probabilities and keeps no more than their mean, so they are read off the model's output.
+        """
+        outputs = []
+
+        def recording(*args, **kwargs):
+            outputs.append(model(*args, **kwargs))
+            return outputs[-1]
+
+        loss = super().compute_loss(recording, inputs, num_items_in_batch=num_items_in_batch)
+        chosen, rejected = outputs[0].log_probs.sum(dim=1).chunk(2)
+        return loss, chosen, rejected
+
+    def drop_means(self) -> None:
+        """Keep TRL from logging its means: they are taken over micro-batches, ours over the pairs of a step."""
+        self._metrics["train"].clear()
