@@ -32,12 +32,14 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.difficulties import Difficulties
+from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, percentile_interval, resamples_path
 from dpo_stages.evaluation.judgements import PUBLISHED_FOR, Judgements, reference_lengths
 from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
 from dpo_stages.judges.record import describe_judge, name_rows
@@ -49,12 +51,6 @@ LC_KINDS = {
     "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
-
-
-# The length-gamed baselines and the difficulties
-
-
-# Win rates
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,9 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
         "missing_instructions": missing.tolist(),
         "win_rate": float(package["win_rate"]),
         "standard_error": float(package["standard_error"]),
-        "win_rate_interval": percentile_interval(plain),
+        "win_rate_interval": percentile_interval(plain, CONFIDENCE),
         "lc_win_rate": float(package["length_controlled_winrate"]),
-        "lc_interval": percentile_interval(lc),
+        "lc_interval": percentile_interval(lc, CONFIDENCE),
         "lc_kind": kind,
         "lc_description": LC_KINDS[kind],
         "difficulties_fitted_over": difficulties.policies,
@@ -121,18 +117,8 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
     return WinRate(figures, lc, plain)
 
 
-def percentile_interval(resamples: Floats, confidence: float = CONFIDENCE) -> list[float]:
-    """[low, high] of the percentile bootstrap."""
-    tail = 100 * (1 - confidence) / 2
-    return [float(value) for value in np.percentile(resamples, [tail, 100 - tail])]
-
-
 def write_win_rate(path: str | os.PathLike, result: WinRate) -> None:
     """Write `win_rate.json` and, beside it, `win_rate_resamples.parquet`."""
-    import pyarrow as pa
-
-    from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
-
     resamples = {"lc_win_rate": result.lc_resamples, "win_rate": result.win_rate_resamples}
     write_table(resamples_path(path), pa.table(resamples, schema=RESAMPLES_SCHEMA), RESAMPLES_SCHEMA)
     files.write_json(path, result.figures)
