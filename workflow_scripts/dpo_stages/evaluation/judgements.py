@@ -27,7 +27,7 @@ class Judgements:
 
     Attributes:
         policy: its name.
-        judge: see annotations.judge_record, None where it is not known.
+        judge: see record.judge_record, None where it is not known.
         index: instruction.
         preference: probability in [0, 1] that the policy's response beats the reference's.
         reference_length, length: of the two responses, in characters.
