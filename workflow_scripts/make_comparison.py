@@ -6,10 +6,11 @@ Only the models that both have are compared; a study of other models gets an emp
 import argparse
 from pathlib import Path
 
+from dpo_stages.core.files import read_csv
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.records import JUDGE_COLUMNS
-from dpo_stages.report.writing import as_csv, read_csv
+from dpo_stages.report.writing import as_csv
 
 
 def main() -> None:

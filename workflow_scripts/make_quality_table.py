@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_csv
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.records import one_judge
-from dpo_stages.report.writing import as_csv, read_csv
+from dpo_stages.report.writing import as_csv
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ there is nothing of the paper's Table 9 in it."""
 
 def messages_of_endpoint(model: str) -> tuple[list[dict[str, str]], list[str]]:
     """The messages with their placeholders, and what to say about them."""
-    from dpo_stages.judges.annotator import chat_messages, read_annotator
+    from dpo_stages.judges.alpaca_eval import read_annotator
+    from dpo_stages.judges.annotator import chat_messages
 
     _, template, request = read_annotator()
     asked = ", ".join(f"{key} {str(value).lower()}" for key, value in request.items())

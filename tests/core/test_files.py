@@ -1,5 +1,6 @@
 """The foundation of every program: whole files or none, readers that refuse in one sentence, manifests, seeds."""
 
+import gzip
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from dpo_stages.core import program
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import (
+    read_csv,
     read_json,
     read_json_lines,
     read_text,
@@ -129,7 +131,11 @@ def test_equal_tables_are_equal_bytes(tmp_path):
 # Reading
 
 
-@pytest.mark.parametrize("read", [read_text, read_json, read_json_lines, read_parquet])
+def read_columns(path):
+    return read_csv(path, ("a", "b"))
+
+
+@pytest.mark.parametrize("read", [read_text, read_json, read_json_lines, read_parquet, read_columns])
 def test_what_is_no_file_is_refused(tmp_path, read):
     with pytest.raises(BadInput, match="does not exist"):
         read(tmp_path / "none")
@@ -197,6 +203,34 @@ def test_any_bytes_are_read_as_json_or_refused_in_one_sentence(tmp_path, content
     path.write_bytes(content)
     for read in (read_json, read_json_lines, read_text, read_manifest):
         assert_read_or_refused(read, path)
+
+
+CSV = b'\xef\xbb\xbfa,b,c\r\n1,"x, y",\r\n2\r\n'
+
+
+def test_a_csv_file_is_read_as_text_gzipped_or_not(tmp_path):
+    (tmp_path / "t.csv").write_bytes(CSV)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(CSV))
+    for name in ("t.csv", "t.csv.gz"):
+        assert read_columns(tmp_path / name) == [{"a": "1", "b": "x, y", "c": ""}, {"a": "2", "b": "", "c": ""}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", b"a,c\n1,2\n", "lacks the column b"),
+        ("t.csv", b"a,b\n", "has no rows"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: more values than columns"),
+        ("t.csv", b"a,b\n\xff,2\n", "is not a whole CSV file"),
+        ("t.csv.gz", CSV, "is not a whole CSV file"),
+        ("t.csv.gz", gzip.compress(CSV)[:-12], "is not a whole CSV file"),
+        ("t.csv.gz", gzip.compress(CSV)[:10] + b"\xff" * 20, "is not a whole CSV file"),
+    ],
+)
+def test_a_csv_file_that_is_not_whole_is_refused(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=words):
+        read_columns(tmp_path / name)
 
 
 @fuzz

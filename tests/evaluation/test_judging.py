@@ -34,7 +34,7 @@ def judge(pairs, fake_judge, folder, key=KEY, model="fake"):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
     with open_cache(folder) as cache:
         endpoint = JudgeEndpoint(fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
-        annotator = WeightedAnnotator(folder, endpoint, "openai-compatible")
+        annotator = WeightedAnnotator(endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
     return preferences, record, endpoint.usage
 

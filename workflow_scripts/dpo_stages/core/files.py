@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import csv
 import fcntl
 import glob
 import gzip
@@ -11,7 +12,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
@@ -154,6 +155,30 @@ def read_json_lines(path: str | os.PathLike) -> list[dict]:
             if not isinstance(row, dict):
                 raise BadInput(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
             rows.append(row)
+    return rows
+
+
+def read_csv(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file with a header, gzipped if its name ends in .gz, as rows of text; a value left out is empty.
+
+    Raises:
+        BadInput: the file is missing or torn, has no row or a row with more values than columns, or lacks one of
+            `columns`.
+    """
+    require_file(path)
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            rows, names = list(reader), reader.fieldnames or []
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        raise BadInput(f"{path} is not a whole CSV file ({error})") from error
+    if missing := [column for column in columns if column not in names]:
+        raise BadInput(f"{path} lacks the column {', '.join(missing)}")
+    if not rows:
+        raise BadInput(f"{path} has no rows")
+    if longer := [number for number, row in enumerate(rows, start=2) if None in row]:
+        raise BadInput(f"{path}, line {longer[0]}: more values than columns")
     return rows
 
 

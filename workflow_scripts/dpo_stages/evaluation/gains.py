@@ -6,7 +6,9 @@ Needs numpy and pyarrow alone, so that tables are made without alpaca-eval's env
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
@@ -28,6 +30,17 @@ def resamples_path(win_rate: str | os.PathLike) -> Path:
     return Path(win_rate).with_name(f"{Path(win_rate).stem}_resamples.parquet")
 
 
+def percentile_interval(resamples: NDArray[np.float64], confidence: float) -> list[float]:
+    """[low, high] of the percentile bootstrap, in the unit of `resamples`.
+
+    Args:
+        resamples: (b,) the figure of each resample.
+        confidence: share of the resamples within the interval, such as 0.95.
+    """
+    tail = 100 * (1 - confidence) / 2
+    return np.percentile(resamples, [tail, 100 - tail]).tolist()
+
+
 def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     """Gain of a policy over its initial policy, in percentage points, from their `win_rate.json` files.
 
@@ -41,8 +54,6 @@ def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     Raises:
         BadInput: the two stand on different judges, difficulties or instructions.
     """
-    import numpy as np
-
     after, before = files.read_json(policy), files.read_json(initial)
     for key, what in (
         ("judge", "judges"),
@@ -59,7 +70,6 @@ def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     tables = [read_table(resamples_path(path), RESAMPLES_SCHEMA) for path in (policy, initial)]
     if tables[0].num_rows != tables[1].num_rows:
         raise BadInput(f"{policy} and {initial} have different numbers of resamples; compute both win rates again")
-    tail = 100 * (1 - after["confidence"]) / 2
     found = {
         "policy": after["policy"],
         "initial": before["policy"],
@@ -68,7 +78,7 @@ def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     }
     for figure, name in (("lc_win_rate", "lc_gain"), ("win_rate", "win_rate_gain")):
         differences = np.subtract(*(table.column(figure).to_numpy() for table in tables))
-        low, high = (float(value) for value in np.percentile(differences, [tail, 100 - tail]))
+        low, high = percentile_interval(differences, after["confidence"])
         found[name] = after[figure] - before[figure]
         found[f"{name}_interval"] = [low, high]
         found[f"{name}_separated"] = low > 0 or high < 0

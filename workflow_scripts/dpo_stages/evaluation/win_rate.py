@@ -27,19 +27,20 @@ instructions, so the difference of two policies has its paired bootstrap already
 """
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.difficulties import Difficulties
-from dpo_stages.evaluation.judgements import PUBLISHED_FOR, REFERENCE_LENGTHS, Judgements, read_csv
+from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, percentile_interval, resamples_path
+from dpo_stages.evaluation.judgements import PUBLISHED_FOR, Judgements, reference_lengths
 from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
+from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.record import describe_judge, name_rows
 
 LC_KINDS = {
@@ -49,12 +50,6 @@ LC_KINDS = {
     "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
-
-
-# The length-gamed baselines and the difficulties
-
-
-# Win rates
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,8 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
     """
     _check_fit_together(judgements, difficulties)
     place = np.searchsorted(difficulties.indices, judgements.index)
-    package, coefficients, strength = _package_metrics(judgements, difficulties, place)
+    rows = (judgements.preference, judgements.length, judgements.reference_length, difficulties.table())
+    package, coefficients, strength = alpaca_eval.win_rates(place, *rows)
     counts = resample_counts(len(judgements.index), RESAMPLES, SEED)
     plain = lc = 100 * (counts @ judgements.preference) / len(judgements.index)
     if strength is not None:
@@ -93,9 +89,9 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
         "missing_instructions": missing.tolist(),
         "win_rate": float(package["win_rate"]),
         "standard_error": float(package["standard_error"]),
-        "win_rate_interval": percentile_interval(plain),
+        "win_rate_interval": percentile_interval(plain, CONFIDENCE),
         "lc_win_rate": float(package["length_controlled_winrate"]),
-        "lc_interval": percentile_interval(lc),
+        "lc_interval": percentile_interval(lc, CONFIDENCE),
         "lc_kind": kind,
         "lc_description": LC_KINDS[kind],
         "difficulties_fitted_over": difficulties.policies,
@@ -111,28 +107,16 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
             judgements.index.tobytes() + judgements.reference_length.tobytes()
         ).hexdigest(),
         "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
+        "package": f"alpaca-eval {alpaca_eval.version()}",
     }
     if len(missing) and difficulties.kind == "published":
-        by_position, _, _ = _package_metrics(judgements, difficulties, np.arange(len(place)))
+        by_position, _, _ = alpaca_eval.win_rates(np.arange(len(place)), *rows)
         figures["lc_by_row_position"] = float(by_position["length_controlled_winrate"])
-    from dpo_stages.judges.alpaca_eval import version
-
-    figures["package"] = f"alpaca-eval {version()}"
     return WinRate(figures, lc, plain)
-
-
-def percentile_interval(resamples: Floats, confidence: float = CONFIDENCE) -> list[float]:
-    """[low, high] of the percentile bootstrap."""
-    tail = 100 * (1 - confidence) / 2
-    return [float(value) for value in np.percentile(resamples, [tail, 100 - tail])]
 
 
 def write_win_rate(path: str | os.PathLike, result: WinRate) -> None:
     """Write `win_rate.json` and, beside it, `win_rate_resamples.parquet`."""
-    import pyarrow as pa
-
-    from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
-
     resamples = {"lc_win_rate": result.lc_resamples, "win_rate": result.win_rate_resamples}
     write_table(resamples_path(path), pa.table(resamples, schema=RESAMPLES_SCHEMA), RESAMPLES_SCHEMA)
     files.write_json(path, result.figures)
@@ -142,7 +126,7 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
     if unknown := np.setdiff1d(judgements.index, difficulties.indices).tolist():
         raise BadInput(f"{judgements.source} has {name_rows(unknown)}, which {difficulties.source} does not know")
     if difficulties.kind == "published":
-        lengths = {int(row["index"]): int(row["length"]) for row in read_csv(REFERENCE_LENGTHS, ("index", "length"))}
+        lengths = {int(row["index"]): int(row["length"]) for row in reference_lengths()}
         expected = np.array([lengths[index] for index in judgements.index.tolist()])
         if np.mean(expected != judgements.reference_length) > 0.05:
             raise BadInput(
@@ -161,51 +145,3 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
             f"{judgements.source}: every response differs from the reference by {judgements.difference[0]:.0f} "
             "characters, so the effect of length cannot be told from that of quality"
         )
-
-
-def _package_metrics(
-    judgements: Judgements, difficulties: Difficulties, place: NDArray[np.int64]
-) -> tuple[dict[str, float], list[float], float | None]:
-    """alpaca-eval's own metrics, the coefficients of its model and the strength that its cross-validation chose.
-
-    Rows go in by index, because the folds of its cross-validation, and with them the result, depend on their order.
-    """
-    import warnings
-
-    from dpo_stages.judges.alpaca_eval import load
-
-    (glm,) = load("metrics.glm_winrate")
-    import pandas as pd
-
-    annotations = pd.DataFrame(
-        {
-            "index": place,
-            "preference": judgements.preference + 1,
-            "output_1": [range(length) for length in judgements.reference_length.tolist()],  # their lengths alone count
-            "output_2": [range(length) for length in judgements.length.tolist()],
-            "generator_1": "reference",
-            "generator_2": "policy",
-            "annotator": "judge",
-        }
-    )
-    if not judgements.difference.any():
-        # Nothing to control for, and alpaca-eval would divide by a spread of zero
-        metrics = glm.get_winrate(annotations)
-        return {**metrics, "length_controlled_winrate": metrics["win_rate"]}, [0.0, 0.0, 0.0], None
-    fitted = []
-    download, fit = glm.hf_hub_download, glm.fit_LogisticRegressionCV
-
-    def fit_and_keep(*arguments: object, **options: object) -> object:
-        fitted.append(fit(*arguments, **options))
-        return fitted[-1]
-
-    glm.hf_hub_download = lambda **_: io.StringIO(difficulties.table())
-    glm.fit_LogisticRegressionCV = fit_and_keep
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn announces changes that the environment's pins keep away
-            metrics = glm.get_length_controlled_winrate(annotations, save_weights_dir=None)
-    finally:
-        glm.hf_hub_download, glm.fit_LogisticRegressionCV = download, fit
-    (model,) = fitted
-    return metrics, [float(value) for value in model.coef_[0]], float(model.C_[0])

@@ -59,7 +59,7 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
 
         from dpo_stages.judges.annotator import WeightedAnnotator  # a second or two, in which the server comes up
 
-        annotator = WeightedAnnotator(cache, endpoint, kind, revision)
+        annotator = WeightedAnnotator(endpoint, kind, revision)
         if server:
             server.wait_until_ready()
         yield annotator

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from dpo_stages.core.files import read_csv
 from dpo_stages.report.decisions import OFF, ON, Decision, gain
 from dpo_stages.report.policy_rows import named
-from dpo_stages.report.writing import read_csv
 
 PAPER = Path(__file__).resolve().parent / "paper_reference"
 

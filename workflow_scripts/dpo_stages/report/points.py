@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_csv
 from dpo_stages.report.decisions import OFF, ON, Decision
 from dpo_stages.report.paper import paper_decisions
 from dpo_stages.report.records import JUDGE_COLUMNS, one_judge
-from dpo_stages.report.writing import read_csv
 from dpo_stages.study.policies import Policy
 
 PAPER_METHODS = {"dpo": "DPO", "slic": "SLiC-HF"}

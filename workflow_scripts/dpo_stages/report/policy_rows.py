@@ -53,7 +53,7 @@ class Row:
         judge: name of the model that compared the outputs with the reference's.
         judge_version: what its endpoint calls it.
         judge_prompt: what it was asked.
-        judge_endpoint: kind of its endpoint, see annotations.ENDPOINTS.
+        judge_endpoint: kind of its endpoint, see record.ENDPOINTS.
         lc_kind: difficulties that the length-controlled win rate stands on, see win_rate.LC_KINDS.
         instructions: number of instructions.
         truncated: outputs that were cut at the limit of their length; None if nobody counted.

@@ -9,7 +9,7 @@ from dpo_stages.judges.record import describe_judge
 from dpo_stages.study.policies import Policy
 
 JUDGE_COLUMNS = {"judge": "model", "judge_version": "version", "judge_prompt": "prompt", "judge_endpoint": "endpoint"}
-"""The columns of a table that name its judge, and what they hold of annotations.judge_record."""
+"""The columns of a table that name its judge, and what they hold of record.judge_record."""
 
 
 def by_policy(records: Iterable[tuple[Path, dict]], what: str) -> dict[str, dict]:
