@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dpo_boundary.measurement import recommended_source, stage_of
+from dpo_boundary.result import recommended_source, stage_of
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path

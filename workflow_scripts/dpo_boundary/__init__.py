@@ -2,7 +2,8 @@
 
     comparisons   Algorithm 1's comparisons as columns that are checked
     reading       the same from CSV, JSON Lines and Parquet files
-    measurement   the boundary score, its interval and what it recommends; block by block where samples are dear
+    measurement   the boundary score and its interval; block by block where samples are dear
+    result        what it recommends, as JSON and in words
     blocks        nested blocks of prompts in a seeded order
     intervals     the intervals behind it: clustered, exact, and anytime-valid
     robustness    the decision on parts of the comparisons and under other preference models
@@ -17,7 +18,7 @@ from importlib import import_module
 
 _MODULE_OF = {
     "BadInput": "errors",
-    "BoundaryMeasurement": "measurement",
+    "BoundaryMeasurement": "result",
     "Comparisons": "comparisons",
     "Look": "robustness",
     "as_comparisons": "comparisons",

@@ -1,9 +1,9 @@
 from dpo_boundary.comparisons import Comparisons as Comparisons
 from dpo_boundary.comparisons import as_comparisons as as_comparisons
 from dpo_boundary.errors import BadInput as BadInput
-from dpo_boundary.measurement import BoundaryMeasurement as BoundaryMeasurement
 from dpo_boundary.measurement import measure_boundary as measure_boundary
 from dpo_boundary.measurement import measure_in_blocks as measure_in_blocks
 from dpo_boundary.reading import read_comparisons as read_comparisons
+from dpo_boundary.result import BoundaryMeasurement as BoundaryMeasurement
 from dpo_boundary.robustness import Look as Look
 from dpo_boundary.robustness import look_again as look_again

@@ -13,7 +13,7 @@ import numpy as np
 from dpo_boundary.comparisons import Table, as_comparisons
 from dpo_boundary.errors import BadInput
 from dpo_boundary.intervals import Interval, clustered_interval
-from dpo_boundary.measurement import recommended_source
+from dpo_boundary.result import plain, recommended_source
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,7 @@ class PreferenceConsistency:
 
     def as_json(self) -> dict[str, Any]:
         """The figures as plain JSON values, to six decimals."""
-        return {key: _plain(value) for key, value in vars(self).items()} | {"shortcut_is_safe": self.shortcut_is_safe}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
+        return {key: plain(value) for key, value in vars(self).items()} | {"shortcut_is_safe": self.shortcut_is_safe}
 
 
 def logps_of_comparisons(

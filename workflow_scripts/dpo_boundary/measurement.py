@@ -28,7 +28,7 @@ anytime-valid confidence sequence leaves 0.5 out. `measure_in_blocks` does so wh
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,122 +37,16 @@ from dpo_boundary.blocks import block_ends, nested_blocks, positions
 from dpo_boundary.comparisons import Comparisons, Table, as_comparisons, joined
 from dpo_boundary.errors import BadInput
 from dpo_boundary.intervals import Interval, betting_sequence, clustered_interval
-
-INJECTION, FINE_TUNING = "preference injection", "preference fine-tuning"
-OFF, ON = "off", "on"
-DECIDED, UNDECIDED = "decided", "undecided"
-CLUSTERED, BETTING = "Korn and Graubard, clustered by prompt", "confidence sequence by betting on prompts"
-
-
-@dataclass(frozen=True)
-class Block:
-    """State of a sequential measurement after one block: prompts compared so far, their score and its interval."""
-
-    prompts: int
-    boundary_score: float
-    interval: Interval
-
-
-@dataclass(frozen=True)
-class BoundaryMeasurement:
-    """What Algorithm 1 says about one policy, and how sure that is.
-
-    Attributes:
-        policy: name of the policy.
-        boundary_score: V_on / (V_on + V_off), in [0, 1].
-        interval: of the boundary score, at `confidence`; prompts are the independent unit.
-        confidence: level of the interval.
-        prompts: prompts that the score rests on.
-        comparisons: comparisons that it rests on.
-        votes_on: V_on; a tie is half a vote.
-        votes_off: V_off.
-        stage: "preference injection" or "preference fine-tuning".
-        recommended_source: "off" or "on".
-        verdict: "decided" if the interval leaves 0.5 out, else "undecided".
-        reason: why it ended there, in words.
-        order_flip_rate: share of comparisons whose winner depends on the order of presentation; None if unknown.
-        longer_preferred: share of comparisons, ties and equal lengths aside, that the longer response wins; None if
-            lengths are unknown.
-        on_policy_longer: share of comparisons, equal lengths aside, whose on-policy response is the longer one.
-        warnings: what may make the score misleading, one sentence each.
-        interval_method: how the interval was made.
-        budget: prompts that could have been compared; more than `prompts` where the measurement stopped early.
-        blocks: of a sequential measurement, the prompts, score and interval after each block; else empty.
-        preference_model: what compared; None if not given.
-        preference_data: what it compared with; None if not given.
-    """
-
-    policy: str
-    boundary_score: float
-    interval: Interval
-    confidence: float
-    prompts: int
-    comparisons: int
-    votes_on: float
-    votes_off: float
-    stage: str
-    recommended_source: str
-    verdict: str
-    reason: str
-    order_flip_rate: float | None
-    longer_preferred: float | None
-    on_policy_longer: float | None
-    warnings: tuple[str, ...]
-    interval_method: str
-    budget: int
-    blocks: tuple["Block", ...] = ()
-    preference_model: str | None = None
-    preference_data: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The measurement as plain JSON values; figures keep six decimals, so that equal results are equal bytes."""
-        return _plain(vars(self))
-
-    def paragraph(self) -> str:
-        """The measurement in one paragraph of Markdown."""
-        low, high = self.interval
-        model = f"the preference model {self.preference_model}" if self.preference_model else "the preference model"
-        data = (
-            f"the off-policy candidates of {self.preference_data}"
-            if self.preference_data
-            else ("the off-policy candidates")
-        )
-        sources = {OFF: "off-policy", ON: "on-policy"}
-        sentences = [
-            f"**{self.policy}: {self.stage}, so train next on {sources[self.recommended_source]} candidates "
-            f"({self.verdict}).**",
-            f"Its own responses win {self.votes_on:,.10g} of {self.comparisons:,} comparisons on {self.prompts:,} "
-            f"prompts: the boundary score is {self.boundary_score:.3f} ({100 * self.confidence:.4g} % interval "
-            f"{low:.3f} to {high:.3f}), and the boundary is 0.5.",
-            f"{self.reason[0].upper()}{self.reason[1:]}.",
-            f"This holds relative to {model} and to {data}; with others the stage may differ.",
-        ]
-        if self.order_flip_rate is not None:
-            sentences.append(f"The order of presentation decided {self.order_flip_rate:.1%} of the comparisons.")
-        if self.longer_preferred is not None:
-            sentences.append(f"The longer response won {self.longer_preferred:.1%} of those between unequal lengths.")
-        sentences += [f"Warning: {warning}." for warning in self.warnings]
-        return " ".join(sentences) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Block):
-        value = vars(value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
-
-
-def stage_of(boundary_score: float) -> str:
-    """The stage of Algorithm 1: preference injection if V_off > V_on, else preference fine-tuning."""
-    return INJECTION if boundary_score < 0.5 else FINE_TUNING
-
-
-def recommended_source(boundary_score: float) -> str:
-    """The candidate source of Algorithm 1: `off` in preference injection, `on` in preference fine-tuning."""
-    return OFF if stage_of(boundary_score) == INJECTION else ON
+from dpo_boundary.result import (
+    BETTING,
+    CLUSTERED,
+    DECIDED,
+    UNDECIDED,
+    Block,
+    BoundaryMeasurement,
+    recommended_source,
+    stage_of,
+)
 
 
 def measure_boundary(

@@ -10,7 +10,8 @@ import numpy as np
 
 from dpo_boundary.blocks import seeded_order
 from dpo_boundary.comparisons import Comparisons, Table, as_comparisons
-from dpo_boundary.measurement import DECIDED, measure_boundary
+from dpo_boundary.measurement import measure_boundary
+from dpo_boundary.result import DECIDED
 
 LENGTHS_MATCH = 0.1  # lengths differ by at most this share of the longer one
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from dpo_boundary.measurement import stage_of
+from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
 from dpo_stages.report.decisions import NOISE, OFF, Interval, format_delta, separated, tally
 from dpo_stages.report.points import Point

@@ -16,7 +16,7 @@ def paper_table(number: int) -> list[dict[str, str]]:
 
 def paper_decisions(number: int) -> list[Decision]:
     """The initial policies of the paper's Table 3, 4 or 5, with gains computed from its LC win rates."""
-    from dpo_boundary.measurement import recommended_source
+    from dpo_boundary.result import recommended_source
 
     rows = paper_table(number)
     policies = {

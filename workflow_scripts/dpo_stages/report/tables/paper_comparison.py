@@ -7,7 +7,7 @@ method and candidate sources. Of several seeds the mean is compared.
 import statistics
 from collections.abc import Mapping, Sequence
 
-from dpo_boundary.measurement import recommended_source
+from dpo_boundary.result import recommended_source
 from dpo_stages.report.decisions import OFF, ON
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.writing import markdown_table
