@@ -195,16 +195,7 @@ def test_a_checkpoint_changed_behind_snakemakes_back_is_noticed_before_it_is_use
     (tmp_path / "policy/model.safetensors").write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     preferences = demo / f"results/preferences/{MODEL}/sft/train.parquet"
     arguments = ["--policy", tmp_path / "policy/manifest.json", "--preferences", preferences]
-    arguments += [
-        "--max-length",
-        "256",
-        "--batch-size",
-        "16",
-        "--dtype",
-        "float32",
-        "--output",
-        tmp_path / "logps.parquet",
-    ]
+    arguments += ["--max-length", "256", "--dtype", "float32", "--output", tmp_path / "logps.parquet"]
     command = ["envs/run", "train", "workflow_scripts/compute_reference_logps.py", *map(str, arguments)]
     done = subprocess.run(command, cwd=demo.folder, text=True, capture_output=True, check=False)
     assert done.returncode == 2

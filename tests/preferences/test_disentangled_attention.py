@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import DebertaV2Config, DebertaV2Model
 
-from dpo_stages.preferences.pairrm.attention import MarkerEncoder, distance_buckets, is_supported
+from dpo_stages.preferences.pairrm.attention import MarkerEncoder, is_supported
+from dpo_stages.preferences.pairrm.distances import distance_buckets
 
 LENGTHS = (5, 40, 40, 97, 23)  # with distances beyond the buckets, and two rows of one length
 

@@ -122,6 +122,7 @@ MISTAKES = [
     (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),
     (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
     (("methods", "dpo", "loss"), "sigmoidal", ["methods.dpo.loss is 'sigmoidal'", "sigmoid, hinge"]),
+    (("methods", "dpo", "loss"), "robust", ["methods.dpo.loss is 'robust'", "sigmoid, hinge"]),
     (("methods", "dpo", "delta"), 1.0, ["methods.dpo has the loss sigmoid", "belong to slic-original"]),
     (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original", "needs both"]),
     (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),

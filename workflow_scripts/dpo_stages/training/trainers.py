@@ -22,7 +22,8 @@ from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTraine
 class Checkpointing(TrainerCallback):
     """Save a checkpoint when enough time has passed, or when the process is asked to terminate (SIGTERM).
 
-    A scheduler that preempts a job, or ends it at its time limit, sends SIGTERM some seconds before it kills.
+    A scheduler that preempts a job, or ends it at its time limit, sends SIGTERM some seconds before it kills. A checkpoint
+    is declared whole in `on_save`, which Transformers calls in every process once that process has written its files.
     """
 
     def __init__(self, accelerator, minutes: float) -> None:

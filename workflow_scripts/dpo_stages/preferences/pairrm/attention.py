@@ -27,6 +27,8 @@ import torch
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from dpo_stages.preferences.pairrm.distances import Distances
+
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -43,24 +45,6 @@ def is_supported(config: Mapping[str, object]) -> bool:
         and config.get("embedding_size", config["hidden_size"]) == config["hidden_size"]
         and config.get("hidden_act", "gelu") == "gelu"
     )
-
-
-def distance_buckets(length: int, buckets: int, max_position: int) -> torch.Tensor:
-    """Bucket of the distance i - j for all positions i, j, [length, length].
-
-    Distances up to half of `buckets` have buckets of their own; beyond, buckets widen logarithmically until
-    `max_position`. Without buckets (0 or less) every distance is its own.
-    """
-    places = torch.arange(length)
-    distances = places[:, None] - places[None, :]
-    if buckets <= 0 or max_position <= 0:
-        return distances
-    middle = buckets // 2
-    # In the order of operations of the published implementation: next to a bucket's border, rounding decides.
-    size = torch.where(distances.abs() < middle, torch.tensor(middle - 1), distances.abs())
-    logs = torch.log(size / middle) / torch.log(torch.tensor((max_position - 1) / middle)) * (middle - 1)
-    wide = (torch.ceil(logs) + middle) * distances.sign()
-    return torch.where(size <= middle, distances.to(wide.dtype), wide).long()
 
 
 def _is_dense(name: str) -> bool:
@@ -99,13 +83,11 @@ class MarkerEncoder:
         self.epsilon = config.get("layer_norm_eps", 1e-7)
         self.shared = config.get("share_att_key", False)
         self.norm_distances = "layer_norm" in config.get("norm_rel_ebd", "none").lower().split("|")
-        self.buckets = config.get("position_buckets", -1)
         longest = config.get("max_relative_positions", -1)
-        self.max_position = longest if longest >= 1 else config["max_position_embeddings"]
-        self.span = self.buckets if self.buckets > 0 else self.max_position
+        self.distances = Distances(
+            config.get("position_buckets", -1), longest if longest >= 1 else config["max_position_embeddings"]
+        )
         self._projections: dict[int, tuple[torch.Tensor, ...]] = {}
-        self._rows = torch.zeros(0, 0, dtype=torch.long)
-        self._tables: dict[str, object] = {}
 
     def __call__(self, ids: torch.Tensor, lengths: Sequence[int], positions: torch.Tensor) -> torch.Tensor:
         """Hidden states [rows, chosen, width] of the last layer.
@@ -164,7 +146,7 @@ class MarkerEncoder:
         return self._after_attention(number, context.flatten(2), chosen)
 
     def _blocks(self, lengths: Sequence[int]) -> Iterator[tuple[slice, slice, int, tuple]]:
-        """Cut rows and heads into blocks: tokens, heads, number of rows, all of one length, and its `_table`."""
+        """Cut rows and heads into blocks: tokens, heads, number of rows, all of one length, and its table, see `Distances`."""
         start = row = 0
         while row < len(lengths):
             length = lengths[row]
@@ -172,20 +154,10 @@ class MarkerEncoder:
             most = max(1, SCORES_AT_A_TIME // (self.heads * length**2))
             rows = next((n for n in range(most) if row + n >= len(lengths) or lengths[row + n] != length), most)
             tokens = slice(start, start + rows * length)
-            table = self._table(length)
+            table = self.distances.table(length)
             for head in range(0, self.heads, heads):
                 yield tokens, slice(head, head + heads), rows, table
             start, row = tokens.stop, row + rows
-
-    def _table(self, length: int) -> tuple[int, int, torch.Tensor, torch.Tensor]:
-        """First and last row of K_r and Q_r that occur in a row of `length` tokens, and the rows, [query, key] and
-        [key, query], counted from the first."""
-        if self._tables.get("length") != length:
-            distances = self._distances(length)
-            first, last = int(distances.min()), int(distances.max()) + 1
-            distances = distances - first
-            self._tables = {"length": length, "table": (first, last, distances, distances.T.contiguous())}
-        return self._tables["table"]
 
     def _attend(
         self,
@@ -228,7 +200,7 @@ class MarkerEncoder:
         """One layer for all positions (None) or for the chosen ones of each row."""
         batch, length, width = hidden.shape
         weight, bias, key_positions, query_positions = self._projection(number)
-        distances = self._distances(length).to(hidden.device)
+        distances = self.distances.rows(length).to(hidden.device)
         if positions is None:
             query, key, value = self._split(functional.linear(hidden.to(self.dense), weight, bias), 3)
         else:
@@ -296,7 +268,7 @@ class MarkerEncoder:
         )
         weight = torch.cat([weights[0] * self.scale, *weights[1:]]).to(self.dense)
         bias = torch.cat([biases[0] * self.scale, *biases[1:]]).to(self.dense)
-        embeddings = self.weights["encoder.rel_embeddings.weight"][: 2 * self.span]
+        embeddings = self.weights["encoder.rel_embeddings.weight"][: 2 * self.distances.span]
         if self.norm_distances:
             embeddings = self._norm("encoder", embeddings)
         prefix = "" if self.shared else "pos_"
@@ -318,11 +290,3 @@ class MarkerEncoder:
     def _norm(self, name: str, states: torch.Tensor) -> torch.Tensor:
         weight, bias = self.weights[f"{name}.LayerNorm.weight"], self.weights[f"{name}.LayerNorm.bias"]
         return functional.layer_norm(states, (self.width,), weight, bias, self.epsilon)
-
-    def _distances(self, length: int) -> torch.Tensor:
-        """Row of K_r and Q_r for every pair of positions, [length, length]."""
-        if len(self._rows) < length:
-            longest = max(length, 2 * len(self._rows))
-            buckets = distance_buckets(longest, self.buckets, self.max_position)
-            self._rows = (buckets + self.span).clamp(0, 2 * self.span - 1)
-        return self._rows[:length, :length]
