@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.judges.endpoint import RETIRED
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -67,14 +66,14 @@ def main() -> None:
         raise BadInput(f"--cents-per-million-tokens is {arguments.cents_per_million_tokens}; a price is 0 or more")
     if arguments.serve and arguments.base_url != "none":
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
-    if arguments.judge_model in RETIRED:
-        print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
 
     from dpo_stages.evaluation.annotations import read_pairs, write_annotations
-    from dpo_stages.judges.endpoint import JudgeFailed
+    from dpo_stages.judges.endpoint import RETIRED, JudgeFailed
     from dpo_stages.judges.opening import Judge, open_judge
     from dpo_stages.judges.record import describe_judge
 
+    if arguments.judge_model in RETIRED:
+        print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
     key, url = (None if word == "none" else word for word in (arguments.api_key_variable, arguments.base_url))
     asked = Judge(arguments.judge_model, url, key, arguments.serve, tuple(arguments.identified_by))
     policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]

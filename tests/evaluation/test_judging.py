@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.evaluation.annotations import read_pairs
 from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.annotator import WeightedAnnotator, chat_messages
-from dpo_stages.judges.answer_cache import open_cache
+from dpo_stages.judges.answer_cache import AnswerCache
 from dpo_stages.judges.endpoint import CONCURRENT_REQUESTS, JudgeEndpoint, JudgeFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 
 def judge(pairs, fake_judge, folder, key=KEY, model="fake"):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
-    with open_cache(folder) as cache:
+    with closing(AnswerCache(folder)) as cache:
         endpoint = JudgeEndpoint(fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
         annotator = WeightedAnnotator(endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
@@ -189,8 +190,8 @@ def test_a_torn_cache_loses_the_torn_line_only(make_evaluation, fake_judge, tmp_
 
 
 def test_two_processes_cannot_share_a_cache(tmp_path):
-    with open_cache(tmp_path), pytest.raises(BadInput, match="in use by another process"), open_cache(tmp_path):
-        pass
+    with closing(AnswerCache(tmp_path)), pytest.raises(BadInput, match="in use by another process"):
+        AnswerCache(tmp_path)
 
 
 def test_certain_answers_are_read(make_evaluation, fake_judge, tmp_path):

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
@@ -54,13 +53,3 @@ class AnswerCache:
 
     def close(self) -> None:
         self._file.close()
-
-
-@contextlib.contextmanager
-def open_cache(folder: str | os.PathLike) -> Iterator[AnswerCache]:
-    """Hold the answers kept in `folder`, which is made if need be."""
-    cache = AnswerCache(folder)
-    try:
-        yield cache
-    finally:
-        cache.close()

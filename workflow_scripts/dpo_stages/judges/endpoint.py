@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
@@ -40,10 +44,6 @@ class JudgeFailed(Exception):
 
 class _Fatal(JudgeFailed):
     """Nothing that is asked of this endpoint will succeed: a wrong key, an unknown model, an exhausted quota."""
-
-
-class _Unanswered(JudgeFailed):
-    """One request failed for good; others may succeed."""
 
 
 class _TryAgain(Exception):
@@ -89,12 +89,10 @@ class JudgeEndpoint:
         first_delay: float = 1.0,
         read_seconds: float = READ_SECONDS,
     ) -> None:
-        import urllib3
-
         self.model, self.usage = model, Usage()
         self._url, self._key, self._cache = url.rstrip("/") + "/chat/completions", key, cache
         self._identity, self._first_delay = list(identity), first_delay
-        self._pool = _connection_pool(url, urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds))
+        self._pool = _connection_pool(url, key, read_seconds)
         self._lock, self._told = threading.Lock(), -math.inf
 
     def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
@@ -153,25 +151,23 @@ class JudgeEndpoint:
     def _answer(self, messages: list[dict], parameters: dict, stop: threading.Event) -> dict | None:
         body = {"model": self.model, "messages": messages, **parameters}
         request = hashlib.sha256(json.dumps([self._identity, body], sort_keys=True).encode()).hexdigest()
-        answer = self._cache.get(request)
-        if answer is None:
-            try:
-                answer = self._ask(json.dumps(body).encode(), stop)
-            except JudgeFailed as error:
-                with self._lock:
-                    self._failed += 1
-                    if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
-                        stop.set()
-                raise
-            if answer is None:
-                return None
-            self._cache.put(request, answer)
-        else:
+        if (known := self._cache.get(request)) is not None:
             with self._lock:
                 self.usage.from_cache += 1
+            return known
+        try:
+            answer = self._ask(body, stop)
+        except JudgeFailed as error:
+            with self._lock:
+                self._failed += 1
+                if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
+                    stop.set()
+            raise
+        if answer is not None:
+            self._cache.put(request, answer)
         return answer
 
-    def _ask(self, body: bytes, stop: threading.Event) -> dict | None:
+    def _ask(self, body: dict, stop: threading.Event) -> dict | None:
         attempt = useless = 0
         while not stop.is_set():
             attempt += 1
@@ -180,7 +176,7 @@ class JudgeEndpoint:
             except _TryAgain as failure:
                 useless += failure.answered
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
-                    raise _Unanswered(f"{failure} (asked {attempt} times)") from None
+                    raise JudgeFailed(f"{failure} (asked {attempt} times)") from None
                 delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
                 delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
                 self._tell(f"{failure}; asking again in {delay:.0f} s")
@@ -195,16 +191,11 @@ class JudgeEndpoint:
             self._told = time.monotonic()
         print(line, file=sys.stderr, flush=True)
 
-    def _attempt(self, body: bytes) -> dict:
-        import urllib3
-
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+    def _attempt(self, body: dict) -> dict:
         with self._lock:
             self.usage.requests += 1
         try:
-            response = self._pool.request("POST", self._url, body=body, headers=headers, retries=False, redirect=False)
+            response = self._pool.request("POST", self._url, body=json.dumps(body), retries=False, redirect=False)
         except urllib3.exceptions.TimeoutError as error:
             raise _TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -213,13 +204,13 @@ class JudgeEndpoint:
             raise self._http_error(response)
         return self._parse(response.data)
 
-    def _http_error(self, response: Any) -> Exception:
+    def _http_error(self, response: urllib3.BaseHTTPResponse) -> Exception:
         status = response.status
         try:
-            details = json.loads(response.data)["error"]
-            details = details if isinstance(details, dict) else {"message": details}
+            details = response.json()["error"]
         except (ValueError, KeyError, TypeError):
-            details = {"message": response.data.decode("utf-8", "replace")}
+            details = response.data.decode("utf-8", "replace")
+        details = details if isinstance(details, dict) else {"message": details}
         message = self._redact(" ".join(str(details.get("message", "")).split())[:300]) or "no explanation"
         text = f"the judge's endpoint answered HTTP {status} ({message})"
         if status in (401, 403):
@@ -230,14 +221,15 @@ class JudgeEndpoint:
             return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
         if status in (408, 409, 425, 429) or status >= 500:
             return _TryAgain(text, _retry_after(response.headers.get("Retry-After")))
-        return _Unanswered(text)
+        return JudgeFailed(text)
 
     def _parse(self, data: bytes) -> dict:
         """Reduce a response to what alpaca-eval's parser reads, or say what is wrong with it."""
         try:
             response = json.loads(data)
             choice, message = response["choices"][0], response["choices"][0]["message"]
-            version, tokens = str(response.get("model") or self.model), _total_tokens(response.get("usage"))
+            version = str(response.get("model") or self.model)
+            tokens = int((response.get("usage") or {}).get("total_tokens", 0))
             said = self._redact(str(message.get("refusal") or message.get("content") or ""))[:100]
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise _TryAgain(f"the judge's answer is not a chat completion ({type(error).__name__})") from None
@@ -274,18 +266,12 @@ class JudgeEndpoint:
 
 def api_key(variable: str | None) -> str | None:
     """The API key from the environment: the only place it comes from, and it goes nowhere but into the request."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
+    key = os.environ.get(variable, "").strip() if variable is not None else None
+    if key == "":
         raise BadInput(
             f"the environment variable {variable} is not set; put the API key of the judge's endpoint into it"
         )
     return key
-
-
-def _total_tokens(usage: Any) -> int:
-    return int(usage["total_tokens"]) if isinstance(usage, dict) and "total_tokens" in usage else 0
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -295,20 +281,20 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _connection_pool(url: str, timeout: Any) -> Any:
+def _connection_pool(url: str, key: str | None, read_seconds: float) -> urllib3.PoolManager:
     """Connections to `url`, through the proxy of the environment where there is one for this host."""
-    from urllib.parse import urlsplit
-    from urllib.request import getproxies, proxy_bypass
-
-    import urllib3
-
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(f"--base-url {url!r} is not a URL such as {OPENAI_URL}")
     if parts.username or parts.password:
         raise BadInput("--base-url must not carry credentials; name the key's environment variable")
-    proxy = getproxies().get(parts.scheme)
-    options = {"maxsize": CONCURRENT_REQUESTS, "block": True, "timeout": timeout}
-    if proxy and parts.hostname not in ("127.0.0.1", "localhost") and not proxy_bypass(parts.netloc):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+    authorization = {"Authorization": f"Bearer {key}"} if key else {}
+    options = {
+        "headers": {"Content-Type": "application/json", **authorization},
+        "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+        "maxsize": CONCURRENT_REQUESTS,
+        "block": True,
+    }
+    direct = parts.hostname in ("127.0.0.1", "localhost") or proxy_bypass(parts.netloc)
+    proxy = None if direct else getproxies().get(parts.scheme)
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)

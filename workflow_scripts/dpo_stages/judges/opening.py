@@ -1,12 +1,12 @@
 """Open a judge behind an endpoint: one of a vendor, any with the same interface, or a server started for the judging."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.judges.answer_cache import open_cache
+from dpo_stages.judges.answer_cache import AnswerCache
 from dpo_stages.judges.endpoint import OPENAI_URL, JudgeEndpoint, api_key
 from dpo_stages.judges.server import served_revision, serving
 
@@ -47,7 +47,7 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
     """
     key = api_key(judge.api_key_variable)
     with ExitStack() as stack:
-        answers = stack.enter_context(open_cache(cache))
+        answers = stack.enter_context(closing(AnswerCache(cache)))
         server = revision = None
         if judge.command:
             server = stack.enter_context(serving(judge.command))

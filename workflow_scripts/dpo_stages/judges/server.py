@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import urllib3
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
@@ -37,13 +38,13 @@ class JudgeServer:
         Raises:
             JudgeFailed: the server ended, or does not answer in time.
         """
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if (code := self._process.poll()) is not None:
                 raise JudgeFailed(f"the judge's server ended with code {code} before it answered; see its output above")
-            with contextlib.suppress(OSError), opener.open(f"{self.url}/models", timeout=5.0):
-                return
+            with contextlib.suppress(urllib3.exceptions.HTTPError):  # urllib3 heeds no proxy of the environment
+                if urllib3.request("GET", f"{self.url}/models", timeout=5.0, retries=False).status == 200:
+                    return
             time.sleep(0.05)
         raise JudgeFailed(f"the judge's server did not answer GET /v1/models within {READY_SECONDS:.0f} s")
 
