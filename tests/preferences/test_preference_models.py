@@ -42,6 +42,29 @@ def test_the_engine_llm_blender_takes_any_text_and_none(model_folder):
     assert model.compare([]).orders.shape == (0, 2)
 
 
+def test_the_engine_rank_is_the_librarys_own_over_the_four_candidates_of_a_prompt(model_folder, blender):
+    draw = random.Random(0)
+    prompts = [plain(draw, 6) for _ in range(5)]
+    lists = [[plain(draw, draw.choice((1, 8, 60))) for _ in range(4)] for _ in prompts]
+    pairs = [
+        Pair([{"role": "user", "content": prompt}], own, other)
+        for prompt, candidates in zip(prompts, lists, strict=True)
+        for own in candidates[:2]
+        for other in candidates[2:]
+    ]
+    model = open_preference_model(model_folder, Options(engine="rank", batch_size=2))
+    scores = blender.rank(prompts, lists, return_scores=True, batch_size=2)
+    expected = [row[own] - row[2 + other] for row in scores for own in (0, 1) for other in (0, 1)]
+    assert model.compare(pairs).logits == pytest.approx(expected, abs=1e-6)
+    assert model.compare([]).logits.tolist() == []
+
+
+def test_the_engine_rank_labels_no_pairs(model_folder):
+    model = open_preference_model(model_folder, Options(engine="rank", batch_size=2))
+    with pytest.raises(BadInput, match="label pairs with another engine"):
+        model.compare(adversarial_pairs(4, seed=0))
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

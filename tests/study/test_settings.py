@@ -172,6 +172,11 @@ MISTAKES = [
     ),
     (
         ("preference_models", "pairrm"),
+        {"path": "x/y", "engine": "rank", "batch_size": 8},
+        ["labels no pairs", "name it under boundary.second_opinions"],
+    ),
+    (
+        ("preference_models", "pairrm"),
         {"judge": "gpt-4-turbi"},
         ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
     ),

@@ -17,6 +17,7 @@ BASE = "base"
 REWARD_MODEL = "model"
 TOKENIZER = "tokenizer.json"
 RANKER_KIND, REWARD_MODEL_KIND, JUDGE_KIND = "preference model", "reward model", "judge"
+LIBRARY_ENGINES = ("llm-blender", "rank")
 SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 SAFETENSORS = "*.safetensors"
 WEIGHTS = ("*.bin", SAFETENSORS)  # of rankers; PairRM itself is published as a pickle
@@ -28,8 +29,9 @@ class Options:
 
     Attributes:
         engine: of a ranker. "batched": our batching, in which a label depends on its pair alone; "llm-blender": the
-            library's own `compare_conversations`, whose labels depend on the batches.
-        batch_size: of the engine llm-blender.
+            library's own `compare_conversations`, whose labels depend on the batches; "rank": its `rank` over all
+            candidates of a prompt, as the paper's authors measured boundaries, for comparisons of two sources alone.
+        batch_size: of the library's own engines.
         precision: of the network; see `pairrm` for what bfloat16 is held to.
         cache: folder of a judge's answers.
     """
@@ -61,11 +63,16 @@ def add_options_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--engine",
-        choices=["batched", "llm-blender"],
+        choices=["batched", *LIBRARY_ENGINES],
         default=Options.engine,
-        help="of a ranker: our batching, or the library's own compare_conversations (default: %(default)s)",
+        help="of a ranker: our batching, the library's own compare_conversations, or its rank (default: %(default)s)",
     )
-    add("--batch-size", type=int, metavar="N", help="pairs that the engine llm-blender reads at a time")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="pairs, or prompts of the engine rank, that the library reads at a time",
+    )
     add(
         "--precision",
         choices=["float32", "bfloat16"],
@@ -81,10 +88,12 @@ def options_from(arguments: argparse.Namespace) -> Options:
     Raises:
         BadInput: flags that do not belong together.
     """
-    if (arguments.engine == "llm-blender") != (arguments.batch_size is not None):
-        raise BadInput("--engine llm-blender and --batch-size belong together; its labels depend on the batches")
+    if (arguments.engine in LIBRARY_ENGINES) != (arguments.batch_size is not None):
+        raise BadInput(
+            "--engine llm-blender (or rank) and --batch-size belong together; its labels depend on the batches"
+        )
     if arguments.batch_size is not None and (arguments.batch_size < 1 or arguments.precision != Options.precision):
-        raise BadInput("--engine llm-blender wants a --batch-size of 1 or more, and no --precision")
+        raise BadInput(f"--engine {arguments.engine} wants a --batch-size of 1 or more, and no --precision")
     return Options(arguments.engine, arguments.batch_size, arguments.precision, arguments.cache)
 
 

@@ -143,6 +143,17 @@ def _check_references(config: dict) -> None:
             f"of its instructions; name the table whose policies fit those of {evaluation['instructions']}"
         )
     _expect(config["preference_models"], "preference_model", config["preference_model"])
+    judges = {
+        f"judges.{name}.model": judge["model"]
+        for name, judge in config["judges"].items()
+        if judge["kind"] == "preference_model"
+    }
+    for key, name in {"preference_model": config["preference_model"], **judges}.items():
+        if config["preference_models"].get(name, {}).get("engine") == "rank":
+            raise BadInput(
+                f"configuration: {key} is {name}, whose engine rank compares the candidates of two sources and labels no "
+                "pairs; name it under boundary.second_opinions"
+            )
     for name, model in config["preference_models"].items():
         _check_preference_model(config, f"preference_models.{name}", model)
     for name, judge in config["judges"].items():
@@ -175,17 +186,18 @@ def _check_preference_model(config: dict, where: str, model: dict) -> None:
     """A preference model is one of three things, and its settings belong to what it is."""
     if sum(model[key] is not None for key in ("path", "training", "judge")) != 1:
         raise BadInput(f"configuration: {where} needs exactly one of path, training and judge")
-    own_engine = model["engine"] == "llm-blender"
+    own_engine = model["engine"] in ("llm-blender", "rank")
     if own_engine != (model["batch_size"] is not None):
         raise BadInput(
             f"configuration: {where}: engine llm-blender and batch_size belong together, its labels depend on it"
+            " (the same with the engine rank)"
         )
     if own_engine and model["precision"] != "float32":
         raise BadInput(f"configuration: {where}.precision is the engine batched's; llm-blender chooses its own")
     shards = config["resources"]["shards"]
     if own_engine and max(shards["labelling"], shards["comparison"]) > 1:
         raise BadInput(
-            f"configuration: {where}.engine is llm-blender, whose labels depend on what shares a batch; "
+            f"configuration: {where}.engine is {model['engine']}, whose labels depend on what shares a batch; "
             "set resources.shards.labelling and comparison to 1"
         )
     if model["judge"] is not None:

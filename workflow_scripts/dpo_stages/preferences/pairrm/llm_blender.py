@@ -130,9 +130,51 @@ class LibraryEngine:
         return Verdicts(orders, {**encoder.counts(), "batch_size": self.batch_size})
 
 
+class RankEngine:
+    """`rank` over all candidates of a prompt, as the paper's authors measured boundaries.
+
+    A candidate's score is its mean logit against every other one of the prompt, its own source's included, in both orders;
+    a pair's logit is the difference of two scores. The prompt is its last turn alone. Scores depend on the batches.
+
+    Args:
+        blender: as `load_blender` gives it.
+        batch_size: prompts that it reads at a time.
+        name: see `pairrm.PairRM`.
+        version: see `pairrm.PairRM`.
+    """
+
+    def __init__(self, blender: object, batch_size: int, name: str, version: str) -> None:
+        self.blender, self.batch_size, self.name, self.version = blender, batch_size, name, version
+
+    def compare(self, pairs: Sequence[Pair]) -> Verdicts:
+        """Compare two candidates of one source with two of another, prompt by prompt: (1, 1), (1, 2), (2, 1), (2, 2).
+
+        Raises:
+            BadInput: the pairs are no such fours.
+        """
+        fours = [pairs[start : start + 4] for start in range(0, len(pairs), 4)]
+        for four in fours:
+            ones, others = ([getattr(pair, name) for pair in four] for name in ("response_1", "response_2"))
+            if ones != [ones[0]] * 2 + [ones[-1]] * 2 or others != [others[0], others[-1]] * 2:
+                raise BadInput(
+                    "the engine rank compares two candidates of one source with two of another, as the boundary does; "
+                    "label pairs with another engine"
+                )
+        neutral = functools.lru_cache(maxsize=None)(library_encoder(self.blender).neutral)
+        prompts = [neutral(four[0].prompt[-1]["content"]) for four in fours]
+        candidates = [
+            [neutral(text) for text in (a.response_1, c.response_1, a.response_2, b.response_2)] for a, b, c, _ in fours
+        ]
+        orders = np.zeros((len(pairs), 2), dtype=np.float32)
+        if fours:  # the library does not take none
+            scores = self.blender.rank(prompts, candidates, return_scores=True, batch_size=self.batch_size)
+            orders[:] = (scores[:, :2, None] - scores[:, None, 2:]).reshape(-1, 1)
+        return Verdicts(orders, {"batch_size": self.batch_size})
+
+
 def load_with_library(
     ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str, device: str, options: Options
-) -> PairRM | LibraryEngine:
+) -> PairRM | LibraryEngine | RankEngine:
     """Load a ranker with llm-blender's loader; the arguments are those of `load_blender` and `PairRM`.
 
     Raises:
@@ -141,14 +183,14 @@ def load_with_library(
     from dpo_stages.preferences.pairrm.attention import is_supported
     from dpo_stages.preferences.pairrm.network import RankerNetwork, bfloat16_network
 
-    own = options.engine == "llm-blender"
+    own = {"llm-blender": LibraryEngine, "rank": RankEngine}.get(options.engine)
     try:
-        blender = load_blender(ranker, base, device, half=own)
+        blender = load_blender(ranker, base, device, half=own is not None)
     except Exception as error:  # whatever a library as old as this lets through
         reason = (str(error).strip().splitlines() or [""])[0]
         raise BadInput(f"llm-blender cannot load {name} ({type(error).__name__}: {reason:.200})") from error
     if own:
-        return LibraryEngine(blender, options.batch_size, name, version)
+        return own(blender, options.batch_size, name, version)
     module, config = blender.ranker, blender.ranker.config.to_dict()  # the backbone's configuration
     supported = is_supported(config)
     network = RankerNetwork(module.state_dict(), config) if supported else LibraryNetwork(module)
