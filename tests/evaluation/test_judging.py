@@ -31,10 +31,10 @@ COSTLY = ["no log-probabilities", "one log-probability", "neither m nor M", "ref
 HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 
 
-def judge(pairs, fake_judge, folder, key=KEY, model="fake"):
+def judge(pairs, fake_judge, folder, key=KEY, model="fake", url=None):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
     with closing(AnswerCache(folder)) as cache:
-        endpoint = JudgeEndpoint(fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
+        endpoint = JudgeEndpoint(url or fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
         annotator = WeightedAnnotator(endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
     return preferences, record, endpoint.usage
@@ -167,6 +167,20 @@ def test_the_key_is_sent_and_found_nowhere_else(make_evaluation, fake_judge, tmp
     written = capfd.readouterr()
     assert "nothing for Bearer (key)" in written.err
     assert KEY not in everything_in(tmp_path) + written.out + written.err + caplog.text
+
+
+@pytest.mark.parametrize(("url", "proxy"), [("http://judge.invalid/v1", None), (None, "http://127.0.0.1:1")])
+def test_a_proxy_of_the_environment_is_used_but_not_for_loopback(
+    make_evaluation, fake_judge, tmp_path, monkeypatch, url, proxy
+):
+    """The fake judge is the proxy for a host that does not exist; a proxy that does not exist is not asked."""
+    for name in ("HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", proxy or fake_judge.url.removesuffix("/v1"))
+    outputs, instructions, _ = make_evaluation()
+    _, _, usage = judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache", url=url)
+    assert usage.requests == fake_judge.asked == 11
+    assert {headers["Authorization"] for headers in fake_judge.headers} == {f"Bearer {KEY}"}
 
 
 def test_another_judge_does_not_get_the_answers_of_the_first(make_evaluation, fake_judge, tmp_path):
