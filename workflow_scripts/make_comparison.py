@@ -3,24 +3,21 @@
 Only the models that both have are compared; a study of other models gets an empty comparison that says so.
 """
 
-import argparse
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.records import JUDGE_COLUMNS
-from dpo_stages.report.writing import as_csv, read_csv
+from dpo_stages.report.table import table_parser
+from dpo_stages.report.writing import read_csv
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--tables", nargs="+", type=Path, required=True, metavar="CSV", help="files of make_table.py")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     arguments = parser.parse_args()
 
-    from dpo_stages.core.files import write_text
     from dpo_stages.report.tables import paper_comparison
 
     rows, models, read = [], {}, 0
@@ -32,8 +29,7 @@ def main() -> None:
         reference = PAPER / path.name
         if reference.is_file():
             rows += paper_comparison.compare(path.stem, ours, read_csv(reference, ("model", "method", "iter_1")))
-    write_text(arguments.markdown, paper_comparison.as_markdown(rows, list(models.values())))
-    write_text(arguments.csv, as_csv(paper_comparison.COLUMNS, rows))
+    paper_comparison.table(rows, list(models.values())).write(arguments.csv)
     stage, arm = (paper_comparison.tally(rows, what) for what in ("stage_agrees", "better_arm_agrees"))
     finish(arguments.csv, read, len(rows), {}, stage_agrees=stage, better_arm_agrees=arm)
 

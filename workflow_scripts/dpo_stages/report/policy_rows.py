@@ -6,11 +6,11 @@ computed here from the win rates (see `arms`), never read from anywhere.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from dpo_stages.report.decisions import OFF, ON, Decision, Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
-from dpo_stages.report.writing import as_csv
+from dpo_stages.report.table import Table
 from dpo_stages.study.policies import Policy
 
 History = tuple[str, ...]
@@ -245,18 +245,9 @@ def _interval(low: float | None, high: float | None) -> Interval | None:
     return None if low is None or high is None else (low, high)
 
 
-def rows_as_csv(rows: Sequence[Row]) -> str:
-    """One line a row; `history` becomes the columns iter_1, iter_2, …. Empty: there is none. inf: Δ is infinite."""
-    depth = max(len(row.history) for row in rows)
-    iterations = [f"iter_{number}" for number in range(1, depth + 1)]
-    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
-    lines = [{**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows]
-    return as_csv(names, lines)
-
-
-def decisions_as_csv(found: Sequence[Decision], judge: str) -> str:
+def decisions_table(found: Sequence[Decision], judge: str) -> Table:
     """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
     names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
     names += ["difference", "separated", "better", "right"]
     lines = [{**{name: getattr(decision, name) for name in names}, "judge": judge} for decision in found]
-    return as_csv([*names, "judge"], lines)
+    return Table(lines, columns=[*names, "judge"])

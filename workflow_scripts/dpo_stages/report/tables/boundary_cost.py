@@ -5,12 +5,12 @@ Snakemake measures each job; its benchmark files, one JSON object a line, lie be
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
-from dpo_stages.report.writing import as_csv, markdown_table
+from dpo_stages.report.table import Grid, Table
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,7 @@ def cost(
     )
 
 
-def costs_as_csv(costs: Sequence[Cost]) -> str:
-    """One line a model."""
-    return as_csv([field.name for field in fields(Cost)], map(vars, costs))
-
-
-def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str) -> str:
+def table(costs: Sequence[Cost], gpus: Gpus, split: str, method: str) -> Table:
     """A line a model, and what is counted.
 
     Args:
@@ -139,13 +134,14 @@ def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str
         method: label of the method that trains.
     """
     header = ["Model", "Sampling", "Comparing", "Boundary", "Epoch", "Boundary / epoch", "Prompts / pairs"]
-    lines = [[*header[:6], "GPU time", header[6]] if gpus.training else header]
+    columns = [*header[:6], "GPU time", header[6]] if gpus.training else header
+    lines = []
     for one in costs:
         seconds = (one.sampling_seconds, one.comparing_seconds, one.boundary_seconds)
         shares = [one.ratio, *([one.gpu_ratio] if gpus.training else []), one.prompt_ratio]
         lines.append(
             [
-                one.model_label.replace("|", r"\|"),
+                one.model_label,
                 *(f"{value:,.1f} s" for value in (*seconds, one.training_seconds / one.epochs)),
                 *(f"{share:.1%}" for share in shares),
             ]
@@ -170,4 +166,9 @@ def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str
         "The paper estimates 3.2 % of an epoch (Appendix B.1), which is about the ratio of its 2,000 prompts to its "
         "61,135 pairs."
     )
-    return "\n\n".join(["# Cost of the boundary measurement", markdown_table(lines), " ".join(sentences)]) + "\n"
+    parts = [
+        ("title", "Cost of the boundary measurement"),
+        ("grid", Grid(columns, lines)),
+        ("words", " ".join(sentences)),
+    ]
+    return Table([vars(one) for one in costs], parts)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dpo_boundary.measurement import recommended_source
 from dpo_stages.report.decisions import OFF, ON
 from dpo_stages.report.records import judge_of
-from dpo_stages.report.writing import markdown_table
+from dpo_stages.report.table import Grid, Table
 
 FIGURES = ("lc_win_rate", "win_rate", "average_length", "boundary_score")
 COLUMNS = [
@@ -92,22 +92,24 @@ def tally(rows: Sequence[Mapping], what: str) -> str:
     return f"{sum(judged)} of {len(judged)}"
 
 
-def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
-    """One Markdown table for each table of the paper: ours, the paper's, the difference, and whether they agree."""
-    parts = ["# Comparison with the paper"]
+def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
+    """For each table of the paper what is ours, the paper's, the difference, and whether they agree.
+
+    Args:
+        rows: as `compare` gives them.
+        models: labels of the study's models.
+    """
+    parts: list[tuple[str, str | Grid]] = [("title", "Comparison with the paper")]
     if not rows:
-        return (
-            "\n\n".join([*parts, f"None of the models of this study ({', '.join(models)}) is one of the paper's."])
-            + "\n"
-        )
-    for table in dict.fromkeys(row["table"] for row in rows):
-        mine = [row for row in rows if row["table"] == table]
+        parts.append(("words", f"None of the models of this study ({', '.join(models)}) is one of the paper's."))
+    for name in dict.fromkeys(row["table"] for row in rows):
+        mine = [row for row in rows if row["table"] == name]
         shown = [figure for figure in FIGURES if any(row[f"paper_{figure}"] is not None for row in mine)]
         names = {"lc_win_rate": "LC", "win_rate": "WR", "average_length": "Len", "boundary_score": "BS"}
-        header = ["Model", "Policy", *(cell for figure in shown for cell in (names[figure], "paper", "diff."))]
+        columns = ["Model", "Policy", *(cell for figure in shown for cell in (names[figure], "paper", "diff."))]
         decided = any(row["stage_agrees"] is not None for row in mine)
-        header += ["Stage", "Better arm"] if decided else []
-        lines = [header]
+        columns += ["Stage", "Better arm"] if decided else []
+        lines = []
         for row in mine:
             cells = [row["model_label"], row["history"].replace("-", "→")]
             for figure in shown:
@@ -117,13 +119,15 @@ def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
             cells += [_agreement(row["stage_agrees"]), _agreement(row["better_arm_agrees"])] if decided else []
             lines.append(cells)
         judges = "; ".join(dict.fromkeys(row["judge"] for row in mine))
-        parts += [f"## {table.replace('table', 'Table ')}", markdown_table(lines), f"Judged by {judges}."]
+        parts += [("heading", name.replace("table", "Table ")), ("grid", Grid(columns, lines))]
+        parts.append(("words", f"Judged by {judges}."))
         if decided:
-            parts.append(
+            agreed = (
                 f"The stage agrees with the paper's for {tally(mine, 'stage_agrees')} initial policies, and the better "
                 f"arm for {tally(mine, 'better_arm_agrees')}."
             )
-    return "\n\n".join(parts) + "\n"
+            parts.append(("words", agreed))
+    return Table(rows, parts, COLUMNS)
 
 
 def _cell(value: float | None, digits: int, sign: str = "") -> str:
