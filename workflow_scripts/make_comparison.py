@@ -6,10 +6,9 @@ Only the models that both have are compared; a study of other models gets an emp
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
-from dpo_stages.report.paper import PAPER
-from dpo_stages.report.records import JUDGE_COLUMNS
+from dpo_stages.report.paper import PAPER, paper_rows
+from dpo_stages.report.policy_rows import read_rows
 from dpo_stages.report.table import table_parser
-from dpo_stages.report.writing import read_csv
 
 
 def main() -> None:
@@ -22,13 +21,11 @@ def main() -> None:
 
     rows, models, read = [], {}, 0
     for path in arguments.tables:
-        needed = ("policy", "model", "model_label", "method", "method_label")
-        ours = read_csv(path, (*needed, *JUDGE_COLUMNS, *paper_comparison.FIGURES))
-        models |= {row["model"]: row["model_label"] for row in ours}
+        ours = read_rows(path)
+        models |= {row.model: row.model_label for row in ours}
         read += len(ours)
-        reference = PAPER / path.name
-        if reference.is_file():
-            rows += paper_comparison.compare(path.stem, ours, read_csv(reference, ("model", "method", "iter_1")))
+        if (PAPER / path.name).is_file():
+            rows += paper_comparison.compare(path.stem, ours, paper_rows(path.stem.removeprefix("table")))
     paper_comparison.table(rows, list(models.values())).write(arguments.csv)
     stage, arm = (paper_comparison.tally(rows, what) for what in ("stage_agrees", "better_arm_agrees"))
     finish(arguments.csv, read, len(rows), {}, stage_agrees=stage, better_arm_agrees=arm)

@@ -1,13 +1,16 @@
 """The figure of boundary scores against gains."""
 
-import csv
+import math
 import xml.etree.ElementTree
+from dataclasses import replace
 
 import pytest
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.report.figures.boundary import draw
-from dpo_stages.report.points import _NEEDED, paper_points, read_points
+from dpo_stages.report.points import paper_points, read_points
+from dpo_stages.report.policy_rows import Row, read_rows
+from dpo_stages.report.table import Table, with_iterations
 from dpo_stages.study.policies import Policy
 
 LABELS = {"tiny-llama": "Tiny Llama", "tiny-phi": "Tiny Phi"}
@@ -19,27 +22,47 @@ ARMS = {  # initial policy: boundary score and gains of both arms
 
 
 def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
-    names = [*_NEEDED, "iter_1"]
-    rows = [dict.fromkeys(names, "") | {"policy": "tiny-llama/sft", "model": "tiny-llama", "judge": judge}]
+    names = {"model": "tiny-llama", "method": method, "method_label": method.upper(), "judge": judge, "seed": 0}
+    names |= {"judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served", "instructions": 9}
+    measured = {"lc_win_rate": 50.0, "win_rate": 50.0, "average_length": 9.0}
+    sft = {"policy": "tiny-llama/sft", "resolved_policy": "tiny-llama/sft", "model_label": "Tiny Llama", "history": ()}
+    rows = [Row(**names, **measured, **sft)]
     for initial, (score, off, on) in arms.items():
+        intervals = {
+            "boundary_low": score - 0.03, "boundary_high": score + 0.03,
+            "difference_low": off - on - 1, "difference_high": off - on + 1,
+        }  # fmt: skip
         for source, gain in (("off", off), ("on", on)):
-            policy = str(Policy.parse(initial).then(method, source))
-            model = initial.split("/")[0]
-            rows.append({
-                "policy": policy, "initial_policy": initial, "model": model, "model_label": LABELS[model],
-                "method": method, "method_label": method.upper(), "judge": judge, "gain": gain, "boundary_score": score,
-                "gain_low": gain - 2 if with_intervals else "", "gain_high": gain + 2 if with_intervals else "",
-                "boundary_low": score - 0.03 if with_intervals else "", "iter_1": source,
-                "boundary_high": score + 0.03 if with_intervals else "",
-                "recommended_source": "off" if score < 0.5 else "on",
-                "difference_low": off - on - 1 if with_intervals else "",
-                "difference_high": off - on + 1 if with_intervals else "",
-            })  # fmt: skip
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+            policy = Policy.parse(initial).then(method, source)
+            of_gain = {"gain_low": gain - 2, "gain_high": gain + 2}
+            rows.append(
+                Row(
+                    **names | {"model": policy.model},
+                    **measured,
+                    **intervals | of_gain if with_intervals else {},
+                    model_label=LABELS[policy.model],
+                    history=policy.history,
+                    policy=str(policy),
+                    resolved_policy=str(policy),
+                    initial_policy=initial,
+                    gain=gain,
+                    boundary_score=score,
+                    recommended_source="off" if score < 0.5 else "on",
+                )
+            )
+    path.write_text(Table(with_iterations(rows)).csv())
     return path
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = read_rows(write_table(tmp_path / "t.csv"))
+    assert [type(rows[1].seed), rows[0].history, rows[0].gain, rows[0].gain_separated] == [int, (), None, None]
+    again = [replace(row, gain_separated=False, delta=math.inf, truncated=3) for row in rows]
+    (tmp_path / "again.csv").write_text(Table(with_iterations(again)).csv())
+    assert read_rows(tmp_path / "again.csv") == again
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace(",dpo,DPO,0,", ",dpo,DPO,some,"))
+    with pytest.raises(BadInput, match="the row of tiny-llama/sft: .*'some'; make the table again"):
+        read_rows(tmp_path / "t.csv")
 
 
 def test_points_are_the_initial_policies_with_both_arms(tmp_path):

@@ -6,19 +6,25 @@ computed here from the win rates (see `arms`), never read from anywhere.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import get_args
 
+from dpo_stages.core.errors import BadInput
 from dpo_stages.report.decisions import OFF, ON, Decision, Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
 from dpo_stages.report.table import Table
+from dpo_stages.report.writing import read_csv
 from dpo_stages.study.policies import Policy
 
 History = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
+
+    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one.
 
     Attributes:
         model: name of the base model, without the seed.
@@ -69,36 +75,36 @@ class Row:
     history: History
     policy: str
     resolved_policy: str
-    initial_policy: str | None
+    initial_policy: str | None = None
     lc_win_rate: float
-    lc_low: float | None
-    lc_high: float | None
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
-    gain_separated: bool | None
+    lc_low: float | None = None
+    lc_high: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    gain_separated: bool | None = None
     win_rate: float
-    win_rate_low: float | None
-    win_rate_high: float | None
-    average_length: float
-    boundary_score: float | None
-    boundary_low: float | None
-    boundary_high: float | None
-    stage: str | None
-    recommended_source: str | None
-    delta: float | None
-    difference: float | None
-    difference_low: float | None
-    difference_high: float | None
-    judge: str | None
-    judge_version: str | None
-    judge_prompt: str | None
-    judge_endpoint: str | None
-    lc_kind: str
-    instructions: int
-    truncated: int | None
-    samples_drawn: int | None
-    labels_made: int | None
+    win_rate_low: float | None = None
+    win_rate_high: float | None = None
+    average_length: float | None = None
+    boundary_score: float | None = None
+    boundary_low: float | None = None
+    boundary_high: float | None = None
+    stage: str | None = None
+    recommended_source: str | None = None
+    delta: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    judge: str | None = None
+    judge_version: str | None = None
+    judge_prompt: str | None = None
+    judge_endpoint: str | None = None
+    lc_kind: str | None = None
+    instructions: int | None = None
+    truncated: int | None = None
+    samples_drawn: int | None = None
+    labels_made: int | None = None
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -161,10 +167,10 @@ def build_rows(
                     gain_low=gained_within and gained_within[0],
                     gain_high=gained_within and gained_within[1],
                     gain_separated=separated(gained_within),
-                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
+                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else {},
                     **_evaluation(find(win_rates, policy, "win rate")),
-                    **_boundary(find(boundaries, initial, "boundary score") if initial and boundaries else None),
-                    **_costs((traces or {}).get(str(named_policy))),
+                    **_boundary(find(boundaries, initial, "boundary score")) if initial and boundaries else {},
+                    **_costs(traces[str(named_policy)]) if traces and str(named_policy) in traces else {},
                 )
             )
     return rows
@@ -174,8 +180,8 @@ def _resolved(policy: Policy, traces: Mapping[str, dict]) -> Policy:
     return Policy.parse(find(traces, policy, "trace")["resolved_policy"]) if policy.chooses else policy
 
 
-def _costs(record: dict | None) -> dict:
-    return {name: None if record is None else number(record, name) for name in ("samples_drawn", "labels_made")}
+def _costs(record: dict) -> dict:
+    return {name: number(record, name) for name in ("samples_drawn", "labels_made")}
 
 
 def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
@@ -183,13 +189,14 @@ def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
     return gain(number(after, "lc_win_rate"), number(before, "lc_win_rate"))
 
 
-_NO_COMPARISON = dict.fromkeys(("delta", "difference", "difference_low", "difference_high"))
-
-
 def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
     low, high = interval(str(off), str(on)) or (None, None)
-    values = (delta(gained[off], gained[on]), gained[off] - gained[on], low, high)
-    return dict(zip(_NO_COMPARISON, values, strict=True))
+    return {
+        "delta": delta(gained[off], gained[on]),
+        "difference": gained[off] - gained[on],
+        "difference_low": low,
+        "difference_high": high,
+    }
 
 
 def _evaluation(record: dict) -> dict:
@@ -210,38 +217,69 @@ def _evaluation(record: dict) -> dict:
     }
 
 
-def _boundary(record: dict | None) -> dict:
-    names = ("boundary_score", "boundary_low", "boundary_high", "stage", "recommended_source")
-    if record is None:
-        return dict.fromkeys(names)
+def _boundary(record: dict) -> dict:
     low, high = record["interval"]
-    values = (number(record, "boundary_score"), low, high, record["stage"], record["recommended_source"])
-    return dict(zip(names, values, strict=True))
+    return {
+        "boundary_score": number(record, "boundary_score"),
+        "boundary_low": low,
+        "boundary_high": high,
+        "stage": record["stage"],
+        "recommended_source": record["recommended_source"],
+    }
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a table from the CSV file that make_table.py wrote.
+
+    Raises:
+        BadInput: the file is missing, is no such table, or has no row.
+    """
+    kinds = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Row) if field.name != "history"}
+    rows = []
+    for line in read_csv(path, ["policy", *kinds]):
+        history = tuple(source for name, source in line.items() if name and name.startswith("iter_") and source)
+        try:
+            values = {name: _FROM_TEXT.get(kind, kind)(line[name]) for name, kind in kinds.items() if line[name]}
+            rows.append(Row(history=history, **values))
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{path}, the row of {line['policy']}: {error}; make the table again") from error
+    return rows
+
+
+_FROM_TEXT = {bool: "True".__eq__}
+
+
+def arms(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
+    """The off-policy and the on-policy arm of each initial policy and method that has both, and a boundary score."""
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row.initial_policy is not None and row.boundary_score is not None:
+            found.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
+    return [(arm[OFF], arm[ON]) for arm in found.values() if OFF in arm and ON in arm]
+
+
+def decide(off: Row, on: Row) -> Decision:
+    """What the boundary score recommended for the initial policy of two arms, and what they gained."""
+    return Decision(
+        off.initial_policy,
+        off.method,
+        off.boundary_score,
+        off.recommended_source,
+        off.gain,
+        on.gain,
+        interval(off.difference_low, off.difference_high),
+        interval(off.gain_low, off.gain_high),
+        interval(on.gain_low, on.gain_high),
+    )
 
 
 def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """What the boundary score recommended for each initial policy that has an off-policy and an on-policy arm."""
-    arms: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in rows:
-        if row.initial_policy is not None and row.boundary_score is not None:
-            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
-    return [
-        Decision(
-            initial,
-            method,
-            arm[OFF].boundary_score,
-            arm[OFF].recommended_source,
-            arm[OFF].gain,
-            arm[ON].gain,
-            _interval(arm[OFF].difference_low, arm[OFF].difference_high),
-            *(_interval(arm[source].gain_low, arm[source].gain_high) for source in (OFF, ON)),
-        )
-        for (initial, method), arm in arms.items()
-        if OFF in arm and ON in arm
-    ]
+    """The decisions of all initial policies that have both arms."""
+    return [decide(off, on) for off, on in arms(rows)]
 
 
-def _interval(low: float | None, high: float | None) -> Interval | None:
+def interval(low: float | None, high: float | None) -> Interval | None:
+    """Both ends together; None if it was not measured."""
     return None if low is None or high is None else (low, high)
 
 
