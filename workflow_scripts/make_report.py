@@ -41,27 +41,20 @@ def main() -> None:
     from dpo_stages.core.files import read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware
     from dpo_stages.report import page
-    from dpo_stages.report.points import read_points
+    from dpo_stages.report.decisions import read_decisions, tally
     from dpo_stages.report.table import read_parts
     from dpo_stages.report.writing import read_csv
 
     study = json.loads(arguments.study)
-    points = read_points(arguments.policy_tables)
+    decisions = read_decisions(arguments.policy_tables)
     comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
-    found, judging = page.answers(points), page.judging(ledgers)
+    judging = page.judging(ledgers)
     context = {
-        "answers": [
-            {
-                "label": answer.label,
-                "points": [page.point_fields(point) for point in answer.points],
-                "paper": page.paper_of(answer.model, comparison),
-            }
-            for answer in found
-        ],
-        "many_methods": len({point.method_label for point in points}) > 1,
-        "verdict": page.verdict(points),
+        "answers": page.answers(decisions, comparison),
+        "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
+        "verdict": tally(decisions).sentence(),
         "tables": [{"name": path.stem, "parts": read_parts(path)} for path in arguments.tables],
         "figures": [
             {"uri": page.picture(path), "caption": caption}
@@ -83,7 +76,9 @@ def main() -> None:
     }
     write_text(arguments.output, page.render(context))
     size = arguments.output.stat().st_size
-    finish(arguments.output, len(points), len(points), {}, tables=len(arguments.tables), kilobytes=round(size / 1000))
+    finish(
+        arguments.output, len(decisions), len(decisions), {}, tables=len(arguments.tables), kilobytes=round(size / 1000)
+    )
 
 
 if __name__ == "__main__":

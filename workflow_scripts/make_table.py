@@ -12,7 +12,7 @@ from pathlib import Path
 from dpo_stages.core.arguments import seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import policy_rows
+from dpo_stages.report import decisions, policy_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
 from dpo_stages.report.table import table_parser
@@ -57,7 +57,6 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, write_text
-    from dpo_stages.report.decisions import tally
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
@@ -73,10 +72,10 @@ def main() -> None:
     traces = read(arguments.traces, "trace")
     interval = paired_interval(win_rates)
     rows = policy_rows.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
-    found = policy_rows.decisions(rows)
-    counted = tally(found) if arguments.boundaries else None
+    found = decisions.decisions(rows)
+    counted = decisions.tally(found) if arguments.boundaries else None
     if arguments.decisions:
-        write_text(arguments.decisions, policy_rows.decisions_table(found, one_judge(map(vars, rows))).csv())
+        write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
     table(arguments.table, rows, arguments.columns).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}

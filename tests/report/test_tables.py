@@ -14,7 +14,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
 from dpo_stages.report import policy_rows
-from dpo_stages.report.decisions import tally
+from dpo_stages.report.decisions import decisions, tally
 from dpo_stages.report.paper import paper_table
 from dpo_stages.report.policy_table import COLUMNS, WIDEST, table
 from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
@@ -165,7 +165,7 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     )
     assert [row.seed for row in rows] == [7, 7, 7, 1, 1, 1, 2, 2, 2]
     assert rows[4].policy == "m@1/dpo/off" and rows[4].gain == 2.0
-    counted = tally(policy_rows.decisions(rows))
+    counted = tally(decisions(rows))
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
     text = table("table3", rows, COLUMNS[1:]).markdown()
@@ -189,7 +189,7 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
     assert [row.gain_separated for row in rows] == [None, True, False]
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
-    counted = tally(policy_rows.decisions(rows))
+    counted = tally(decisions(rows))
     assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
     text = table("table3", rows, COLUMNS[1:]).markdown()
     assert "(+2.00; -1.00 to +3.00 n.s.)" in text and "n.s.: the 95 % interval of the gain" in text

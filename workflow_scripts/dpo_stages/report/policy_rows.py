@@ -5,15 +5,14 @@ computed here from the win rates (see `arms`), never read from anywhere.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.decisions import OFF, ON, Decision, Interval, delta, gain, separated
+from dpo_stages.report.arms import OFF, ON, Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
-from dpo_stages.report.table import Table
 from dpo_stages.report.writing import read_csv
 from dpo_stages.study.policies import Policy
 
@@ -105,6 +104,11 @@ class Row:
     truncated: int | None = None
     samples_drawn: int | None = None
     labels_made: int | None = None
+
+    def interval(self, what: str) -> Interval | None:
+        """The interval of its `gain`, of `boundary` or of `difference`; None if it was not measured."""
+        low, high = getattr(self, f"{what}_low"), getattr(self, f"{what}_high")
+        return None if low is None or high is None else (low, high)
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -247,45 +251,3 @@ def read_rows(path: Path) -> list[Row]:
 
 
 _FROM_TEXT = {bool: "True".__eq__}
-
-
-def arms(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
-    """The off-policy and the on-policy arm of each initial policy and method that has both, and a boundary score."""
-    found: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in rows:
-        if row.initial_policy is not None and row.boundary_score is not None:
-            found.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
-    return [(arm[OFF], arm[ON]) for arm in found.values() if OFF in arm and ON in arm]
-
-
-def decide(off: Row, on: Row) -> Decision:
-    """What the boundary score recommended for the initial policy of two arms, and what they gained."""
-    return Decision(
-        off.initial_policy,
-        off.method,
-        off.boundary_score,
-        off.recommended_source,
-        off.gain,
-        on.gain,
-        interval(off.difference_low, off.difference_high),
-        interval(off.gain_low, off.gain_high),
-        interval(on.gain_low, on.gain_high),
-    )
-
-
-def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """The decisions of all initial policies that have both arms."""
-    return [decide(off, on) for off, on in arms(rows)]
-
-
-def interval(low: float | None, high: float | None) -> Interval | None:
-    """Both ends together; None if it was not measured."""
-    return None if low is None or high is None else (low, high)
-
-
-def decisions_table(found: Sequence[Decision], judge: str) -> Table:
-    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
-    names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
-    names += ["difference", "separated", "better", "right"]
-    lines = [{**{name: getattr(decision, name) for name in names}, "judge": judge} for decision in found]
-    return Table(lines, columns=[*names, "judge"])

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dpo_stages.report.decisions import NOISE, OFF, ON, delta, format_delta, tally
-from dpo_stages.report.policy_rows import History, Row, decisions
+from dpo_stages.report.arms import NOISE, OFF, ON, delta, format_delta
+from dpo_stages.report.decisions import decisions, tally
+from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import half_of_interval, mean_over_seeds
@@ -69,16 +70,10 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
 def _tallies(rows: Sequence[Row]) -> Grid:
     """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
     found = decisions(rows)
-    initial = {decision: Policy.parse(decision.initial_policy) for decision in found}
-    model_labels = {row.model: row.model_label for row in rows}
-    method_labels = {row.method: row.method_label for row in rows}
     groups = {"all": found}
     for decision in found:
-        for group in (
-            method_labels[decision.method],
-            model_labels[initial[decision].model],
-            f"iteration {initial[decision].iteration + 1}",
-        ):
+        row = decision.off
+        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}"):
             groups.setdefault(group, []).append(decision)
     lines = []
     for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from dpo_boundary.measurement import recommended_source
-from dpo_stages.report.decisions import OFF, ON
+from dpo_stages.report.arms import OFF, ON
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table
