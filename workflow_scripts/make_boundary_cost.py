@@ -59,7 +59,7 @@ def main() -> None:
     pairs = read_table(arguments.preferences, PREFERENCES).num_rows
     gpus = boundary_cost.Gpus(*arguments.gpus)
     costs = [
-        boundary_cost.cost(
+        boundary_cost.Cost(
             model,
             label,
             read_table(candidates, PROMPTS).num_rows,
@@ -72,7 +72,7 @@ def main() -> None:
             models.items(), arguments.candidates, *seconds.values(), strict=True
         )
     ]
-    boundary_cost.table(costs, gpus, arguments.split, arguments.method).write(arguments.csv)
+    boundary_cost.table(costs, arguments.split, arguments.method).write(arguments.csv)
     ratios = [cost.ratio for cost in costs]
     finish(
         arguments.csv,

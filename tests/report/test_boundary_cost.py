@@ -9,8 +9,8 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import CANDIDATES, PREFERENCES
 from dpo_stages.report.tables.boundary_cost import (
+    Cost,
     Gpus,
-    cost,
     seconds_of,
     seconds_of_models,
     table,
@@ -20,7 +20,7 @@ CPU, PAPER = Gpus(0, 0, 0), Gpus(1, 1, 4)
 
 
 def of_the_paper(gpus, epochs=1.0):
-    return cost("zephyr-7b", "Zephyr-7B", 2000, 61135, 120.0, 40.0, 5000.0 * epochs, epochs, gpus)
+    return Cost("zephyr-7b", "Zephyr-7B", 2000, 61135, 120.0, 40.0, 5000.0 * epochs, epochs, gpus)
 
 
 def test_ratios():
@@ -35,7 +35,7 @@ def test_ratios():
 
 def test_tables_have_the_same_figures():
     costs = [of_the_paper(PAPER)]
-    made = table(costs, PAPER, "test", "DPO")
+    made = table(costs, "test", "DPO")
     text = made.markdown()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert dict(zip(rows[0], rows[2], strict=True)) == {
@@ -43,7 +43,7 @@ def test_tables_have_the_same_figures():
         "Boundary / epoch": "3.2%", "GPU time": "0.8%", "Prompts / pairs": "3.3%",
     }  # fmt: skip
     assert "1 GPUs for sampling" in text and "2,000 prompts (test)" in text
-    assert "GPU time" not in table([of_the_paper(CPU)], CPU, "test", "DPO").markdown()
+    assert "GPU time" not in table([of_the_paper(CPU)], "test", "DPO").markdown()
     (line,) = csv.DictReader(made.csv().splitlines())
     assert (line["ratio"], line["gpu_ratio"], line["training_seconds"]) == ("0.032", "0.008", "5000.0")
 
