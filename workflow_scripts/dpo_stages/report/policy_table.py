@@ -1,11 +1,9 @@
 """A table of policies as people read it, in the paper's layout: models side by side where they fit."""
 
-import itertools
 import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dpo_stages.report.arms import NOISE, OFF, ON, delta, format_delta
 from dpo_stages.report.decisions import decisions, tally
@@ -16,18 +14,16 @@ from dpo_stages.report.writing import half_of_interval, mean_over_seeds
 from dpo_stages.study.policies import Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
-COLUMNS = ("average_length", "boundary_score", "delta", "chosen", "samples", "labels")
+HEADERS = {
+    "average_length": "Avg. Len",
+    "boundary_score": "BS (initial)",
+    "delta": "Δ(×)",
+    "chosen": "Chosen",
+    "samples": "Samples",
+    "labels": "Labels",
+}
+COLUMNS = tuple(HEADERS)
 """What may be shown besides the LC win rate and the win rate."""
-
-
-@dataclass(frozen=True)
-class _Block:
-    """The lines of one model and method, one a history."""
-
-    label: str
-    iterations: list[list[str]]
-    header: list[str]
-    cells: list[list[str]]
 
 
 def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
@@ -85,40 +81,36 @@ def _tallies(rows: Sequence[Row]) -> Grid:
     return Grid(["Initial policies", "Better arm picked", "Share", "95 % interval"], lines)
 
 
-def _side_by_side(blocks: Sequence[_Block]) -> list[tuple[str, str | Grid]]:
+def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
     """One grid if its lines of Markdown are not too wide, else one for each model."""
-    iterations = blocks[0].iterations
-    names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
+    first, depth = blocks[0], blocks[0].groups[0][1]
     joined = Grid(
-        [*names, *(cell for block in blocks for cell in block.header)],
+        [*first.columns[:depth], *(cell for block in blocks for cell in block.columns[depth:])],
         [
-            [*line, *itertools.chain(*cells)]
-            for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
+            [*rows[0][:depth], *(cell for row in rows for cell in row[depth:])]
+            for rows in zip(*(block.rows for block in blocks), strict=True)
         ],
-        [("", len(names)), *((block.label, len(block.header)) for block in blocks)],
+        [first.groups[0], *(block.groups[1] for block in blocks)],
     )
     if len(blocks) > 1 and len(joined.markdown().partition("\n")[0]) <= WIDEST:
         return [("grid", joined)]
-    parts: list[tuple[str, str | Grid]] = []
-    for block in blocks:
-        lines = [[*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)]
-        parts += [("name", block.label), ("grid", Grid([*names, *block.header], lines))]
-    return parts
+    return [
+        part for block in blocks for part in (("name", block.groups[1][0]), ("grid", Grid(block.columns, block.rows)))
+    ]
 
 
-def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
-    """Lines of one model and method; rows of several seeds become one line."""
+def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
+    """Lines of one model and method under its label; rows of several seeds become one line."""
     depth = max(len(row.history) for row in rows)
     by_history: dict[History, list[Row]] = {}
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
     first_lines = {history[:-1]: history for history in reversed(by_history) if history}
-    iterations, lines = [], []
+    lines = []
     for history, group in by_history.items():
-        iterations.append([f"PC_{source}" for source in history] + ["–"] * (depth - len(history)))
         # what belongs to the initial policy stands in the first line of those trained from it
         first = history in first_lines.values()
-        special = {
+        cells = {
             "average_length": mean_over_seeds([row.average_length for row in group], 0),
             "boundary_score": _boundary_score(group) if first else "–",
             "delta": _delta(history[:-1], by_history) if first else "–",
@@ -126,18 +118,12 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
             "samples": _mean_count([row.samples_drawn for row in group]),
             "labels": _mean_count([row.labels_made for row in group]),
         }
+        iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rate = mean_over_seeds([row.win_rate for row in group])
-        lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
-    headers = {
-        "average_length": "Avg. Len",
-        "boundary_score": "BS (initial)",
-        "delta": "Δ(×)",
-        "chosen": "Chosen",
-        "samples": "Samples",
-        "labels": "Labels",
-    }
-    header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
-    return _Block(rows[0].model_label, iterations, header, lines)
+        lines.append([*iterations, _lc_win_rate(group), win_rate, *(cells[column] for column in columns)])
+    iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
+    header = ["LC Win Rate", "Win Rate", *(HEADERS[column] for column in columns)]
+    return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 
 def _lc_win_rate(group: Sequence[Row]) -> str:
