@@ -15,17 +15,16 @@ from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
 
+JOBS = {"sampling": "sample_candidates", "comparing": "compare_candidates", "training": "train_policy"}
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = table_parser(__doc__)
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
     add("--candidates", required=True, nargs="+", type=Path, metavar="PARQUET", help="what was sampled and compared")
     add("--preferences", required=True, type=Path, metavar="PARQUET", help="pairs that all of them were trained on")
-    for job, what in (
-        ("sampling", "sample_candidates"),
-        ("comparing", "compare_candidates"),
-        ("training", "train_policy"),
-    ):
+    for job, what in JOBS.items():
         add(f"--{job}", required=True, nargs="+", type=Path, metavar="JSONL", help=f"benchmarks of {what}")
     add(
         "--gpus",
@@ -52,21 +51,12 @@ def main() -> None:
         raise BadInput(
             f"--candidates has {len(arguments.candidates)} files for {len(models)} models; give one for each"
         )
-    seconds = {
-        job: boundary_cost.seconds_of_models(getattr(arguments, job), len(models), f"--{job}")
-        for job in ("sampling", "comparing", "training")
-    }
+    seconds = {job: boundary_cost.seconds_of_models(getattr(arguments, job), len(models), f"--{job}") for job in JOBS}
     pairs = read_table(arguments.preferences, PREFERENCES).num_rows
     gpus = boundary_cost.Gpus(*arguments.gpus)
     costs = [
         boundary_cost.Cost(
-            model,
-            label,
-            read_table(candidates, PROMPTS).num_rows,
-            pairs,
-            *of_model,
-            arguments.epochs,
-            gpus,
+            model, label, read_table(candidates, PROMPTS).num_rows, pairs, *of_model, arguments.epochs, gpus
         )
         for (model, label), candidates, *of_model in zip(
             models.items(), arguments.candidates, *seconds.values(), strict=True

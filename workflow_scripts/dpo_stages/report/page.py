@@ -65,7 +65,6 @@ def fields_of(decision: Decision) -> dict:
         "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
-        "right": decision.right,
         "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (" (noise)" if noise else ""),
         "tone": "soft" if decision.right is None or noise else "good" if decision.right else "bad",
         "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
