@@ -14,7 +14,6 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
-
 JOBS = {"sampling": "sample_candidates", "comparing": "compare_candidates", "training": "train_policy"}
 
 

@@ -7,7 +7,6 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.records import one_judge
 from dpo_stages.report.table import table_parser
-from dpo_stages.report.writing import read_csv
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
     if len(arguments.pairs) != len(arguments.win_rates):
         raise BadInput(f"{len(arguments.pairs)} --pairs but {len(arguments.win_rates)} --win-rates; give one each")
 
-    from dpo_stages.core.files import read_json
+    from dpo_stages.core.files import read_csv, read_json
     from dpo_stages.report.tables import quality
 
     pairs = [tuple(pair.split("=")) for pair in arguments.pairs]

@@ -38,12 +38,11 @@ def main() -> None:
 
     from markupsafe import Markup
 
-    from dpo_stages.core.files import read_json, read_text, write_text
+    from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware
     from dpo_stages.report import page
     from dpo_stages.report.decisions import read_decisions, tally
     from dpo_stages.report.table import read_parts
-    from dpo_stages.report.writing import read_csv
 
     study = json.loads(arguments.study)
     decisions = read_decisions(arguments.policy_tables)

@@ -1,14 +1,16 @@
 """Reading with clear errors, writing whole files or none, and the manifests of checkpoint folders."""
 
 import contextlib
+import csv
 import fcntl
 import glob
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
@@ -135,6 +137,30 @@ def read_json_lines(path: str | os.PathLike) -> list[dict]:
             if not isinstance(row, dict):
                 raise BadInput(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
             rows.append(row)
+    return rows
+
+
+def read_csv(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file with a header, gzipped if its name ends so.
+
+    Raises:
+        BadInput: the file is missing or damaged, has no row, or lacks one of the columns that are needed.
+    """
+    require_file(path)
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", restkey="")
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
+            rows = [] if missing else list(reader)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is not a whole CSV file ({error})") from error
+    if missing:
+        raise BadInput(f"{path} lacks the column {', '.join(missing)}")
+    if not rows:
+        raise BadInput(f"{path} has no rows")
+    if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
+        raise BadInput(f"{path}, line {longer[0]}: more values than columns")
     return rows
 
 

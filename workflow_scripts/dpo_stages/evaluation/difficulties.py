@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
-from dpo_stages.evaluation.judgements import DATA, Judgements, read_csv, require_same_judge, whole_number
+from dpo_stages.evaluation.judgements import DATA, Judgements, require_same_judge, whole_number
 from dpo_stages.evaluation.length_control import GamedBaselines, fit_difficulties, standardised
 from dpo_stages.judges.record import name_rows
 
@@ -56,7 +56,7 @@ class Difficulties:
 
 def read_difficulties(path: str | os.PathLike = PUBLISHED) -> Difficulties:
     """Read the gamed baselines and difficulties: AlpacaEval's `df_gamed.csv`, or what `write_difficulties` wrote."""
-    rows = read_csv(path, _GAMED_COLUMNS)
+    rows = files.read_csv(path, _GAMED_COLUMNS)
     models = list(dict.fromkeys(row["model"] for row in rows))
     try:
         index = np.array([whole_number(row["index"]) for row in rows], dtype=np.int64)

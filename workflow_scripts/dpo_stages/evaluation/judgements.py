@@ -1,10 +1,7 @@
 """A policy's judgements as arrays, from this workflow's annotations, alpaca-eval's own, or a CSV of published ones."""
 
-import csv
-import gzip
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +91,7 @@ def _read_library_annotations(path: str | os.PathLike) -> list[dict] | None:
             raise BadInput(f"{path}, row {number}: lacks {', '.join(missing)}")
         if wrong := [key for key in _LIBRARY_COLUMNS[:-1] if not isinstance(row[key], str)]:
             raise BadInput(f"{path}, row {number}: {wrong[0]} should be text, found {row[wrong[0]]!r:.40}")
-    known = {row["instruction_sha256"]: int(row["index"]) for row in read_csv(REFERENCE_LENGTHS, ("index",))}
+    known = {row["instruction_sha256"]: int(row["index"]) for row in files.read_csv(REFERENCE_LENGTHS, ("index",))}
     found = [{**row, "index": known.get(hashlib.sha256(row["instruction"].encode()).hexdigest()[:16])} for row in rows]
     if unknown := [number for number, row in enumerate(found, start=1) if row["index"] is None]:
         raise BadInput(
@@ -114,7 +111,7 @@ def _read_library_annotations(path: str | os.PathLike) -> list[dict] | None:
 
 def _read_csv(path: str | os.PathLike) -> list[dict]:
     rows = []
-    for number, row in enumerate(read_csv(path, ("index", "len_1", "len_2", "preference")), start=2):
+    for number, row in enumerate(files.read_csv(path, ("index", "len_1", "len_2", "preference")), start=2):
         try:
             rows.append(
                 {
@@ -124,26 +121,6 @@ def _read_csv(path: str | os.PathLike) -> list[dict]:
             )
         except ValueError as error:
             raise BadInput(f"{path}, line {number}: {error}") from error
-    return rows
-
-
-def read_csv(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str, str]]:
-    if not Path(path).is_file():
-        raise BadInput(f"{path} does not exist")
-    opener = gzip.open if str(path).endswith(".gz") else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", restkey="")
-            missing = [column for column in columns if column not in (reader.fieldnames or [])]
-            rows = [] if missing else list(reader)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a whole CSV file ({error})") from error
-    if missing:
-        raise BadInput(f"{path} lacks the column {', '.join(missing)}")
-    if not rows:
-        raise BadInput(f"{path} has no rows")
-    if longer := [number for number, row in enumerate(rows, start=2) if "" in row]:
-        raise BadInput(f"{path}, line {longer[0]}: more values than columns")
     return rows
 
 

@@ -38,7 +38,7 @@ from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.difficulties import Difficulties
-from dpo_stages.evaluation.judgements import PUBLISHED_FOR, REFERENCE_LENGTHS, Judgements, read_csv
+from dpo_stages.evaluation.judgements import PUBLISHED_FOR, REFERENCE_LENGTHS, Judgements
 from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
 from dpo_stages.judges.record import describe_judge, name_rows
 
@@ -142,7 +142,9 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
     if unknown := np.setdiff1d(judgements.index, difficulties.indices).tolist():
         raise BadInput(f"{judgements.source} has {name_rows(unknown)}, which {difficulties.source} does not know")
     if difficulties.kind == "published":
-        lengths = {int(row["index"]): int(row["length"]) for row in read_csv(REFERENCE_LENGTHS, ("index", "length"))}
+        lengths = {
+            int(row["index"]): int(row["length"]) for row in files.read_csv(REFERENCE_LENGTHS, ("index", "length"))
+        }
         expected = np.array([lengths[index] for index in judgements.index.tolist()])
         if np.mean(expected != judgements.reference_length) > 0.05:
             raise BadInput(

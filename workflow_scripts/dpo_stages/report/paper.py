@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dpo_stages.core.files import read_csv
 from dpo_stages.report.arms import gain
 from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import Row, named
-from dpo_stages.report.writing import read_csv
 
 PAPER = Path(__file__).resolve().parent / "paper_reference"
 METHODS = {"dpo": "DPO", "slic": "SLiC-HF"}

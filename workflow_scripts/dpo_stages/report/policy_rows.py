@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import get_args
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_csv
 from dpo_stages.report.arms import OFF, ON, Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
-from dpo_stages.report.writing import read_csv
 from dpo_stages.study.policies import Policy
 
 History = tuple[str, ...]
@@ -241,7 +241,7 @@ def read_rows(path: Path) -> list[Row]:
     kinds = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Row) if field.name != "history"}
     rows = []
     for line in read_csv(path, ["policy", *kinds]):
-        history = tuple(source for name, source in line.items() if name and name.startswith("iter_") and source)
+        history = tuple(source for name, source in line.items() if name.startswith("iter_") and source)
         try:
             values = {name: _FROM_TEXT.get(kind, kind)(line[name]) for name, kind in kinds.items() if line[name]}
             rows.append(Row(history=history, **values))

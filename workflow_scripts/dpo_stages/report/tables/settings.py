@@ -6,9 +6,9 @@ sampling in Table 6; the captions, and the tables themselves, have it the other 
 
 from collections.abc import Mapping, Sequence
 
+from dpo_stages.core.files import read_csv
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.table import Grid, Table
-from dpo_stages.report.writing import read_csv
 
 SWAPPED = (
     "The paper's Appendix C.4 refers to Table 7 for training and to Table 6 for sampling. Its tables and their captions "
