@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from dpo_boundary.measurement import stage_of
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.arms import NOISE, OFF, Interval, delta, format_delta, separated
+from dpo_stages.report.arms import NOISE, OFF, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
@@ -50,6 +50,7 @@ def answers(decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str
 def fields_of(decision: Decision) -> dict:
     """What the template shows of an initial policy."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
+    low, high = interval or (decision.boundary_score,) * 2
     noise = decision.separated is False
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
@@ -71,26 +72,16 @@ def fields_of(decision: Decision) -> dict:
             decision.right
         ]
         + (", though within noise" if noise else ""),
-        "scale": scale(decision.boundary_score, interval),
+        # in percent of the line from 0 to 1
+        "place": f"{100 * decision.boundary_score:.1f}",
+        "low": f"{100 * low:.1f}",
+        "width": f"{100 * (high - low):.1f}",
     }
 
 
 def _gain(row: Row) -> str:
     """A gain, marked where its interval does not separate it from zero."""
     return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("gain")) is False else "")
-
-
-def scale(score: float, interval: Interval | None) -> Markup:
-    """A boundary score with its interval on a line from 0 to 1; the boundary is its middle."""
-    low, high = interval or (score, score)
-    side = "off" if score < 0.5 else "on"
-    return Markup(
-        '<svg class="scale {}" role="img" aria-label="boundary score {}">'
-        '<rect class="track" x="0" y="9" width="100%" height="4" rx="2"/>'
-        '<line class="middle" x1="50%" y1="2" x2="50%" y2="20"/>'
-        '<rect class="range" x="{}%" y="7" width="{}%" height="8" rx="4"/>'
-        '<circle cx="{}%" cy="11" r="4.5"/></svg>'
-    ).format(side, f"{score:.2f}", f"{100 * low:.1f}", f"{100 * (high - low):.1f}", f"{100 * score:.1f}")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:
