@@ -34,6 +34,7 @@ lint: environments ## check the style of Python and Snakemake files
 	check ruff format --check .; \
 	check snakefmt --check Snakefile rules; \
 	check snakemake --lint; \
+	envs/run workflow tests/lint_imports.py || failed=1; \
 	exit $$failed
 
 bench-gpu: ## measure labelling on this machine's GPU beside llm-blender's own code

@@ -1,7 +1,7 @@
 """What stands behind the results: labels, settings, the judge's prompt, sample responses; and all beside the paper.
 
 Required: preferences and comparisons, evaluation outputs, the configuration, tables of policies.
-Output:   results/tables/{labels,table6,table7,table9,table10,comparison}.{csv,md}
+Output:   results/tables/{labels,table6,table7,table9,table10,comparison}.{csv,md,json}
 """
 
 
@@ -13,6 +13,7 @@ rule make_labels_table:
     output:
         csv=report("results/tables/labels.csv", category="Tables", labels={"table": "Labels"}),
         markdown="results/tables/labels.md",
+        parts="results/tables/labels.json",
     log:
         "results/logs/make_labels_table.log",
     localrule: True
@@ -26,7 +27,6 @@ rule make_labels_table:
         " --comparisons {input.comparisons:q}"
         " --names {params.names:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -37,6 +37,7 @@ rule make_settings_table:
     output:
         csv=report("results/tables/table{number}.csv", category="Settings", labels={"table": "Table {number}"}),
         markdown="results/tables/table{number}.md",
+        parts="results/tables/table{number}.json",
     log:
         "results/logs/make_settings_table/table{number}.log",
     wildcard_constraints:
@@ -51,7 +52,6 @@ rule make_settings_table:
         " --table {wildcards.number}"
         " --settings {params.settings:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -61,6 +61,7 @@ rule make_table9:
     output:
         csv=report("results/tables/table9.csv", category="Settings", labels={"table": "Table 9"}),
         markdown="results/tables/table9.md",
+        parts="results/tables/table9.json",
     log:
         "results/logs/make_table9.log",
     localrule: True
@@ -74,7 +75,6 @@ rule make_table9:
         " --kind {params.kind}"
         " --model {params.model:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -88,6 +88,7 @@ rule make_table10:
     output:
         csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),
         markdown="results/tables/table10.md",
+        parts="results/tables/table10.json",
     log:
         "results/logs/make_table10.log",
     localrule: True
@@ -103,7 +104,6 @@ rule make_table10:
         " --instructions {input.instructions:q}"
         " --model-label {params.label:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -119,6 +119,7 @@ rule make_comparison:
     output:
         csv=report("results/tables/comparison.csv", category="Tables", labels={"table": "Comparison with the paper"}),
         markdown="results/tables/comparison.md",
+        parts="results/tables/comparison.json",
     log:
         "results/logs/make_comparison.log",
     localrule: True
@@ -128,5 +129,4 @@ rule make_comparison:
         f"{RUN} workflow {SCRIPTS}/make_comparison.py"
         " --tables {input.tables:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

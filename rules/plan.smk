@@ -1,7 +1,7 @@
 """What the study is going to take, and what it took.
 
 Required: sizes and speeds in the configuration; benchmark files of finished jobs for the latter.
-Output:   results/plan.{csv,md} before anything is made, results/cost.{csv,md} after all tables are
+Output:   results/plan.{csv,md,json} before anything is made, results/cost.{csv,md,json} after all tables are
 """
 
 
@@ -13,6 +13,7 @@ rule plan_study:
     output:
         csv="results/{when}.csv",
         markdown="results/{when}.md",
+        parts="results/{when}.json",
     log:
         "results/logs/plan_study/{when}.log",
     wildcard_constraints:
@@ -30,5 +31,4 @@ rule plan_study:
         " --targets {params.targets:q}"
         " --benchmarks results/benchmarks"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -4,7 +4,7 @@ Required: the tables of the study, annotations, the configuration, the workflow 
 Output:   results/figures/{table,rules}.svg, results/report.html
 """
 
-# What the report shows, in its order: tables by name (results/tables/{name}.md), and figures with their captions
+# What the report shows, in its order: tables by name (results/tables/{name}.json), and figures with their captions
 # (results/figures/{name}.svg). Add others here.
 REPORT_TABLES = [
     *config["tables"],
@@ -76,9 +76,9 @@ rule draw_rule_graph:
 rule make_report:
     input:
         policy_tables=expand("results/tables/{table}.csv", table=config["tables"]),
-        tables=expand("results/tables/{table}.md", table=REPORT_TABLES),
+        tables=expand("results/tables/{table}.json", table=REPORT_TABLES),
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
-        comparison=multiext("results/tables/comparison", ".csv", ".md"),
+        comparison=multiext("results/tables/comparison", ".csv", ".json"),
         responses="results/tables/table10.csv",
         rules="results/figures/rules.svg",
         cost="results/cost.csv",

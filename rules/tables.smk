@@ -1,7 +1,7 @@
 """Tables of results: policies, likelihoods, intra-diversity with its figure, cost of the measurement, quality.
 
 Required: win rates and boundary scores; consistencies, logs and benchmarks of training, judged candidates.
-Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{csv,md},
+Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{csv,md,json},
           results/figures/figure3.{svg,png}
 """
 
@@ -26,6 +26,7 @@ rule make_table:
     output:
         csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),
         markdown="results/tables/{table}.md",
+        parts="results/tables/{table}.json",
         decisions="results/tables/{table}_decisions.csv",
     log:
         "results/logs/make_table/{table}.log",
@@ -53,7 +54,6 @@ rule make_table:
         " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
         " {params.traces:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " --decisions {output.decisions:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -65,6 +65,7 @@ rule make_table8:
     output:
         csv="results/tables/table8.csv",
         markdown="results/tables/table8.md",
+        parts="results/tables/table8.json",
     log:
         "results/logs/make_table8.log",
     localrule: True
@@ -77,7 +78,6 @@ rule make_table8:
         " --models {params.models:q}"
         " --consistencies {input.consistencies:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -88,6 +88,7 @@ rule make_intra_diversity:
     output:
         csv="results/tables/intra_diversity.csv",
         markdown="results/tables/intra_diversity.md",
+        parts="results/tables/intra_diversity.json",
         svg="results/figures/figure3.svg",
         png="results/figures/figure3.png",
     log:
@@ -103,7 +104,6 @@ rule make_intra_diversity:
         " --models {params.models:q}"
         " --logs {params.logs:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " --svg {output.svg:q}"
         " --png {output.png:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
@@ -120,6 +120,7 @@ rule make_boundary_cost:
     output:
         csv="results/tables/boundary_cost.csv",
         markdown="results/tables/boundary_cost.md",
+        parts="results/tables/boundary_cost.json",
     log:
         "results/logs/make_boundary_cost.log",
     localrule: True
@@ -151,7 +152,6 @@ rule make_boundary_cost:
         " --split {params.split}"
         " --method {params.method:q}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -163,6 +163,7 @@ rule make_quality_table:
     output:
         csv=report("results/tables/quality.csv", category="Tables", labels={"table": "Quality of candidates"}),
         markdown="results/tables/quality.md",
+        parts="results/tables/quality.json",
     log:
         "results/logs/make_quality_table.log",
     localrule: True
@@ -177,5 +178,4 @@ rule make_quality_table:
         " --win-rates {input.win_rates:q}"
         " --preference-data {params.preference_data}"
         " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -11,20 +11,19 @@ from pathlib import Path
 from dpo_stages.core.arguments import count, positive_float
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
+
+JOBS = {"sampling": "sample_candidates", "comparing": "compare_candidates", "training": "train_policy"}
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
     add("--candidates", required=True, nargs="+", type=Path, metavar="PARQUET", help="what was sampled and compared")
     add("--preferences", required=True, type=Path, metavar="PARQUET", help="pairs that all of them were trained on")
-    for job, what in (
-        ("sampling", "sample_candidates"),
-        ("comparing", "compare_candidates"),
-        ("training", "train_policy"),
-    ):
+    for job, what in JOBS.items():
         add(f"--{job}", required=True, nargs="+", type=Path, metavar="JSONL", help=f"benchmarks of {what}")
     add(
         "--gpus",
@@ -37,14 +36,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--epochs", required=True, type=positive_float, help="epochs of training")
     add("--split", required=True, help="split of the preference data that measures boundaries, for the words")
     add("--method", required=True, metavar="LABEL", help="what trained, for the words")
-    add("--csv", required=True, type=Path, metavar="OUT.csv")
-    add("--markdown", required=True, type=Path, metavar="OUT.md")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import write_text
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import PREFERENCES, PROMPTS
     from dpo_stages.report.tables import boundary_cost
@@ -54,28 +50,18 @@ def main() -> None:
         raise BadInput(
             f"--candidates has {len(arguments.candidates)} files for {len(models)} models; give one for each"
         )
-    seconds = {
-        job: boundary_cost.seconds_of_models(getattr(arguments, job), len(models), f"--{job}")
-        for job in ("sampling", "comparing", "training")
-    }
+    seconds = {job: boundary_cost.seconds_of_models(getattr(arguments, job), len(models), f"--{job}") for job in JOBS}
     pairs = read_table(arguments.preferences, PREFERENCES).num_rows
     gpus = boundary_cost.Gpus(*arguments.gpus)
     costs = [
-        boundary_cost.cost(
-            model,
-            label,
-            read_table(candidates, PROMPTS).num_rows,
-            pairs,
-            *of_model,
-            arguments.epochs,
-            gpus,
+        boundary_cost.Cost(
+            model, label, read_table(candidates, PROMPTS).num_rows, pairs, *of_model, arguments.epochs, gpus
         )
         for (model, label), candidates, *of_model in zip(
             models.items(), arguments.candidates, *seconds.values(), strict=True
         )
     ]
-    write_text(arguments.markdown, boundary_cost.costs_as_markdown(costs, gpus, arguments.split, arguments.method))
-    write_text(arguments.csv, boundary_cost.costs_as_csv(costs))
+    boundary_cost.table(costs, arguments.split, arguments.method).write(arguments.csv)
     ratios = [cost.ratio for cost in costs]
     finish(
         arguments.csv,

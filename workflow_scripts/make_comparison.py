@@ -3,38 +3,30 @@
 Only the models that both have are compared; a study of other models gets an empty comparison that says so.
 """
 
-import argparse
 from pathlib import Path
 
-from dpo_stages.core.files import read_csv
 from dpo_stages.core.program import finish, run
-from dpo_stages.report.paper import PAPER
-from dpo_stages.report.records import JUDGE_COLUMNS
-from dpo_stages.report.writing import as_csv
+from dpo_stages.report.paper import PAPER, paper_rows
+from dpo_stages.report.policy_rows import read_rows
+from dpo_stages.report.table import table_parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--tables", nargs="+", type=Path, required=True, metavar="CSV", help="files of make_table.py")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     arguments = parser.parse_args()
 
-    from dpo_stages.core.files import write_text
     from dpo_stages.report.tables import paper_comparison
 
     rows, models, read = [], {}, 0
     for path in arguments.tables:
-        needed = ("policy", "model", "model_label", "method", "method_label")
-        ours = read_csv(path, (*needed, *JUDGE_COLUMNS, *paper_comparison.FIGURES))
-        models |= {row["model"]: row["model_label"] for row in ours}
+        ours = read_rows(path)
+        models |= {row.model: row.model_label for row in ours}
         read += len(ours)
-        reference = PAPER / path.name
-        if reference.is_file():
-            rows += paper_comparison.compare(path.stem, ours, read_csv(reference, ("model", "method", "iter_1")))
-    write_text(arguments.markdown, paper_comparison.as_markdown(rows, list(models.values())))
-    write_text(arguments.csv, as_csv(paper_comparison.COLUMNS, rows))
+        if (PAPER / path.name).is_file():
+            rows += paper_comparison.compare(path.stem, ours, paper_rows(path.stem.removeprefix("table")))
+    paper_comparison.table(rows, list(models.values())).write(arguments.csv)
     stage, arm = (paper_comparison.tally(rows, what) for what in ("stage_agrees", "better_arm_agrees"))
     finish(arguments.csv, read, len(rows), {}, stage_agrees=stage, better_arm_agrees=arm)
 

@@ -10,16 +10,15 @@ import argparse
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in table and figure")
     add("--logs", required=True, nargs="+", metavar="POLICY=FILE", help="training_log.jsonl of each policy")
-    add("--csv", required=True, type=Path, metavar="OUT.csv")
-    add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--svg", required=True, type=Path, metavar="OUT.svg")
     add("--png", required=True, type=Path, metavar="OUT.png")
     return parser.parse_args()
@@ -27,7 +26,6 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import write_text
     from dpo_stages.report.figures.intra_diversity import draw
     from dpo_stages.report.figures.style import save_both
     from dpo_stages.report.tables import intra_diversity
@@ -37,8 +35,7 @@ def main() -> None:
     figure = draw([curve for curve in curves if curve.policy.seed is None], models)
     summaries = [intra_diversity.summarise(curve, models) for curve in curves]
     save_both(figure, arguments.svg, arguments.png)
-    write_text(arguments.markdown, intra_diversity.summaries_as_markdown(summaries))
-    write_text(arguments.csv, intra_diversity.summaries_as_csv(summaries))
+    intra_diversity.table(summaries).write(arguments.csv)
     steps = sum(summary.steps for summary in summaries)
     finish(arguments.csv, rows_in=len(curves), rows_out=len(summaries), dropped={}, steps=steps)
 

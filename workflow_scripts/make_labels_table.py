@@ -1,34 +1,30 @@
 """Make the table of what labelling reports: of every pass of the preference model, from the ledgers beside its outputs."""
 
-import argparse
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report.writing import as_csv
+from dpo_stages.report.table import table_parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--preferences", nargs="+", type=Path, required=True, metavar="FILE", help="of label_preferences.py")
     add("--comparisons", nargs="*", type=Path, default=[], metavar="FILE", help="of compare_candidates.py")
     add("--names", nargs="+", required=True, metavar="NAME", help="whose candidates they are of, one a file")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     arguments = parser.parse_args()
     files = [*arguments.preferences, *arguments.comparisons]
     if len(files) != len(arguments.names):
         raise BadInput(f"{len(files)} files but {len(arguments.names)} --names; give one for each")
 
-    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.core.files import read_json
     from dpo_stages.report.tables import labels
 
     works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
     ledgers = [read_json(file.with_name(f"{file.stem}.ledger.json")) for file in files]
     rows = list(map(labels.row, arguments.names, works, ledgers))
-    write_text(arguments.markdown, labels.as_markdown(rows))
-    write_text(arguments.csv, as_csv(list(rows[0]), rows))
+    labels.table(rows).write(arguments.csv)
     finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))
 
 

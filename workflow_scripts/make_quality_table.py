@@ -1,29 +1,25 @@
 """Make the table of candidates' quality: LC win rates of one source's candidates against another's chosen responses."""
 
-import argparse
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_csv
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.paper import PAPER
 from dpo_stages.report.records import one_judge
-from dpo_stages.report.writing import as_csv
+from dpo_stages.report.table import table_parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--pairs", nargs="+", required=True, metavar="SOURCE=SOURCE", help="whose candidates = whose chosen responses")
     add("--win-rates", nargs="+", type=Path, required=True, metavar="FILE", help="win_rate.json of each pair")
     add("--preference-data", required=True, metavar="NAME", help="the study's off-policy data set")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     arguments = parser.parse_args()
     if len(arguments.pairs) != len(arguments.win_rates):
         raise BadInput(f"{len(arguments.pairs)} --pairs but {len(arguments.win_rates)} --win-rates; give one each")
 
-    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.core.files import read_csv, read_json
     from dpo_stages.report.tables import quality
 
     pairs = [tuple(pair.split("=")) for pair in arguments.pairs]
@@ -31,8 +27,7 @@ def main() -> None:
     paper = read_csv(PAPER / "quality.csv", ("candidate_model", "lc_win_rate"))
     rows = quality.table_rows(pairs, records, paper, arguments.preference_data)
     judge = one_judge(rows)
-    write_text(arguments.markdown, quality.as_markdown(rows, judge))
-    write_text(arguments.csv, as_csv(list(rows[0]), rows))
+    quality.table(rows, judge).write(arguments.csv)
     finish(arguments.csv, len(records), len(rows), {}, judge=judge)
 
 

@@ -16,10 +16,10 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--study", required=True, metavar="JSON", help="what the study is, by the names that the page shows")
     add("--policy-tables", nargs="+", type=Path, required=True, metavar="CSV", help="files of make_table.py")
-    add("--tables", nargs="+", type=Path, required=True, metavar="MD", help="tables in the page's order")
+    add("--tables", nargs="+", type=Path, required=True, metavar="JSON", help="tables in the page's order")
     add("--figures", nargs="*", type=Path, default=[], metavar="SVG", help="figures in the page's order")
     add("--captions", nargs="*", default=[], metavar="TEXT", help="one a figure")
-    add("--comparison", type=Path, required=True, metavar="CSV", help="of make_comparison.py, its Markdown beside it")
+    add("--comparison", type=Path, required=True, metavar="CSV", help="of make_comparison.py, its JSON beside it")
     add("--responses", type=Path, required=True, metavar="CSV", help="of make_table10.py")
     add("--rules", type=Path, required=True, metavar="SVG", help="of draw_rule_graph.py")
     add("--cost", type=Path, required=True, metavar="CSV", help="of plan_study.py")
@@ -41,32 +41,25 @@ def main() -> None:
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware
     from dpo_stages.report import page
-    from dpo_stages.report.markdown_html import to_html
-    from dpo_stages.report.points import read_points
+    from dpo_stages.report.decisions import read_decisions, tally
+    from dpo_stages.report.table import read_parts
 
     study = json.loads(arguments.study)
-    points = read_points(arguments.policy_tables)
+    decisions = read_decisions(arguments.policy_tables)
     comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
-    found, judging = page.answers(points), page.judging(ledgers)
+    judging = page.judging(ledgers)
     context = {
-        "answers": [
-            {
-                "label": answer.label,
-                "points": [page.point_fields(point) for point in answer.points],
-                "paper": page.paper_of(answer.model, comparison),
-            }
-            for answer in found
-        ],
-        "many_methods": len({point.method_label for point in points}) > 1,
-        "verdict": page.verdict(points),
-        "tables": [{"name": path.stem, "html": to_html(read_text(path), level=3)} for path in arguments.tables],
+        "answers": page.answers(decisions, comparison),
+        "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
+        "verdict": tally(decisions).sentence(),
+        "tables": [{"name": path.stem, "parts": read_parts(path)} for path in arguments.tables],
         "figures": [
             {"uri": page.picture(path), "caption": caption}
             for path, caption in zip(arguments.figures, arguments.captions, strict=True)
         ],
-        "comparison": to_html(read_text(arguments.comparison.with_suffix(".md")), level=2),
+        "comparison": read_parts(arguments.comparison.with_suffix(".json")),
         "responses": read_csv(arguments.responses, ("label", "text", "rule")),
         "graph": Markup(read_text(arguments.rules)),
         "provenance": [
@@ -82,7 +75,9 @@ def main() -> None:
     }
     write_text(arguments.output, page.render(context))
     size = arguments.output.stat().st_size
-    finish(arguments.output, len(points), len(points), {}, tables=len(arguments.tables), kilobytes=round(size / 1000))
+    finish(
+        arguments.output, len(decisions), len(decisions), {}, tables=len(arguments.tables), kilobytes=round(size / 1000)
+    )
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ The CSV holds a parameter a line, this study's values and the paper's; Markdown 
 
 import argparse
 import json
-from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import table_parser
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--table", type=int, choices=(6, 7), required=True)
     add(
@@ -21,16 +21,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="JSON",
         help="sections of the configuration: sft, methods, max_length and gpus for Table 6, sampling for Table 7",
     )
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import write_text
     from dpo_stages.report.tables import settings as made
-    from dpo_stages.report.writing import as_csv
 
     try:
         settings = json.loads(arguments.settings)
@@ -42,8 +38,7 @@ def main() -> None:
     else:
         columns, labels = made.sampling_table(settings["sampling"]), {"value": "Value"}
     rows = made.rows_of(arguments.table, columns)
-    write_text(arguments.markdown, made.as_markdown(arguments.table, rows, labels))
-    write_text(arguments.csv, as_csv(list(rows[0]), rows))
+    made.table(arguments.table, rows, labels).write(arguments.csv)
     finish(arguments.csv, len(rows), len(rows), {})
 
 

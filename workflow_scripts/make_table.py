@@ -12,14 +12,15 @@ from pathlib import Path
 from dpo_stages.core.arguments import seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import policy_rows
-from dpo_stages.report.policy_table import COLUMNS, as_markdown
+from dpo_stages.report import decisions, policy_rows
+from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
+from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--table", required=True, metavar="NAME", help="name of the table, such as table3")
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="models in the table's order")
@@ -30,8 +31,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
     add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
-    add("--csv", required=True, type=Path, metavar="OUT.csv")
-    add("--markdown", required=True, type=Path, metavar="OUT.md")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
     arguments = parser.parse_args()
     if arguments.decisions and not arguments.boundaries:
@@ -58,7 +57,6 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, write_text
-    from dpo_stages.report.decisions import tally
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
@@ -74,12 +72,11 @@ def main() -> None:
     traces = read(arguments.traces, "trace")
     interval = paired_interval(win_rates)
     rows = policy_rows.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
-    found = policy_rows.decisions(rows)
-    counted = tally(found) if arguments.boundaries else None
+    found = decisions.decisions(rows)
+    counted = decisions.tally(found) if arguments.boundaries else None
     if arguments.decisions:
-        write_text(arguments.decisions, policy_rows.decisions_as_csv(found, one_judge(map(vars, rows))))
-    write_text(arguments.markdown, as_markdown(arguments.table, rows, arguments.columns))
-    write_text(arguments.csv, policy_rows.rows_as_csv(rows))
+        write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
+    table(arguments.table, rows, arguments.columns).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}
     finish(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import table_parser
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add(
         "--policies", nargs="+", required=True, metavar="POLICY", help="the policies of one model, in the table's order"
@@ -19,8 +20,6 @@ def parse_arguments() -> argparse.Namespace:
     add("--outputs", nargs="+", type=Path, required=True, metavar="FILE", help="model_outputs.json of each policy")
     add("--instructions", type=Path, required=True, metavar="PARQUET", help="the instruction set with its references")
     add("--model-label", required=True, metavar="TEXT", help="the model's name in the table")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     return parser.parse_args()
 
 
@@ -29,12 +28,10 @@ def main() -> None:
     if len(arguments.policies) != len(arguments.outputs):
         raise BadInput(f"{len(arguments.policies)} --policies but {len(arguments.outputs)} --outputs; give one each")
 
-    from dpo_stages.core.files import write_text
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import INSTRUCTIONS
     from dpo_stages.evaluation.annotations import read_rows
     from dpo_stages.report.tables import responses
-    from dpo_stages.report.writing import as_csv
     from dpo_stages.study.policies import Policy
 
     outputs = {
@@ -53,11 +50,7 @@ def main() -> None:
     for policy in arguments.policies:
         name = responses.label(arguments.model_label, Policy.parse(policy).history)
         rows.append({"policy": policy, "label": name, "text": outputs[policy][index]["output"]})
-    rule = responses.rule_in_words(outputs, index)
-    for row in rows:
-        row |= {"index": index, "rule": rule}
-    write_text(arguments.markdown, responses.as_markdown(rows, rule))
-    write_text(arguments.csv, as_csv(["index", "policy", "label", "text", "rule"], rows))
+    responses.table(rows, index, responses.rule_in_words(outputs, index)).write(arguments.csv)
     finish(arguments.csv, len(references), len(rows), {}, instruction=index)
 
 

@@ -10,28 +10,26 @@ from pathlib import Path
 
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.records import by_policy
+from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
     add("--consistencies", required=True, nargs="+", type=Path, metavar="FILE", help="of measure_consistency.py")
-    add("--csv", required=True, type=Path, metavar="OUT.csv")
-    add("--markdown", required=True, type=Path, metavar="OUT.md")
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.core.files import read_json
     from dpo_stages.report.tables import consistency
 
     records = by_policy(((path, read_json(path)) for path in arguments.consistencies), "preference consistency")
     rows = consistency.build_rows(labels(arguments.models), records)
-    write_text(arguments.markdown, consistency.as_markdown(rows))
-    write_text(arguments.csv, consistency.rows_as_csv(rows))
+    consistency.table(rows).write(arguments.csv)
     likelier = [row.on_policy_likelier for row in rows]
     finish(
         arguments.csv,

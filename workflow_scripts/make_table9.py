@@ -4,10 +4,8 @@ A language model as judge gets the messages of alpaca-eval's weighted annotator,
 preference model gets no prompt of instructions, but the conversation and two responses in one sequence.
 """
 
-import argparse
-from pathlib import Path
-
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import Table, table_parser
 
 AS_JUDGE = """{model} is asked with one chat completion a pair ({request}). Texts in braces are replaced by the instruction \
 and the two outputs; which output is called m is drawn from a hash of the instruction. The preference is the \
@@ -42,22 +40,16 @@ def messages_of_preference_model(model: str) -> tuple[list[dict[str, str]], list
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     add = parser.add_argument
     add("--kind", choices=("endpoint", "vllm", "served", "preference_model"), required=True, help="kind of the judge")
     add("--model", required=True, metavar="NAME", help="the judge, as its endpoint knows it")
-    add("--csv", type=Path, required=True, metavar="OUT.csv")
-    add("--markdown", type=Path, required=True, metavar="OUT.md")
     arguments = parser.parse_args()
-    from dpo_stages.core.files import write_text
-    from dpo_stages.report.writing import as_csv
-
     shown = messages_of_preference_model if arguments.kind == "preference_model" else messages_of_endpoint
     messages, about = shown(arguments.model)
-    blocks = [f"**{message['role']}**\n\n```text\n{message['content']}\n```" for message in messages]
-    parts = ["# Table 9: what the judge is asked", *blocks, *about]
-    write_text(arguments.markdown, "\n\n".join(parts) + "\n")
-    write_text(arguments.csv, as_csv(["role", "content"], messages))
+    asked = [part for message in messages for part in (("name", message["role"]), ("block", message["content"]))]
+    parts = [("title", "Table 9: what the judge is asked"), *asked, *(("words", words) for words in about)]
+    Table(messages, parts).write(arguments.csv)
     finish(arguments.csv, len(messages), len(messages), {}, judge=arguments.model)
 
 

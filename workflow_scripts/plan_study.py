@@ -6,14 +6,13 @@ files of finished jobs, what they took stands beside it. One line a rule in the 
 """
 
 import argparse
-import csv
-import io
 import json
 from collections import defaultdict
 from pathlib import Path
 
-from dpo_stages.core.files import read_text, write_text
+from dpo_stages.core.files import read_text
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.table import Grid, Table, table_parser
 from dpo_stages.study.dry_run import dry_run
 from dpo_stages.study.schedule import Job, critical_path, gpu_seconds, makespan, read_jobs
 
@@ -21,14 +20,12 @@ COLUMNS = ("rule", "jobs", "gpus_a_job", "gpu_hours", "hours_a_job", "disk_gb", 
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = table_parser(__doc__)
     parser.add_argument("--snakefile", type=Path, required=True, metavar="FILE", help="of the workflow")
     parser.add_argument("--configuration", required=True, metavar="JSON", help="the study's whole configuration")
     parser.add_argument("--targets", nargs="+", required=True, metavar="FILE", help="what is to be made")
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
     parser.add_argument("--benchmarks", type=Path, required=True, metavar="FOLDER", help="results/benchmarks")
-    parser.add_argument("--csv", type=Path, required=True, metavar="OUT.csv")
-    parser.add_argument("--markdown", type=Path, required=True, metavar="OUT.md")
     return parser.parse_args()
 
 
@@ -62,22 +59,21 @@ def by_rule(jobs: list[Job], benchmarks: Path) -> list[dict]:
     return rows
 
 
-def as_markdown(jobs: list[Job], rows: list[dict], gpus: list[int]) -> str:
+def table(jobs: list[Job], rows: list[dict], gpus: list[int]) -> Table:
     """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
     done = any(row["jobs_done"] for row in rows)
     columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
     total = {column: sum(row[column] for row in rows) for column in columns if column != "rule"}
-    total |= {"rule": "**all**", "gpus_a_job": "", "hours_a_job": ""}
-    lines = ["| " + " | ".join(column.replace("_", " ") for column in columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(_short(row[column]) for column in columns) + " |" for row in [*rows, total]]
+    total |= {"rule": "all", "gpus_a_job": "", "hours_a_job": ""}
+    lines = [[_short(row[column]) for column in columns] for row in (*rows, total)]
     longest, work = critical_path(jobs) / 3600, gpu_seconds(jobs) / 3600
     most = max(job.of("gpu") for job in jobs)
-    schedule = ["| GPUs | hours | no less than, for the work | the longest chain | ratio |", "|---|---|---|---|---|"]
+    schedule = []
     for number in gpus:
         if number >= most:
             hours, least = makespan(jobs, number) / 3600, max(longest, work / number)
             ratio = f"{hours / least:.2f}" if least else ""
-            schedule.append(f"| {number} | {hours:.1f} | {work / number:.1f} | {longest:.1f} | {ratio} |")
+            schedule.append([str(number), f"{hours:.1f}", f"{work / number:.1f}", f"{longest:.1f}", ratio])
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
     undecided = sum(job.rule == "make_decision" for job in jobs)
@@ -85,29 +81,27 @@ def as_markdown(jobs: list[Job], rows: list[dict], gpus: list[int]) -> str:
         notes += (
             f" What hangs on {undecided} decisions of `auto` or more is known only when they are made, and not counted."
         )
-    return "\n".join(["# What the study takes", "", notes, "", *lines, "", *schedule, ""])
+    parts = [
+        ("title", "What the study takes"),
+        ("words", notes),
+        ("grid", Grid([column.replace("_", " ") for column in columns], lines)),
+        ("grid", Grid(["GPUs", "hours", "no less than, for the work", "the longest chain", "ratio"], schedule)),
+    ]
+    rounded = [
+        {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
+    return Table(rounded, parts)
 
 
 def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def as_csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
-    )
-    return text.getvalue()
-
-
 def main() -> None:
     arguments = parse_arguments()
     jobs = read_jobs(dry_run(arguments.snakefile, arguments.configuration, arguments.targets))
     rows = by_rule(jobs, arguments.benchmarks)
-    write_text(arguments.markdown, as_markdown(jobs, rows, arguments.gpus))
-    write_text(arguments.csv, as_csv(rows))
+    table(jobs, rows, arguments.gpus).write(arguments.csv)
     counts = {
         "gpu_hours": gpu_seconds(jobs) / 3600,
         "longest_chain_hours": critical_path(jobs) / 3600,

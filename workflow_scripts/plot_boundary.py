@@ -24,13 +24,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.figures.boundary import draw
     from dpo_stages.report.figures.style import save_both
-    from dpo_stages.report.points import paper_points, read_points
+    from dpo_stages.report.paper import paper_decisions
 
-    points = read_points(arguments.tables)
-    methods = {point.decision.method: point.method_label for point in points}
-    paper = paper_points(PAPER_TABLES, methods) if arguments.with_paper else []
+    points = read_decisions(arguments.tables)
+    methods = {point.off.method: point.off.method_label for point in points}
+    tables = PAPER_TABLES if arguments.with_paper else ()
+    paper = [decision for number in tables for decision in paper_decisions(number, methods)]
     figure = draw(points, paper)
     save_both(figure, arguments.svg, arguments.png)
     finish(arguments.png, rows_in=len(points), rows_out=len(points), dropped={}, points_of_the_paper=len(paper))

@@ -9,7 +9,7 @@ from dpo_stages.evaluation.annotations import read_pairs
 
 def shown(run_script, folder, *arguments, env="alpaca-eval"):
     out, text = folder / "t.csv", folder / "t.md"
-    done = run_script("make_table9", *arguments, "--csv", out, "--markdown", text, env=env)
+    done = run_script("make_table9", *arguments, "--csv", out, env=env)
     assert done.returncode == 0, done.stderr
     return list(csv.DictReader(out.open(newline=""))), text.read_text()
 

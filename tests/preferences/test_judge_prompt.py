@@ -7,7 +7,7 @@ from dpo_stages.preferences.pairrm.tokens import MARKERS, candidate_text, source
 
 def test_table_9_is_the_sequence_of_the_preference_model(tmp_path, run_script):
     out, text = tmp_path / "t.csv", tmp_path / "t.md"
-    arguments = ["--kind", "preference_model", "--model", "pairrm", "--csv", out, "--markdown", text]
+    arguments = ["--kind", "preference_model", "--model", "pairrm", "--csv", out]
     done = run_script("make_table9", *arguments, env="pairrm")
     assert done.returncode == 0, done.stderr
     (row,) = csv.DictReader(out.open(newline=""))

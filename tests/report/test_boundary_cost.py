@@ -9,19 +9,18 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import CANDIDATES, PREFERENCES
 from dpo_stages.report.tables.boundary_cost import (
+    Cost,
     Gpus,
-    cost,
-    costs_as_csv,
-    costs_as_markdown,
     seconds_of,
     seconds_of_models,
+    table,
 )
 
 CPU, PAPER = Gpus(0, 0, 0), Gpus(1, 1, 4)
 
 
 def of_the_paper(gpus, epochs=1.0):
-    return cost("zephyr-7b", "Zephyr-7B", 2000, 61135, 120.0, 40.0, 5000.0 * epochs, epochs, gpus)
+    return Cost("zephyr-7b", "Zephyr-7B", 2000, 61135, 120.0, 40.0, 5000.0 * epochs, epochs, gpus)
 
 
 def test_ratios():
@@ -36,15 +35,16 @@ def test_ratios():
 
 def test_tables_have_the_same_figures():
     costs = [of_the_paper(PAPER)]
-    text = costs_as_markdown(costs, PAPER, "test", "DPO")
+    made = table(costs, "test", "DPO")
+    text = made.markdown()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert dict(zip(rows[0], rows[2], strict=True)) == {
         "Model": "Zephyr-7B", "Sampling": "120.0 s", "Comparing": "40.0 s", "Boundary": "160.0 s", "Epoch": "5,000.0 s",
         "Boundary / epoch": "3.2%", "GPU time": "0.8%", "Prompts / pairs": "3.3%",
     }  # fmt: skip
     assert "1 GPUs for sampling" in text and "2,000 prompts (test)" in text
-    assert "GPU time" not in costs_as_markdown([of_the_paper(CPU)], CPU, "test", "DPO")
-    (line,) = csv.DictReader(costs_as_csv(costs).splitlines())
+    assert "GPU time" not in table([of_the_paper(CPU)], "test", "DPO").markdown()
+    (line,) = csv.DictReader(made.csv().splitlines())
     assert (line["ratio"], line["gpu_ratio"], line["training_seconds"]) == ("0.032", "0.008", "5000.0")
 
 
@@ -98,7 +98,7 @@ def arguments(tmp_path):
     return [
         "--models", "a=Model A", "b=Model B", *files, "--preferences", tmp_path / "preferences.parquet",
         "--gpus", "0", "0", "0", "--epochs", "1", "--split", "test", "--method", "DPO",
-        "--csv", tmp_path / "out/c.csv", "--markdown", tmp_path / "out/c.md",
+        "--csv", tmp_path / "out/c.csv",
     ]  # fmt: skip
 
 

@@ -1,13 +1,17 @@
 """The figure of boundary scores against gains."""
 
-import csv
+import math
 import xml.etree.ElementTree
+from dataclasses import replace
 
 import pytest
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.report.decisions import read_decisions
 from dpo_stages.report.figures.boundary import draw
-from dpo_stages.report.points import _NEEDED, paper_points, read_points
+from dpo_stages.report.paper import paper_decisions
+from dpo_stages.report.policy_rows import Row, read_rows
+from dpo_stages.report.table import Table, with_iterations
 from dpo_stages.study.policies import Policy
 
 LABELS = {"tiny-llama": "Tiny Llama", "tiny-phi": "Tiny Phi"}
@@ -19,73 +23,97 @@ ARMS = {  # initial policy: boundary score and gains of both arms
 
 
 def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
-    names = [*_NEEDED, "iter_1"]
-    rows = [dict.fromkeys(names, "") | {"policy": "tiny-llama/sft", "model": "tiny-llama", "judge": judge}]
+    names = {"model": "tiny-llama", "method": method, "method_label": method.upper(), "judge": judge, "seed": 0}
+    names |= {"judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served", "instructions": 9}
+    measured = {"lc_win_rate": 50.0, "win_rate": 50.0, "average_length": 9.0}
+    sft = {"policy": "tiny-llama/sft", "resolved_policy": "tiny-llama/sft", "model_label": "Tiny Llama", "history": ()}
+    rows = [Row(**names, **measured, **sft)]
     for initial, (score, off, on) in arms.items():
+        intervals = {
+            "boundary_low": score - 0.03, "boundary_high": score + 0.03,
+            "difference_low": off - on - 1, "difference_high": off - on + 1,
+        }  # fmt: skip
         for source, gain in (("off", off), ("on", on)):
-            policy = str(Policy.parse(initial).then(method, source))
-            model = initial.split("/")[0]
-            rows.append({
-                "policy": policy, "initial_policy": initial, "model": model, "model_label": LABELS[model],
-                "method": method, "method_label": method.upper(), "judge": judge, "gain": gain, "boundary_score": score,
-                "gain_low": gain - 2 if with_intervals else "", "gain_high": gain + 2 if with_intervals else "",
-                "boundary_low": score - 0.03 if with_intervals else "", "iter_1": source,
-                "boundary_high": score + 0.03 if with_intervals else "",
-                "recommended_source": "off" if score < 0.5 else "on",
-                "difference_low": off - on - 1 if with_intervals else "",
-                "difference_high": off - on + 1 if with_intervals else "",
-            })  # fmt: skip
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+            policy = Policy.parse(initial).then(method, source)
+            of_gain = {"gain_low": gain - 2, "gain_high": gain + 2}
+            rows.append(
+                Row(
+                    **names | {"model": policy.model},
+                    **measured,
+                    **intervals | of_gain if with_intervals else {},
+                    model_label=LABELS[policy.model],
+                    history=policy.history,
+                    policy=str(policy),
+                    resolved_policy=str(policy),
+                    initial_policy=initial,
+                    gain=gain,
+                    boundary_score=score,
+                    recommended_source="off" if score < 0.5 else "on",
+                )
+            )
+    path.write_text(Table(with_iterations(rows)).csv())
     return path
 
 
+def paper():
+    return [decision for number in (3, 4, 5) for decision in paper_decisions(number)]
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = read_rows(write_table(tmp_path / "t.csv"))
+    assert [type(rows[1].seed), rows[0].history, rows[0].gain, rows[0].gain_separated] == [int, (), None, None]
+    again = [replace(row, gain_separated=False, delta=math.inf, truncated=3) for row in rows]
+    (tmp_path / "again.csv").write_text(Table(with_iterations(again)).csv())
+    assert read_rows(tmp_path / "again.csv") == again
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace(",dpo,DPO,0,", ",dpo,DPO,some,"))
+    with pytest.raises(BadInput, match="the row of tiny-llama/sft: .*'some'; make the table again"):
+        read_rows(tmp_path / "t.csv")
+
+
 def test_points_are_the_initial_policies_with_both_arms(tmp_path):
-    points = {point.decision.initial_policy: point for point in read_points([write_table(tmp_path / "t.csv")])}
+    points = {point.initial_policy: point for point in read_decisions([write_table(tmp_path / "t.csv")])}
     assert points.keys() == ARMS.keys()
     point = points["tiny-llama/dpo/on"]
-    assert (point.decision.difference, point.decision.boundary_score, point.name) == (3.0, 0.55, "on")
-    assert point.decision.right is False and points["tiny-llama/sft"].decision.right is True
-    assert point.interval == pytest.approx((0.52, 0.58)) and point.decision.difference_interval == (2.0, 4.0)
-    assert points["tiny-phi/sft"].name == "SFT"
+    assert (point.difference, point.boundary_score) == (3.0, 0.55)
+    assert point.right is False and points["tiny-llama/sft"].right is True
+    assert point.off.interval("boundary") == pytest.approx((0.52, 0.58)) and point.off.interval("difference") == (
+        2.0,
+        4.0,
+    )
 
 
 def test_a_table_given_twice_adds_nothing_and_another_method_adds_its_points(tmp_path):
     one, other = write_table(tmp_path / "1.csv"), write_table(tmp_path / "2.csv", method="slic")
-    assert read_points([one, one]) == read_points([one])
-    assert len(read_points([one, other])) == 6
+    assert read_decisions([one, one]) == read_decisions([one])
+    assert len(read_decisions([one, other])) == 6
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):
     one = write_table(tmp_path / "1.csv")
     with pytest.raises(BadInput, match="different judges"):
-        read_points([one, write_table(tmp_path / "2.csv", judge="another")])
+        read_decisions([one, write_table(tmp_path / "2.csv", judge="another")])
     with pytest.raises(BadInput, match="no initial policy has"):
-        read_points([write_table(tmp_path / "3.csv", arms={})])
+        read_decisions([write_table(tmp_path / "3.csv", arms={})])
     (tmp_path / "4.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInput, match="lacks the column policy"):
-        read_points([tmp_path / "4.csv"])
+        read_decisions([tmp_path / "4.csv"])
 
 
 @pytest.mark.parametrize("with_paper", [False, True])
 def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
-    points = read_points([write_table(tmp_path / "t.csv")])
-    figure = draw(points, paper_points((3, 4, 5), {"dpo": "DPO"}) if with_paper else [])
+    points = read_decisions([write_table(tmp_path / "t.csv")])
+    figure = draw(points, paper() if with_paper else [])
     axes = figure.axes[0]
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
-    assert {(point.decision.boundary_score, point.decision.difference) for point in points} <= drawn
+    assert {(point.boundary_score, point.difference) for point in points} <= drawn
     assert len(drawn) == (
-        3
-        if not with_paper
-        else 3
-        + len({(point.decision.boundary_score, point.decision.difference) for point in paper_points((3, 4, 5), {})})
+        3 if not with_paper else 3 + len({(point.boundary_score, point.difference) for point in paper()})
     )
     assert all(left <= x <= right and low <= y <= high for x, y in drawn)
     assert left < 0.5 < right and low == -high
+    assert [text.get_text() for text in axes.texts[2:]] == ["SFT", "on", "SFT"]
     assert axes.get_title(loc="left") == "Better arm picked for 2 of 3 initial policies"
     shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert set(LABELS.values()) <= set(shown) and ("SLiC-HF" in shown) == with_paper
@@ -93,7 +121,7 @@ def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
 
 def test_names_do_not_cover_each_other(tmp_path):
     crowd = {f"tiny-llama/dpo/{'-'.join(['on'] * (n + 1))}": (0.6 + n * 0.002, 3.0 + n * 0.1, 1.0) for n in range(3)}
-    figure = draw(read_points([write_table(tmp_path / "t.csv", arms=crowd)]))
+    figure = draw(read_decisions([write_table(tmp_path / "t.csv", arms=crowd)]))
     figure.canvas.draw()
     names = [text for text in figure.axes[0].texts if text.get_text().startswith("on")]
     boxes = [text.get_window_extent() for text in names]

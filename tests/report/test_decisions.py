@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from dpo_stages.report.decisions import Decision, delta, format_delta, gain, tally
+from dpo_stages.report.arms import delta, format_delta, gain
+from dpo_stages.report.decisions import Decision, tally
+from dpo_stages.report.policy_rows import Row
 
 points = st.floats(-50, 50, allow_nan=False).map(lambda value: round(value, 2))
 
 
 def decision(score, off_gain, on_gain):
-    return Decision("m/sft", "dpo", score, "off" if score < 0.5 else "on", off_gain, on_gain)
+    known = {"model": "m", "model_label": "M", "method": "dpo", "method_label": "DPO", "seed": 0}
+    known |= {"policy": "p", "resolved_policy": "p", "lc_win_rate": 50.0, "win_rate": 50.0, "boundary_score": score}
+    known["recommended_source"] = "off" if score < 0.5 else "on"
+    return Decision(Row(**known, history=("off",), gain=off_gain), Row(**known, history=("on",), gain=on_gain))
 
 
 def test_gain_is_a_difference_in_percentage_points():

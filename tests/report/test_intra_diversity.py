@@ -12,7 +12,7 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.report.figures.intra_diversity import draw
 from dpo_stages.report.figures.style import COLOURS
-from dpo_stages.report.tables.intra_diversity import read_curves, summaries_as_markdown, summarise
+from dpo_stages.report.tables.intra_diversity import read_curves, summarise, table
 
 MODELS = {"tiny-llama": "Tiny Llama", "tiny-phi": "Tiny Phi"}
 
@@ -61,7 +61,7 @@ def test_the_summary_is_that_of_all_pairs(tmp_path):
 
 def test_markdown_says_both_and_what_they_are(tmp_path):
     log = write_log(tmp_path / "l.jsonl", [[4.0, -2.0], [-8.0, 2.0]])
-    text = summaries_as_markdown([summarise(curve, MODELS) for curve in read_curves([f"tiny-phi/dpo/off={log}"])])
+    text = table([summarise(curve, MODELS) for curve in read_curves([f"tiny-phi/dpo/off={log}"])]).markdown()
     cells = [cell.strip() for cell in text.splitlines()[4].strip("|").split("|")]
     deviation = statistics.pstdev([4, -2, -8, 2])
     assert cells == ["Tiny Phi", "PC_off", "-1.00", f"{deviation:.2f}", "4.00", "2.00", "2", "tiny-phi/dpo/off"]
@@ -141,7 +141,7 @@ def test_program(tmp_path, run_script):
     contents = []
     for folder, given in (("one", logs), ("two", logs), ("seeds", [*logs, *further])):
         outputs = {kind: tmp_path / folder / f"f.{kind}" for kind in ("csv", "md", "svg", "png")}
-        flags = ["--csv", outputs["csv"], "--markdown", outputs["md"], "--svg", outputs["svg"], "--png", outputs["png"]]
+        flags = ["--csv", outputs["csv"], "--svg", outputs["svg"], "--png", outputs["png"]]
         done = run_script("make_intra_diversity", "--models", *models, "--logs", *given, *flags)
         assert done.returncode == 0, done.stderr
         contents.append({kind: path.read_bytes() for kind, path in outputs.items()})

@@ -29,7 +29,7 @@ def files(tmp_path):
 def make(run_here, tmp_path, files, *names):
     run_here(
         "make_labels_table", "--preferences", files[0], "--comparisons", files[1], "--names", *names, "--csv",
-        tmp_path / "labels.csv", "--markdown", tmp_path / "labels.md",
+        tmp_path / "labels.csv",
     )  # fmt: skip
 
 

@@ -1,29 +1,29 @@
 """The study beside the paper: the paper beside itself agrees everywhere, and other models are not compared."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
-from dpo_stages.report.paper import paper_table
-from dpo_stages.report.tables.paper_comparison import COLUMNS, FIGURES, as_markdown, compare, tally
+from dpo_stages.report.paper import paper_rows, paper_table
+from dpo_stages.report.table import Table, with_iterations
+from dpo_stages.report.tables.paper_comparison import COLUMNS, compare, table, tally
 
 
 def as_ours(number, **changes):
     """The paper's table in the form of the study's, with figures of some policies changed."""
-    rows = []
-    for row in paper_table(number):
-        history = "-".join(filter(None, (row["iter_1"], row["iter_2"])))
-        policy = f"{row['model']}/{row['method']}/{history}" if history else f"{row['model']}/sft"
-        made = {"policy": policy, "model_label": row["model"].title(), "method_label": row["method"].upper(), **row}
-        made |= {figure: row.get(figure, "") for figure in FIGURES}
-        made |= {"judge": "j", "judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served"}
-        rows.append(made | changes.get(policy, {}))
-    return rows
+    judge = {"judge": "j", "judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served"}
+    return [
+        replace(
+            row, model_label=row.model.title(), method_label=row.method.upper(), **judge | changes.get(row.policy, {})
+        )
+        for row in paper_rows(number)
+    ]
 
 
 @pytest.mark.parametrize(("number", "initial"), [(3, 9), (4, 6), (5, 9)])
 def test_the_paper_agrees_with_itself(number, initial):
-    rows = compare(f"table{number}", as_ours(number), paper_table(number))
+    rows = compare(f"table{number}", as_ours(number), paper_rows(number))
     assert len(rows) == len(paper_table(number))
     assert all(row["difference_lc_win_rate"] == 0 for row in rows)
     assert tally(rows, "stage_agrees") == tally(rows, "better_arm_agrees") == f"{initial} of {initial}"
@@ -31,37 +31,31 @@ def test_the_paper_agrees_with_itself(number, initial):
 
 def test_what_differs_is_said():
     changes = {
-        "zephyr-7b/dpo/off": {"boundary_score": "0.61", "lc_win_rate": "10.0"},  # the paper: 0.40, and 20.77 > 13.70
+        "zephyr-7b/dpo/off": {"boundary_score": 0.61, "lc_win_rate": 10.0},  # the paper: 0.40, and 20.77 > 13.70
     }
-    rows = {row["policy"]: row for row in compare("table3", as_ours(3, **changes), paper_table(3))}
+    rows = {row["policy"]: row for row in compare("table3", as_ours(3, **changes), paper_rows(3))}
     row = rows["zephyr-7b/dpo/off"]
     assert row["difference_boundary_score"] == pytest.approx(0.21)
     assert (row["recommended"], row["paper_recommended"], row["stage_agrees"]) == ("on", "off", False)
     assert (row["better_arm"], row["paper_better_arm"], row["better_arm_agrees"]) == ("on", "off", False)
     assert rows["zephyr-7b/dpo/on"]["stage_agrees"] is None  # stands on the first row of an initial policy
-    text = as_markdown(list(rows.values()), [])
+    text = table(list(rows.values()), []).markdown()
     assert "The stage agrees with the paper's for 8 of 9 initial policies, and the better arm for 8 of 9." in text
     assert text.count("differs") == 2
 
 
 def test_seeds_are_averaged():
-    one, other = as_ours(3), as_ours(3)
-    for row in other:
-        row["lc_win_rate"] = str(float(row["lc_win_rate"]) + 1)
-    rows = compare("table3", [*one, *other], paper_table(3))
+    one = as_ours(3)
+    other = [replace(row, lc_win_rate=row.lc_win_rate + 1) for row in one]
+    rows = compare("table3", [*one, *other], paper_rows(3))
     assert len(rows) == 21 and all(row["difference_lc_win_rate"] == pytest.approx(0.5) for row in rows)
 
 
 def test_the_program_compares_tables_by_name_and_says_when_there_is_nothing(tmp_path, run_script):
-    ours = as_ours(1)
-    for row in ours:
-        row |= {"model": "tiny", "model_label": "Tiny"}
+    ours = [replace(row, model="tiny", model_label="Tiny") for row in as_ours(1)]
     for name, rows in (("table3", as_ours(3)), ("table1", ours), ("mine", ours)):
-        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    out = ["--csv", tmp_path / "c.csv", "--markdown", tmp_path / "c.md"]
+        (tmp_path / f"{name}.csv").write_text(Table(with_iterations(rows)).csv())
+    out = ["--csv", tmp_path / "c.csv"]
     tables = [tmp_path / f"{name}.csv" for name in ("table1", "table3", "mine")]
     assert run_script("make_comparison", "--tables", *tables, *out).returncode == 0
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))

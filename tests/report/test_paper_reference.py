@@ -6,7 +6,8 @@ import pytest
 
 from dpo_boundary.measurement import measure_boundary
 from dpo_boundary.result import recommended_source
-from dpo_stages.report.decisions import delta, format_delta, gain, tally
+from dpo_stages.report.arms import delta, format_delta, gain
+from dpo_stages.report.decisions import tally
 from dpo_stages.report.paper import paper_decisions, paper_table
 from dpo_stages.study.policies import Policy
 

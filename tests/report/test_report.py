@@ -10,8 +10,9 @@ import pytest
 from browser import CHROMIUM, Browser
 from test_boundary_figure import write_table
 
-from dpo_stages.report.markdown_html import to_html
+from dpo_stages.core.errors import BadInput
 from dpo_stages.report.page import duration
+from dpo_stages.report.table import read_parts
 
 EVIL = "<script>document.title='evil'</script><img src=x onerror=\"console.error('evil')\">"
 WIDE = "w" * 400  # one word, wider than any screen
@@ -44,15 +45,19 @@ def write_csv(path, rows):
     return path
 
 
+def write_parts(path, **parts):
+    path.write_text(json.dumps(list(parts.items())))
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory, run_script):
     """A page of small inputs, some of them hostile."""
     folder = tmp_path_factory.mktemp("report")
     table = write_table(folder / "table3.csv")
-    (folder / "table3.md").write_text(
-        f"# Table 3\n\n|  | A |  |\n|---|---|---|\n| Iter-1 | LC | WR |\n| PC_off | 1.50 | 2.25 |\n\nA caption, {EVIL}\n"
-    )
-    (folder / "table9.md").write_text(f"# Table 9\n\n```text\n{EVIL} {WIDE}\n```\n")
+    grid = {"columns": ["Iter-1", "x", "y", "z"], "rows": [["Tiny"], ["PC|off", "1.5", "a", "–"]]}
+    grid["groups"] = [("", 1), ("A", 1), ("B", 2)]
+    write_parts(folder / "table3.json", title="Table 3", heading="DPO", grid=grid, words=f"Of `auto`: {EVIL}")
+    write_parts(folder / "table9.json", title="Table 9", name="user", block=f"{EVIL} {WIDE}")
     (folder / "figure.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script/></svg>')
     (folder / "rules.svg").write_text('<svg class="rule-graph" width="900" height="20"><text>train policy</text></svg>')
     comparison = {
@@ -60,7 +65,8 @@ def report(tmp_path_factory, run_script):
         "paper_better_arm": "on", "stage_agrees": "True", "better_arm_agrees": "False",
     }  # fmt: skip
     write_csv(folder / "comparison.csv", [comparison])
-    (folder / "comparison.md").write_text("# Comparison with the paper\n\n| Model | LC |\n|---|---|\n| tiny | 1.0 |\n")
+    grid = {"columns": ["Model", "LC"], "rows": [["tiny", "1.0"]]}
+    write_parts(folder / "comparison.json", title="Comparison with the paper", grid=grid)
     responses = [
         {"label": "Instruction", "text": "Why?", "rule": "by a rule"},
         {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
@@ -78,7 +84,7 @@ def report(tmp_path_factory, run_script):
         (folder / name / "annotations.ledger.json").write_text(json.dumps(ledger))
     (folder / "train.lock.txt").write_text("# made\ntorch==2.13.0    # via trl\nnumpy==2.4.6\n")
     arguments = ["--study", json.dumps({"Preference model": f"p{EVIL}", "Seeds": "0"}), "--policy-tables", table]
-    arguments += ["--tables", folder / "table3.md", folder / "table9.md", "--figures", folder / "figure.svg"]
+    arguments += ["--tables", folder / "table3.json", folder / "table9.json", "--figures", folder / "figure.svg"]
     arguments += ["--captions", "A figure", "--comparison", folder / "comparison.csv", "--rules", folder / "rules.svg"]
     arguments += [
         "--responses",
@@ -145,11 +151,21 @@ def test_every_table_scrolls_inside_a_container_of_its_own(report):
     assert len(re.findall(r'<div class="scroll"[^>]*><table', text)) == text.count("<table") > 4
 
 
-def test_markdown_of_the_workflow_becomes_tables_with_groups_and_numbers():
-    made = to_html("|  | A | B |  |\n|---|---|---|---|\n| Iter-1 | x | y | z |\n| PC\\|off | 1.5 | a | – |\n", 3)
+def test_parts_of_tables_become_headings_and_tables_with_groups_and_numbers(report):
+    made = report.read_text()
     assert '<th colspan="1" class="group">A</th>' in made and '<th colspan="2" class="group">B</th>' in made
     assert "<td>PC|off</td>" in made and '<td class="n first">1.5</td>' in made
     assert "<td>–</td>" in made  # a column without any number is not one of numbers
+    assert "<h3>Table 3</h3>" in made and "<h4>DPO</h4>" in made and "<h2>Comparison with the paper</h2>" in made
+    assert "<p>Of <code>auto</code>: &lt;script" in made and "<strong>Tiny</strong>" in made
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    for number, text in enumerate(("7", "{}", "[]", "[1]", '[["grid", {"rows": 1}]]')):
+        path = tmp_path / f"{number}.json"
+        path.write_text(text)
+        with pytest.raises(BadInput, match="make the table again"):
+            read_parts(path)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(59.6, "60 s"), (600, "10.0 min"), (36000, "10.0 h")])

@@ -7,7 +7,7 @@ import pytest
 
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import INSTRUCTIONS
-from dpo_stages.report.tables.responses import as_markdown, choose_instruction, label
+from dpo_stages.report.tables.responses import choose_instruction, label, table
 
 
 def outputs(**texts):
@@ -35,7 +35,7 @@ def test_labels_are_the_papers():
 
 
 def test_no_response_leaves_its_block():
-    text = as_markdown([{"label": "a", "text": "```\n# out\n````"}], "rule")
+    text = table([{"label": "a", "text": "```\n# out\n````"}], 0, "rule").markdown()
     assert "`````text\n```\n# out\n````\n`````" in text
 
 
@@ -63,7 +63,7 @@ def evaluation(tmp_path):
 def test_the_program_shows_instruction_reference_and_every_policy(evaluation, run_script):
     arguments = ["--policies", "m/sft", "m/dpo/on", "--outputs", evaluation / "sft.json", evaluation / "on.json"]
     arguments += ["--instructions", evaluation / "e.parquet", "--model-label", "M"]
-    arguments += ["--csv", evaluation / "t.csv", "--markdown", evaluation / "t.md"]
+    arguments += ["--csv", evaluation / "t.csv"]
     done = run_script("make_table10", *arguments)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((evaluation / "t.csv").open()))

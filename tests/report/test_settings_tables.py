@@ -37,7 +37,7 @@ def test_another_value_is_shown_and_not_counted_as_the_papers(study):
     changed = {**study["sampling"], "temperature": 0.8}
     rows = made.rows_of(7, made.sampling_table(changed))
     assert {"parameter": "temperature", "value": "0.8", "paper_value": "0.7"} in rows
-    text = made.as_markdown(7, rows, {"value": "Value"})
+    text = made.table(7, rows, {"value": "Value"}).markdown()
     assert "2 of the 3 values that the paper prints" in text
     assert "refers to Table 7 for training and to Table 6 for sampling" in text
 
@@ -53,12 +53,12 @@ def test_the_program_writes_both_tables(tmp_path, run_script, study):
     dpo = {**study["methods"]["dpo"], "delta": None, "sft_weight": None}
     settings = json.dumps({**sections, "methods": {"dpo": dpo}, "gpus": 4})
     out, text = tmp_path / "t.csv", tmp_path / "t.md"
-    done = run_script("make_settings_table", "--table", 6, "--settings", settings, "--csv", out, "--markdown", text)
+    done = run_script("make_settings_table", "--table", 6, "--settings", settings, "--csv", out)
     assert done.returncode == 0, done.stderr
     rows = {row["parameter"]: row for row in csv.DictReader(out.open())}
     assert (rows["learning_rate"]["sft"], rows["learning_rate"]["dpo"]) == ("2e-05", "5e-07")
     assert rows["beta"]["sft"] == "" and rows["beta"]["paper_dpo"] == "0.01"
     assert "delta" not in rows  # no column has one
     assert "15 of the 15 values" in text.read_text()
-    done = run_script("make_settings_table", "--table", 6, "--settings", "{", "--csv", out, "--markdown", text)
+    done = run_script("make_settings_table", "--table", 6, "--settings", "{", "--csv", out)
     assert done.returncode == 2 and "--settings is not valid JSON" in done.stderr

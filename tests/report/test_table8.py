@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.report.paper import paper_table
-from dpo_stages.report.tables.consistency import as_markdown, build_rows, rows_as_csv
+from dpo_stages.report.tables.consistency import build_rows, table
 from dpo_stages.study.policies import Policy, combinations
 
 MODELS = {"llama-3-8b-instruct": "Llama-3-8B-Instruct", "zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
@@ -36,18 +36,18 @@ def records_of_paper():
 
 def test_the_papers_study_has_the_papers_rows():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    table = config["analyses"]["table8"]
-    histories = [(), *combinations(table["sources"], config["iterations"] - 1)]
+    wanted = config["analyses"]["table8"]
+    histories = [(), *combinations(wanted["sources"], config["iterations"] - 1)]
     policies = [
-        str(Policy(model, None, table["method"] if history else None, history))
-        for model in table["models"]
+        str(Policy(model, None, wanted["method"] if history else None, history))
+        for model in wanted["models"]
         for history in histories
     ]
     assert policies == list(records_of_paper())
 
 
 def test_markdown_has_the_papers_cells_in_its_layout():
-    text = as_markdown(build_rows(MODELS, records_of_paper()))
+    text = table(build_rows(MODELS, records_of_paper())).markdown()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert cells[0] == ["Iter-1", "Iter-2", "Win Rate", "Interval"]
     assert [line[0] for line in cells[2:14:4]] == [f"**{label}**" for label in MODELS.values()]
@@ -58,7 +58,7 @@ def test_markdown_has_the_papers_cells_in_its_layout():
 
 
 def test_the_csv_keeps_what_the_paper_prints_in_percent_and_consistencies_as_shares():
-    lines = list(csv.DictReader(rows_as_csv(build_rows(MODELS, records_of_paper())).splitlines()))
+    lines = list(csv.DictReader(table(build_rows(MODELS, records_of_paper())).csv().splitlines()))
     for line, printed in zip(lines, paper_table(8), strict=True):
         assert {name: line[name] for name in ("model", "iter_1")} == {
             name: printed[name] for name in ("model", "iter_1")
@@ -71,15 +71,17 @@ def test_the_csv_keeps_what_the_paper_prints_in_percent_and_consistencies_as_sha
 def test_a_changed_recommendation_is_counted():
     records = records_of_paper()
     records["phi-2/sft"] |= {"recommended_source": "off"}
-    text = as_markdown(build_rows(MODELS, records))
+    text = table(build_rows(MODELS, records)).markdown()
     assert "for 1 of 9 initial policies" in text
 
 
 def test_seeds_are_lines_of_the_csv_and_means_in_the_papers_layout():
     records = {policy: record(policy, share) for policy, share in (("phi-2/sft", 0.80), ("phi-2@1/sft", 0.84))}
     rows = build_rows(MODELS, records)
-    assert len(rows_as_csv(rows).splitlines()) == 3
-    assert "| 82.00 ± 25.41 | –" in as_markdown(rows)  # Student's t with 1 degree of freedom: 12.706 x 2.83 / sqrt(2)
+    assert len(table(rows).csv().splitlines()) == 3
+    assert (
+        "| 82.00 ± 25.41 | –" in table(rows).markdown()
+    )  # Student's t with 1 degree of freedom: 12.706 x 2.83 / sqrt(2)
 
 
 def test_consistencies_with_two_preference_models_never_meet():
@@ -97,7 +99,7 @@ def test_program(tmp_path, run_script):
         paths.append(tmp_path / f"{number}.json")
         paths[-1].write_text(json.dumps(one))
     models = [f"{name}={label}" for name, label in MODELS.items()]
-    outputs = ["--csv", tmp_path / "out/table8.csv", "--markdown", tmp_path / "out/table8.md"]
+    outputs = ["--csv", tmp_path / "out/table8.csv"]
     done = run_script("make_table8", "--models", *models, "--consistencies", *paths, *outputs)
     assert done.returncode == 0, done.stderr
     assert "9 rows in, 9 rows out, dropped: none, on policy likelier 84.32 to 96.50 %" in done.stderr

@@ -14,9 +14,9 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
 from dpo_stages.report import policy_rows
-from dpo_stages.report.decisions import tally
+from dpo_stages.report.decisions import decisions, tally
 from dpo_stages.report.paper import paper_table
-from dpo_stages.report.policy_table import COLUMNS, WIDEST, as_markdown
+from dpo_stages.report.policy_table import COLUMNS, WIDEST, table
 from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
 from dpo_stages.study.policies import Policy, combinations
 
@@ -95,7 +95,7 @@ def test_rows_hold_gains_deltas_and_the_initial_policys_boundary():
 
 
 def test_the_tidy_csv_reads_back():
-    text = policy_rows.rows_as_csv(rows_of_paper(3))
+    text = table("table3", rows_of_paper(3), []).csv()
     read = list(csv.DictReader(io.StringIO(text)))
     assert len(read) == 21
     by_policy = {row["policy"]: row for row in read}
@@ -109,7 +109,7 @@ def test_the_tidy_csv_reads_back():
 
 def test_markdown_has_the_papers_cells():
     rows = rows_of_paper(3)
-    text = as_markdown("table3", rows, COLUMNS[1:])
+    text = table("table3", rows, COLUMNS[1:]).markdown()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert cells[0] == ["Iter-1", "Iter-2", "LC Win Rate", "Win Rate", "BS (initial)", "Δ(×)"]
     assert ["–", "–", "24.59", "24.47", "–", "–"] in cells
@@ -121,18 +121,18 @@ def test_markdown_has_the_papers_cells():
 
 
 def test_the_columns_of_tables_1_and_2():
-    lines = as_markdown("table1", rows_of_paper(1), ["delta", "average_length"])
+    lines = table("table1", rows_of_paper(1), ["delta", "average_length"]).markdown()
     assert "Avg. Len" in lines and "BS (initial)" not in lines and "| 1605" in lines
     histories = [("off",), ("llama",), ("on",), ("off", "off"), ("off", "llama"), ("off", "on")]
     rows = rows_of_paper(2, {"zephyr-7b": "Zephyr-7B"}, histories)
-    two = as_markdown("table2", rows, [])
+    two = table("table2", rows, []).markdown()
     assert "| Iter-1   | Iter-2   | LC Win Rate    | Win Rate |" in two
     assert "| PC_off   | PC_llama | 29.32 (+8.55)  | 37.03    |" in two
 
 
 def test_models_stand_side_by_side_where_that_is_narrow_enough():
     models = {"zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
-    narrow = as_markdown("table3", rows_of_paper(3, models), COLUMNS[1:])
+    narrow = table("table3", rows_of_paper(3, models), COLUMNS[1:]).markdown()
     assert sum(line.startswith("|--") for line in narrow.splitlines()) == 1
     first, _, second, *_ = [line for line in narrow.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in first.split("|")][3::4][:2] == ["Zephyr-7B", "Phi-2-2.7B"]
@@ -144,7 +144,7 @@ def test_several_methods_make_several_parts():
     unique = {record["policy"]: record for record in win_rates}
     rows = policy_rows.build_rows(MODELS, METHODS, [0], combinations(["off", "on"], 2), index(unique.values()), None)
     assert len(rows) == 42 and len({row.policy for row in rows}) == 3 + 36
-    text = as_markdown("table9", rows, COLUMNS[1:])
+    text = table("table9", rows, COLUMNS[1:]).markdown()
     assert text.index("## DPO") < text.index("27.73 (+3.14)") < text.index("## SLiC-HF") < text.index("28.88 (+4.29)")
 
 
@@ -165,10 +165,10 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     )
     assert [row.seed for row in rows] == [7, 7, 7, 1, 1, 1, 2, 2, 2]
     assert rows[4].policy == "m@1/dpo/off" and rows[4].gain == 2.0
-    counted = tally(policy_rows.decisions(rows))
+    counted = tally(decisions(rows))
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
-    text = as_markdown("table3", rows, COLUMNS[1:])
+    text = table("table3", rows, COLUMNS[1:]).markdown()
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
     assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "Means of 3 seeds" in text
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
@@ -189,9 +189,9 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
     assert [row.gain_separated for row in rows] == [None, True, False]
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
-    counted = tally(policy_rows.decisions(rows))
+    counted = tally(decisions(rows))
     assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
-    text = as_markdown("table3", rows, COLUMNS[1:])
+    text = table("table3", rows, COLUMNS[1:]).markdown()
     assert "(+2.00; -1.00 to +3.00 n.s.)" in text and "n.s.: the 95 % interval of the gain" in text
     assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
 
@@ -202,7 +202,7 @@ def test_outputs_that_were_cut_are_counted_for_every_policy():
         record["truncated"] = cut
     rows = policy_rows.build_rows({"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), None)
     assert [row.truncated for row in rows] == [3, 0, 2]
-    assert "5 outputs, at most 3 of a policy, were cut" in as_markdown("table1", rows, [])
+    assert "5 outputs, at most 3 of a policy, were cut" in table("table1", rows, []).markdown()
 
 
 def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp_path, run_script):
@@ -218,7 +218,7 @@ def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp
         write_table(resamples_path(paths[-1]), pa.table({"lc_win_rate": values, "win_rate": values}), RESAMPLES_SCHEMA)
     arguments = [
         "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--histories", "off", "on",
-        "--win-rates", *paths, "--csv", tmp_path / "t.csv", "--markdown", tmp_path / "t.md",
+        "--win-rates", *paths, "--csv", tmp_path / "t.csv",
     ]  # fmt: skip
     done = run_script("make_table", *arguments)
     assert done.returncode == 0, done.stderr
@@ -296,7 +296,7 @@ def test_program(tmp_path, run_script):
         "--histories", "off", "on", "off-off", "off-on", "on-off", "on-on",
         "--win-rates", *write(tmp_path, [*win_rates, win_rate("other/sft", 5.0)]),
         "--boundaries", *write(tmp_path / "b", boundaries),
-        "--csv", outputs["t.csv"], "--markdown", outputs["t.md"], "--decisions", outputs["d.csv"],
+        "--csv", outputs["t.csv"], "--decisions", outputs["d.csv"],
     ]  # fmt: skip
     done = run_script("make_table", *arguments)
     assert done.returncode == 0, done.stderr
@@ -319,7 +319,7 @@ def test_program_refuses_with_one_sentence_and_writes_nothing(tmp_path, run_scri
     for paths in (write(tmp_path, win_rates), [tmp_path / "gone.json"]):
         done = run_script(
             "make_table", "--table", "table1", "--models", "phi-2=Phi-2", "--methods", "dpo", "--histories", "off", "on",
-            "--win-rates", *paths, "--csv", out[0], "--markdown", out[1],
+            "--win-rates", *paths, "--csv", out[0],
         )  # fmt: skip
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
         assert not any(path.exists() for path in out)
@@ -330,6 +330,6 @@ def test_program_refuses_with_one_sentence_and_writes_nothing(tmp_path, run_scri
     [[], ["--histories"], ["--histories", "off", "--columns", "seed"], ["--histories", "off", "--decisions", "d"]],
 )
 def test_arguments_that_do_not_go_together(tmp_path, run_script, wrong):
-    rest = ["--table", "t", "--models", "m", "--methods", "dpo", "--win-rates", "w", "--csv", "c", "--markdown", "m"]
+    rest = ["--table", "t", "--models", "m", "--methods", "dpo", "--win-rates", "w", "--csv", "c"]
     done = run_script("make_table", *rest, *wrong, cwd=tmp_path)
     assert done.returncode == 2 and "usage" in done.stderr and not list(itertools.islice(tmp_path.iterdir(), 1))

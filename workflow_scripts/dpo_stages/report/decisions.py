@@ -1,55 +1,14 @@
-"""The two arms of an initial policy: what each gained, Δ, and whether the boundary score picked the better one.
+"""Whether the boundary score picked the better arm of each initial policy, and how often it did. Standard library only."""
 
-An arm is one iteration from an initial policy with one candidate source. Its gain is the length-controlled win rate of
-the trained policy minus that of the initial policy, in percentage points. Standard library only.
-"""
-
-import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-OFF, ON = "off", "on"
-NOISE = "n.s."  # marks a gain that its interval does not separate from zero
-
-Interval = tuple[float, float]
-
-
-def gain(lc_win_rate: float, initial_lc_win_rate: float) -> float:
-    """Gain of a policy over the policy that it was trained from, in percentage points."""
-    return lc_win_rate - initial_lc_win_rate
-
-
-def delta(off_gain: float, on_gain: float) -> float | None:
-    """Δ: the gain of the off-policy arm as a multiple of the gain of the on-policy arm.
-
-    ============== ============= =================================================================
-    off-policy arm on-policy arm Δ
-    ============== ============= =================================================================
-    gains          gains         off_gain / on_gain
-    does not gain  gains         off_gain / on_gain, which is zero or negative
-    gains          does not gain +∞
-    does not gain  does not gain none, shown as –: there are no gains to compare
-    ============== ============= =================================================================
-
-    The paper has no case of the second kind; the ratio there is at most 0, hence below 1, and so says what it says
-    everywhere: above 1 the off-policy arm gained more, below 1 the on-policy arm did.
-    """
-    if on_gain > 0:
-        return off_gain / on_gain
-    return math.inf if off_gain > 0 else None
-
-
-def format_delta(value: float | None) -> str:
-    """Δ as the paper prints it: two decimals, +∞, –, and <0.01 for what is positive but less than that."""
-    if value is None:
-        return "–"
-    if math.isinf(value):
-        return "+∞"
-    return "<0.01" if 0 < value < 0.01 else f"{value:z.2f}"
-
-
-def separated(interval: Interval | None) -> bool | None:
-    """Whether the interval of a gain or difference leaves out zero; None if it was not measured."""
-    return None if interval is None else interval[0] > 0 or interval[1] < 0
+from dpo_stages.core.errors import BadInput
+from dpo_stages.report.arms import OFF, ON, separated
+from dpo_stages.report.policy_rows import Row, read_rows
+from dpo_stages.report.records import one_judge
+from dpo_stages.report.table import Table
 
 
 @dataclass(frozen=True)
@@ -57,31 +16,32 @@ class Decision:
     """What the boundary score recommended for one initial policy, and which arm then gained more.
 
     Attributes:
-        initial_policy: name of the initial policy.
-        method: preference optimisation method of both arms.
-        boundary_score: of the initial policy.
-        recommended: `off` or `on`, by the boundary score.
-        off_gain: gain of the off-policy arm, in percentage points.
-        on_gain: gain of the on-policy arm.
-        difference_interval: of off_gain - on_gain; None if it was not measured.
-        off_gain_interval: of off_gain; None if it was not measured.
-        on_gain_interval: of on_gain; None if it was not measured.
+        off: the off-policy arm; like the other, it has what is known of the initial policy.
+        on: the on-policy arm.
     """
 
-    initial_policy: str
-    method: str
-    boundary_score: float
-    recommended: str
-    off_gain: float
-    on_gain: float
-    difference_interval: Interval | None = None
-    off_gain_interval: Interval | None = None
-    on_gain_interval: Interval | None = None
+    off: Row
+    on: Row
+
+    @property
+    def initial_policy(self) -> str:
+        """Name of the initial policy."""
+        return self.off.initial_policy
+
+    @property
+    def boundary_score(self) -> float:
+        """Boundary score of the initial policy."""
+        return self.off.boundary_score
+
+    @property
+    def recommended(self) -> str:
+        """`off` or `on`, by the boundary score."""
+        return self.off.recommended_source
 
     @property
     def difference(self) -> float:
         """Gain of the off-policy arm minus gain of the on-policy arm, in percentage points."""
-        return self.off_gain - self.on_gain
+        return self.off.gain - self.on.gain
 
     @property
     def better(self) -> str | None:
@@ -98,7 +58,45 @@ class Decision:
     @property
     def separated(self) -> bool | None:
         """Whether the interval of the difference leaves out zero; None if it was not measured."""
-        return separated(self.difference_interval)
+        return separated(self.off.interval("difference"))
+
+
+def decisions(rows: Iterable[Row]) -> list[Decision]:
+    """One for each initial policy and method that has a boundary score, an off-policy and an on-policy arm."""
+    arms: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row.initial_policy is not None and row.boundary_score is not None:
+            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
+    return [Decision(arm[OFF], arm[ON]) for arm in arms.values() if OFF in arm and ON in arm]
+
+
+def read_decisions(paths: Sequence[Path]) -> list[Decision]:
+    """The decisions of tables (CSV files of make_table.py); one that stands in several tables counts once.
+
+    Raises:
+        BadInput: a file is no such table, the tables have different judges, or there is no decision at all.
+    """
+    rows = [row for path in paths for row in read_rows(path)]
+    one_judge(map(vars, rows))
+    found = decisions(rows)
+    if not found:
+        raise BadInput(
+            f"{', '.join(map(str, paths))}: no initial policy has a boundary score and both an off-policy and an "
+            "on-policy arm; make the table with --boundaries and the sources off and on"
+        )
+    return found
+
+
+def decisions_table(found: Sequence[Decision], judge: str) -> Table:
+    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
+    columns = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
+    columns += ["difference", "separated", "better", "right", "judge"]
+    lines = [
+        [one.initial_policy, one.off.method, one.boundary_score, one.recommended, one.off.gain, one.on.gain]
+        + [one.difference, one.separated, one.better, one.right, judge]
+        for one in found
+    ]
+    return Table([dict(zip(columns, line, strict=True)) for line in lines], columns=columns)
 
 
 @dataclass(frozen=True)

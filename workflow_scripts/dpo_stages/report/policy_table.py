@@ -1,34 +1,32 @@
-"""A table of policies as Markdown, in the paper's layout: models side by side where they fit."""
+"""A table of policies as people read it, in the paper's layout: models side by side where they fit."""
 
-import itertools
 import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from dpo_stages.report.decisions import NOISE, OFF, ON, delta, format_delta, tally
-from dpo_stages.report.policy_rows import History, Row, decisions
+from dpo_stages.report.arms import NOISE, OFF, ON, delta, format_delta
+from dpo_stages.report.decisions import decisions, tally
+from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
-from dpo_stages.report.writing import half_of_interval, markdown_table, mean_over_seeds
+from dpo_stages.report.table import Grid, Table, with_iterations
+from dpo_stages.report.writing import half_of_interval, mean_over_seeds
 from dpo_stages.study.policies import Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
-COLUMNS = ("average_length", "boundary_score", "delta", "chosen", "samples", "labels")
-"""What Markdown may show besides the LC win rate and the win rate."""
+HEADERS = {
+    "average_length": "Avg. Len",
+    "boundary_score": "BS (initial)",
+    "delta": "Δ(×)",
+    "chosen": "Chosen",
+    "samples": "Samples",
+    "labels": "Labels",
+}
+COLUMNS = tuple(HEADERS)
+"""What may be shown besides the LC win rate and the win rate."""
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The lines of one model and method in a Markdown table, one a history."""
-
-    label: str
-    iterations: list[list[str]]
-    header: list[str]
-    cells: list[list[str]]
-
-
-def as_markdown(name: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
+def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
     Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t). Where there
@@ -49,91 +47,70 @@ def as_markdown(name: str, rows: Sequence[Row], columns: Sequence[str]) -> str:
         "labels": any(row.labels_made is not None for row in rows),
     }
     columns = [column for column in COLUMNS if column in columns and shown[column]]
-    parts = [f"# {re.sub('^table', 'Table ', name)}"]
+    parts: list[tuple[str, str | Grid]] = [("title", re.sub("^table", "Table ", name))]
     methods = {row.method: row.method_label for row in rows}
     for method, label in methods.items():
         models: dict[str, list[Row]] = {}
         for row in rows:
             if row.method == method:
                 models.setdefault(row.model, []).append(row)
-        parts += [f"## {label}"] if len(methods) > 1 else []
+        parts += [("heading", label)] if len(methods) > 1 else []
         parts += _side_by_side([_block(group, columns) for group in models.values()])
-    parts.append(_caption(rows, columns))
+    parts.append(("words", _caption(rows, columns)))
     if shown["boundary_score"]:
-        parts.append(tally(decisions(rows)).sentence())
-        parts += [_tallies(rows)] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
-    return "\n\n".join(parts) + "\n"
+        parts.append(("words", tally(decisions(rows)).sentence()))
+        parts += [("grid", _tallies(rows))] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
+    return Table(with_iterations(rows), parts)
 
 
-def _tallies(rows: Sequence[Row]) -> str:
+def _tallies(rows: Sequence[Row]) -> Grid:
     """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
     found = decisions(rows)
-    initial = {decision: Policy.parse(decision.initial_policy) for decision in found}
-    model_labels = {row.model: row.model_label for row in rows}
-    method_labels = {row.method: row.method_label for row in rows}
     groups = {"all": found}
     for decision in found:
-        for group in (
-            method_labels[decision.method],
-            model_labels[initial[decision].model],
-            f"iteration {initial[decision].iteration + 1}",
-        ):
+        row = decision.off
+        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}"):
             groups.setdefault(group, []).append(decision)
-    lines = [["Initial policies", "Better arm picked", "Share", "95 % interval"]]
+    lines = []
     for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
         counted = tally(members)
         if counted.judged:
             low, high = counted.interval
             share = f"{counted.right / counted.judged:.0%}"
             lines.append([group, f"{counted.right} of {counted.judged}", share, f"{low:.0%} to {high:.0%}"])
-    return markdown_table(lines)
+    return Grid(["Initial policies", "Better arm picked", "Share", "95 % interval"], lines)
 
 
-def _side_by_side(blocks: Sequence[_Block]) -> list[str]:
-    """One Markdown table if its lines are not too wide, else one for each model."""
-    iterations = blocks[0].iterations
-    names = [f"Iter-{number}" for number in range(1, len(iterations[0]) + 1)]
-    labels = [cell for block in blocks for cell in (block.label, *[""] * (len(block.header) - 1))]
-    joined = markdown_table(
+def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
+    """One grid if its lines of Markdown are not too wide, else one for each model."""
+    first, depth = blocks[0], blocks[0].groups[0][1]
+    joined = Grid(
+        [*first.columns[:depth], *(cell for block in blocks for cell in block.columns[depth:])],
         [
-            [*[""] * len(names), *labels],
-            [*names, *(cell for block in blocks for cell in block.header)],
-            *(
-                [*line, *itertools.chain(*cells)]
-                for line, *cells in zip(iterations, *(block.cells for block in blocks), strict=True)
-            ),
-        ]
+            [*rows[0][:depth], *(cell for row in rows for cell in row[depth:])]
+            for rows in zip(*(block.rows for block in blocks), strict=True)
+        ],
+        [first.groups[0], *(block.groups[1] for block in blocks)],
     )
-    if len(blocks) > 1 and len(joined.partition("\n")[0]) <= WIDEST:
-        return [joined]
+    if len(blocks) > 1 and len(joined.markdown().partition("\n")[0]) <= WIDEST:
+        return [("grid", joined)]
     return [
-        part
-        for block in blocks
-        for part in (
-            f"**{block.label}**",
-            markdown_table(
-                [
-                    [*names, *block.header],
-                    *([*line, *cells] for line, cells in zip(block.iterations, block.cells, strict=True)),
-                ]
-            ),
-        )
+        part for block in blocks for part in (("name", block.groups[1][0]), ("grid", Grid(block.columns, block.rows)))
     ]
 
 
-def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
-    """Lines of one model and method; rows of several seeds become one line."""
+def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
+    """Lines of one model and method under its label; rows of several seeds become one line."""
     depth = max(len(row.history) for row in rows)
     by_history: dict[History, list[Row]] = {}
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
     first_lines = {history[:-1]: history for history in reversed(by_history) if history}
-    iterations, lines = [], []
+    lines = []
     for history, group in by_history.items():
-        iterations.append([f"PC_{source}" for source in history] + ["–"] * (depth - len(history)))
         # what belongs to the initial policy stands in the first line of those trained from it
         first = history in first_lines.values()
-        special = {
+        cells = {
             "average_length": mean_over_seeds([row.average_length for row in group], 0),
             "boundary_score": _boundary_score(group) if first else "–",
             "delta": _delta(history[:-1], by_history) if first else "–",
@@ -141,18 +118,12 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> _Block:
             "samples": _mean_count([row.samples_drawn for row in group]),
             "labels": _mean_count([row.labels_made for row in group]),
         }
+        iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rate = mean_over_seeds([row.win_rate for row in group])
-        lines.append([_lc_win_rate(group), win_rate, *(special[column] for column in columns)])
-    headers = {
-        "average_length": "Avg. Len",
-        "boundary_score": "BS (initial)",
-        "delta": "Δ(×)",
-        "chosen": "Chosen",
-        "samples": "Samples",
-        "labels": "Labels",
-    }
-    header = ["LC Win Rate", "Win Rate", *(headers[column] for column in columns)]
-    return _Block(rows[0].model_label.replace("|", r"\|"), iterations, header, lines)
+        lines.append([*iterations, _lc_win_rate(group), win_rate, *(cells[column] for column in columns)])
+    iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
+    header = ["LC Win Rate", "Win Rate", *(HEADERS[column] for column in columns)]
+    return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 
 def _lc_win_rate(group: Sequence[Row]) -> str:

@@ -4,6 +4,7 @@ import heapq
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
@@ -58,7 +59,7 @@ def tails(jobs: Sequence[Job]) -> list[int]:
     """For each job the seconds from its start to the end of the longest chain of jobs that hang on it."""
     needed = dependencies(jobs)
     longest = [job.of("seconds") for job in jobs]
-    for number in reversed(_topological(needed)):
+    for number in reversed([*TopologicalSorter(dict(enumerate(needed))).static_order()]):
         for before in needed[number]:
             longest[before] = max(longest[before], jobs[before].of("seconds") + longest[number])
     return longest
@@ -85,46 +86,23 @@ def makespan(jobs: Sequence[Job], gpus: int) -> int:
     """
     if (most := max(job.of("gpu") for job in jobs)) > gpus:
         raise ValueError(f"a job needs {most} GPUs, and there are {gpus}")
-    needed, rank = dependencies(jobs), tails(jobs)
-    followers: list[list[int]] = [[] for _ in jobs]
-    for number, before in enumerate(needed):
-        for other in before:
-            followers[other].append(number)
-    missing = [len(before) for before in needed]
-    ready = sorted((number for number, count in enumerate(missing) if not count), key=lambda number: -rank[number])
-    running: list[tuple[int, int]] = []
+    rank = tails(jobs)
+    sorter = TopologicalSorter(dict(enumerate(dependencies(jobs))))
+    sorter.prepare()
+    ready, running = sorted(sorter.get_ready()), []
     now, free = 0, gpus
-    while ready or running:
+    while sorter.is_active():
         waiting = []
-        for number in ready:
+        for number in sorted(ready, key=lambda number: -rank[number]):
             if jobs[number].of("gpu") <= free:
                 free -= jobs[number].of("gpu")
                 heapq.heappush(running, (now + jobs[number].of("seconds"), number))
             else:
                 waiting.append(number)
-        ready = waiting
         now = running[0][0]
         while running and running[0][0] == now:
             _, number = heapq.heappop(running)
             free += jobs[number].of("gpu")
-            for follower in followers[number]:
-                missing[follower] -= 1
-                if not missing[follower]:
-                    ready.append(follower)
-        ready.sort(key=lambda number: -rank[number])
+            sorter.done(number)
+        ready = [*waiting, *sorter.get_ready()]
     return now
-
-
-def _topological(needed: Sequence[set[int]]) -> list[int]:
-    """Every job after those that it needs."""
-    order, done = [], set()
-    stack = [(number, False) for number in range(len(needed))]
-    while stack:
-        number, expanded = stack.pop()
-        if expanded:
-            order.append(number)
-        elif number not in done:
-            done.add(number)
-            stack.append((number, True))
-            stack += [(before, False) for before in needed[number] if before not in done]
-    return order

@@ -7,9 +7,8 @@ so points should lie above zero; to the right, below. The two quadrants where it
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dpo_stages.report.decisions import tally
+from dpo_stages.report.decisions import Decision, tally
 from dpo_stages.report.figures.style import COLOURS, INK, MUTED, PAPER_COLOUR, SHADE
-from dpo_stages.report.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +17,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 _NAME_SIZE = 8  # points
 
 
-def draw(points: Sequence[Point], paper: Sequence[Point] = ()) -> "Figure":
+def draw(points: Sequence[Decision], paper: Sequence[Decision] = ()) -> "Figure":
     """Draw the figure.
 
     Args:
@@ -28,18 +27,18 @@ def draw(points: Sequence[Point], paper: Sequence[Point] = ()) -> "Figure":
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    colours = _assign([(point.model, point.model_label) for point in points], COLOURS)
-    markers = _assign([(point.method_label,) * 2 for point in (*points, *paper)], MARKERS)
+    colours = _assign([(point.off.model, point.off.model_label) for point in points], COLOURS)
+    markers = _assign([(point.off.method_label,) * 2 for point in (*points, *paper)], MARKERS)
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "svg.fonttype": "path", "text.color": INK}):
         figure = Figure(figsize=(8.6, 5.4), layout="constrained")
         axes = figure.subplots()
         _frame(axes, points, paper)
         for point in paper:
-            colour = colours.get(point.model, PAPER_COLOUR)
+            colour = colours.get(point.off.model, PAPER_COLOUR)
             axes.plot(
-                point.decision.boundary_score,
-                point.decision.difference,
-                markers[point.method_label],
+                point.boundary_score,
+                point.difference,
+                markers[point.off.method_label],
                 markersize=6,
                 markerfacecolor="white",
                 markeredgecolor=colour,
@@ -47,7 +46,7 @@ def draw(points: Sequence[Point], paper: Sequence[Point] = ()) -> "Figure":
                 zorder=3,
             )
         for point in points:
-            _draw_point(axes, point, colours[point.model], markers[point.method_label])
+            _draw_point(axes, point, colours[point.off.model], markers[point.off.method_label])
         _legend(figure, points, colours, markers, bool(paper))
         _write_names(axes, points, colours)
     return figure
@@ -59,13 +58,13 @@ def _assign(keys: Sequence[tuple[str, str]], values: Sequence[str]) -> dict[str,
     return {name: values[number % len(values)] for number, name in enumerate(names)}
 
 
-def _frame(axes, points: Sequence[Point], paper: Sequence[Point]) -> None:
+def _frame(axes, points: Sequence[Decision], paper: Sequence[Decision]) -> None:
     """Limits, shaded quadrants, the boundary and the words."""
     every = [*points, *paper]
-    scores = [0.5, *(point.decision.boundary_score for point in every)]
-    scores += [end for point in every for end in point.interval or ()]
-    heights = [0.0, *(point.decision.difference for point in every)]
-    heights += [end for point in every for end in point.decision.difference_interval or ()]
+    scores = [0.5, *(point.boundary_score for point in every)]
+    scores += [end for point in every for end in point.off.interval("boundary") or ()]
+    heights = [0.0, *(point.difference for point in every)]
+    heights += [end for point in every for end in point.off.interval("difference") or ()]
     half = max(abs(score - 0.5) for score in scores) + 0.06
     left, right = max(0.0, 0.5 - half), min(1.0, 0.5 + half)
     top = 1.3 * max(abs(height) for height in heights) or 1.0
@@ -80,7 +79,7 @@ def _frame(axes, points: Sequence[Point], paper: Sequence[Point]) -> None:
     axes.text(0.985, 0.02, "preference fine-tuning\npredicted: on-policy gains more", ha="right", va="bottom", **words)
     axes.set_xlabel("boundary score of the initial policy\n(share of comparisons that its own responses win)")
     axes.set_ylabel("gain with off-policy − gain with on-policy candidates\n(LC win rate, percentage points)")
-    counted = tally([point.decision for point in points])
+    counted = tally(points)
     axes.set_title(
         f"Better arm picked for {counted.right} of {counted.judged} initial policies", loc="left", fontsize=11, pad=8
     )
@@ -89,26 +88,27 @@ def _frame(axes, points: Sequence[Point], paper: Sequence[Point]) -> None:
     axes.tick_params(colors=MUTED, labelcolor=INK)
 
 
-def _draw_point(axes, point: Point, colour: str, marker: str) -> None:
-    x, y = point.decision.boundary_score, point.decision.difference
+def _draw_point(axes, point: Decision, colour: str, marker: str) -> None:
+    x, y = point.boundary_score, point.difference
     bars = {"ecolor": colour, "elinewidth": 1.1, "capsize": 0, "zorder": 4, "fmt": "none", "alpha": 0.7}
-    if point.interval:
-        low, high = point.interval
+    if point.off.interval("boundary"):
+        low, high = point.off.interval("boundary")
         axes.errorbar(x, y, xerr=[[x - low], [high - x]], **bars)
-    if point.decision.difference_interval:
-        low, high = point.decision.difference_interval
+    if point.off.interval("difference"):
+        low, high = point.off.interval("difference")
         axes.errorbar(x, y, yerr=[[max(0, y - low)], [max(0, high - y)]], **bars)
     axes.plot(x, y, marker, markersize=8, color=colour, markeredgecolor="white", markeredgewidth=0.9, zorder=5)
 
 
-def _write_names(axes, points: Sequence[Point], colours: Mapping[str, str]) -> None:
+def _write_names(axes, points: Sequence[Decision], colours: Mapping[str, str]) -> None:
     """Write each point's name beside it, at the place around it that is least in the way of others."""
     axes.figure.draw_without_rendering()  # the layout is known only now
     scale = axes.figure.dpi / 72
-    places = axes.transData.transform([(p.decision.boundary_score, p.decision.difference) for p in points]) / scale
+    places = axes.transData.transform([(p.boundary_score, p.difference) for p in points]) / scale
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     for point, (x, y) in zip(points, places, strict=True):
-        width, height = 0.62 * _NAME_SIZE * len(point.name), _NAME_SIZE
+        name = "-".join(point.off.history[:-1]) or "SFT"
+        width, height = 0.62 * _NAME_SIZE * len(name), _NAME_SIZE
         boxes = [
             (x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0), y + dy - (height if dy < 0 else 0))
             for dx, dy in ((6, 4), (-6, 4), (6, -4), (-6, -4), (0, 7), (0, -7))
@@ -117,12 +117,12 @@ def _write_names(axes, points: Sequence[Point], colours: Mapping[str, str]) -> N
         best = min(corners, key=lambda box: sum(_overlap(box, other) for other in taken))
         taken.append(best)
         axes.annotate(
-            point.name,
-            (point.decision.boundary_score, point.decision.difference),
+            name,
+            (point.boundary_score, point.difference),
             xytext=(best[0] - x, best[1] - y + 1),
             textcoords="offset points",
             fontsize=_NAME_SIZE,
-            color=colours[point.model],
+            color=colours[point.off.model],
             zorder=6,
         )
 
@@ -135,14 +135,14 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _legend(
-    figure: "Figure", points: Sequence[Point], colours: Mapping[str, str], markers: Mapping[str, str], paper: bool
+    figure: "Figure", points: Sequence[Decision], colours: Mapping[str, str], markers: Mapping[str, str], paper: bool
 ) -> None:
     from matplotlib.lines import Line2D
 
     def handle(label: str, marker: str = "o", **style: object) -> Line2D:
         return Line2D([], [], linestyle="", marker=marker, label=label, **{"markersize": 7, "color": MUTED, **style})
 
-    labels = {point.model: point.model_label for point in points}
+    labels = {point.off.model: point.off.model_label for point in points}
     handles = [handle(label, color=colours[model]) for model, label in labels.items()]
     if len(markers) > 1:
         handles += [handle(label, marker) for label, marker in markers.items()]

@@ -1,4 +1,4 @@
-"""The graph of the workflow's rules as SVG, laid out in layers from top to bottom. Standard library only.
+"""The graph of the workflow's rules as SVG, laid out in layers from top to bottom.
 
 Rules that feed each other over the iterations form a cycle; one dashed edge, to the highest of them, says "next
 iteration". An edge that follows from others is left out, as graphviz' tred does, and so is a rule that hangs on no other.
@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Mapping
 
-Edges = dict[str, set[str]]
+import networkx as nx
 
 BOX_HEIGHT, LAYER_HEIGHT, GAP, MARGIN = 30, 62, 18, 16
 CHARACTER_WIDTH, PADDING = 6.9, 20  # of the label's font at 12 px, generously
@@ -24,90 +24,54 @@ STYLE = """.rule-graph{--ink:#1f2328;--line:#8b949e;--box:#f6f8fa;--edge:#d0d7de
 .rule-graph .note{font-style:italic;text-anchor:start}"""
 
 
-def read_dot(text: str) -> Edges:
-    """Rules and what hangs on them, from `snakemake --rulegraph dot`; a rule without dependents has an empty set."""
+def read_dot(text: str) -> nx.DiGraph:
+    """Rules and what hangs on them, from `snakemake --rulegraph dot`."""
     names = dict(re.findall(r'^\s*(\d+)\[label = "([^"]+)"', text, re.MULTILINE))
-    edges: Edges = {name: set() for name in names.values()}
-    for start, end in re.findall(r"^\s*(\d+) -> (\d+)\s*$", text, re.MULTILINE):
-        edges[names[start]].add(names[end])
-    return edges
+    graph = nx.DiGraph()
+    graph.add_nodes_from(names.values())
+    links = re.findall(r"^\s*(\d+) -> (\d+)\s*$", text, re.MULTILINE)
+    graph.add_edges_from((names[start], names[end]) for start, end in links)
+    return graph
 
 
-def without_cycles(edges: Mapping[str, set[str]]) -> tuple[Edges, list[tuple[str, str]]]:
-    """The edges without those that lead back, and these.
+def without_cycles(graph: nx.DiGraph) -> tuple[nx.DiGraph, list[tuple[str, str]]]:
+    """The graph without the edges that lead back, and these.
 
     Of the rules of a cycle, the one is sought whose edges into the cycle are the fewest that must go. Edges of a rule to
     itself go without a word.
     """
-    forward: Edges = {name: set(ends) - {name} for name, ends in edges.items()}
+    forward = nx.DiGraph(edge for edge in graph.edges if edge[0] != edge[1])
     back: list[tuple[str, str]] = []
-    while cycle := _a_cycle(forward):
-        reach = {name: _reachable(forward, name) for name in forward}
-        knot = sorted(name for name in forward if cycle in reach[name] and name in reach[cycle])
+    while cycles := [rules for rules in nx.strongly_connected_components(forward) if len(rules) > 1]:
+        knot = forward.subgraph(min(cycles, key=min))
 
-        def cost(name: str, knot: list[str] = knot) -> tuple[bool, int, str]:
-            trial = {start: ends - set(knot) if start == name else ends for start, ends in forward.items()}
-            inside = {start: trial[start] & set(knot) for start in knot}
-            return _a_cycle(inside) is not None, len(forward[name] & set(knot)), name
+        def cost(name: str, knot: nx.DiGraph = knot) -> tuple[bool, int, str]:
+            trial = nx.restricted_view(knot, [], knot.out_edges(name))
+            return not nx.is_directed_acyclic_graph(trial), knot.out_degree(name), name
 
-        cut = min(knot, key=cost)
-        back += [(cut, end) for end in sorted(forward[cut] & set(knot))]
-        forward[cut] -= set(knot)
+        cut = sorted(knot.out_edges(min(knot, key=cost)))
+        back += cut
+        forward.remove_edges_from(cut)
     return forward, back
 
 
-def _a_cycle(edges: Mapping[str, set[str]]) -> str | None:
-    """A rule that reaches itself, if there is one."""
-    return next((name for name in sorted(edges) if name in _reachable(edges, name)), None)
-
-
-def _reachable(edges: Mapping[str, set[str]], start: str) -> set[str]:
-    found, waiting = set(), [start]
-    while waiting:
-        for end in edges[waiting.pop()] - found:
-            found.add(end)
-            waiting.append(end)
-    return found
-
-
-def reduced(edges: Mapping[str, set[str]]) -> Edges:
-    """The edges of a graph without cycles, less those that a longer way makes up for."""
-    reach = {name: _reachable(edges, name) for name in edges}
-    return {
-        name: {end for end in ends if not any(end in reach[other] for other in ends)} for name, ends in edges.items()
-    }
-
-
-def layers_of(edges: Mapping[str, set[str]]) -> dict[str, int]:
+def layers_of(graph: nx.DiGraph) -> dict[str, int]:
     """Layer of each rule: one more than the deepest that it hangs on, and sources right above what they feed."""
-    before: Edges = {name: {start for start in edges if name in edges[start]} for name in edges}
-    layer: dict[str, int] = {}
-
-    def place(name: str) -> int:
-        if name not in layer:
-            layer[name] = 1 + max((place(start) for start in before[name]), default=-1)
-        return layer[name]
-
-    for name in sorted(edges):
-        place(name)
-    for name in sorted(edges, key=lambda name: -layer[name]):
-        if edges[name] and not before[name]:
-            layer[name] = min(layer[end] for end in edges[name]) - 1
+    layer = {name: number for number, names in enumerate(nx.topological_generations(graph)) for name in names}
+    for name in graph:
+        if graph.in_degree(name) == 0 < graph.out_degree(name):
+            layer[name] = min(layer[end] for end in graph[name]) - 1
     return layer
 
 
-def draw(edges: Mapping[str, set[str]]) -> str:
+def draw(graph: nx.DiGraph) -> str:
     """The graph as one SVG element that stands alone or inside a page."""
-    forward, back = without_cycles(edges)
-    joined = {*(name for name, ends in forward.items() if ends), *(end for ends in forward.values() for end in ends)}
-    forward = reduced({name: ends for name, ends in forward.items() if name in joined})
+    forward, back = without_cycles(graph)
+    forward = nx.transitive_reduction(forward)
     layer = layers_of(forward)
     back = sorted(back, key=lambda edge: layer[edge[1]])[:1]
     rows, links = _with_bends(forward, layer)
-    neighbours: dict[str, list[str]] = {name: [] for row in rows for name in row}
-    for start, end in links:
-        neighbours[start].append(end)
-        neighbours[end].append(start)
+    neighbours = nx.Graph(links)
     rows = _ordered(rows, neighbours)
     place = _relaxed(rows, neighbours)
     width = max(x + _width(name) / 2 for name, (x, _) in place.items()) + MARGIN
@@ -141,44 +105,36 @@ def _width(name: str) -> float:
     return len(name) * CHARACTER_WIDTH + PADDING if _is_rule(name) else 8.0
 
 
-def _with_bends(
-    edges: Mapping[str, set[str]], layer: Mapping[str, int]
-) -> tuple[list[list[str]], list[tuple[str, str]]]:
+def _with_bends(graph: nx.DiGraph, layer: Mapping[str, int]) -> tuple[list[list[str]], list[tuple[str, str]]]:
     """Rules by layer, and links between neighbouring layers; a longer edge gets a bend (`>…`) in each layer between."""
     rows: list[list[str]] = [[] for _ in range(max(layer.values()) + 1)]
     links = []
     for name in sorted(layer):
         rows[layer[name]].append(name)
-    for start in sorted(edges):
-        for end in sorted(edges[start]):
-            last = start
-            for between in range(layer[start] + 1, layer[end]):
-                bend = f">{start}>{end}>{between}"
-                rows[between].append(bend)
-                links.append((last, bend))
-                last = bend
-            links.append((last, end))
+    for start, end in sorted(graph.edges):
+        bends = {between: f">{start}>{end}>{between}" for between in range(layer[start] + 1, layer[end])}
+        for between, bend in bends.items():
+            rows[between].append(bend)
+        links += itertools.pairwise([start, *bends.values(), end])
     return rows, links
 
 
-def _ordered(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> list[list[str]]:
+def _ordered(rows: list[list[str]], neighbours: nx.Graph) -> list[list[str]]:
     """Each layer in the order of its neighbours' mean places, swept down and up."""
     for _ in range(SWEEPS):
         for number in [*range(len(rows)), *reversed(range(len(rows)))]:
             place = {name: x for name, (x, _) in _places(rows).items()}
-            rows[number] = sorted(
-                rows[number], key=lambda name: (_mean_place(neighbours[name], place, place[name]), name)
-            )
+            rows[number] = sorted(rows[number], key=lambda name: (_mean_place(neighbours[name], place), name))
     return rows
 
 
-def _relaxed(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> dict[str, tuple[float, float]]:
+def _relaxed(rows: list[list[str]], neighbours: nx.Graph) -> dict[str, tuple[float, float]]:
     """Places where each rule is drawn towards its neighbours as far as the others of its layer let it."""
     place = _places(rows)
     for _ in range(4 * SWEEPS):
         for row in rows:
             across = {name: x for name, (x, _) in place.items()}
-            wanted = [_mean_place(neighbours[name], across, across[name]) for name in row]
+            wanted = [_mean_place(neighbours[name], across) for name in row]
             apart = [(_width(one) + _width(other)) / 2 + GAP for one, other in itertools.pairwise(row)]
             pushed_right, pushed_left = wanted[:1], wanted[-1:]
             for want, least in zip(wanted[1:], apart, strict=True):
@@ -191,8 +147,8 @@ def _relaxed(rows: list[list[str]], neighbours: Mapping[str, list[str]]) -> dict
     return {name: (x - start + MARGIN, y) for name, (x, y) in place.items()}
 
 
-def _mean_place(names: list[str], place: Mapping[str, float], otherwise: float) -> float:
-    return sum(place[name] for name in names) / len(names) if names else otherwise
+def _mean_place(names: Mapping[str, object], place: Mapping[str, float]) -> float:
+    return sum(place[name] for name in names) / len(names)
 
 
 def _places(rows: list[list[str]]) -> dict[str, tuple[float, float]]:

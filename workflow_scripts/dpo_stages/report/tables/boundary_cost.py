@@ -5,12 +5,17 @@ Snakemake measures each job; its benchmark files, one JSON object a line, lie be
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
-from dpo_stages.report.writing import as_csv, markdown_table
+from dpo_stages.report.table import Grid, Table
+
+COLUMNS = (
+    *("model", "model_label", "prompts", "pairs", "sampling_seconds", "comparing_seconds", "boundary_seconds"),
+    *("training_seconds", "epochs", "ratio", "gpu_ratio", "prompt_ratio"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,9 @@ class Cost:
         pairs: preference pairs that are trained on.
         sampling_seconds: sampling two responses a prompt from the SFT policy.
         comparing_seconds: comparing them with the off-policy candidates under the preference model.
-        boundary_seconds: both.
         training_seconds: training the SFT policy on the off-policy pairs.
         epochs: epochs of that training.
-        ratio: `boundary_seconds` over the seconds of one epoch.
-        gpu_ratio: the same of GPU seconds; None on a processor.
-        prompt_ratio: prompts over pairs.
+        gpus: of the jobs.
     """
 
     model: str
@@ -48,12 +50,32 @@ class Cost:
     pairs: int
     sampling_seconds: float
     comparing_seconds: float
-    boundary_seconds: float
     training_seconds: float
     epochs: float
-    ratio: float
-    gpu_ratio: float | None
-    prompt_ratio: float
+    gpus: Gpus
+
+    @property
+    def boundary_seconds(self) -> float:
+        """Seconds of sampling and comparing."""
+        return self.sampling_seconds + self.comparing_seconds
+
+    @property
+    def ratio(self) -> float:
+        """Seconds of the boundary over the seconds of one epoch."""
+        return self.boundary_seconds * self.epochs / self.training_seconds
+
+    @property
+    def gpu_ratio(self) -> float | None:
+        """The same of GPU seconds; None on a processor."""
+        if not self.gpus.training:
+            return None
+        seconds = self.gpus.sampling * self.sampling_seconds + self.gpus.comparing * self.comparing_seconds
+        return seconds * self.epochs / (self.gpus.training * self.training_seconds)
+
+    @property
+    def prompt_ratio(self) -> float:
+        """Prompts over pairs."""
+        return self.prompts / self.pairs
 
 
 def seconds_of(path: Path) -> float:
@@ -94,63 +116,28 @@ def seconds_of_models(paths: Sequence[Path], models: int, what: str) -> list[flo
     return [math.fsum(map(seconds_of, paths[first : first + jobs])) for first in range(0, len(paths), jobs)]
 
 
-def cost(
-    model: str,
-    label: str,
-    prompts: int,
-    pairs: int,
-    sampling_seconds: float,
-    comparing_seconds: float,
-    training_seconds: float,
-    epochs: float,
-    gpus: Gpus,
-) -> Cost:
-    """Put the figures of one model together; arguments as the attributes of `Cost`."""
-    boundary_seconds = sampling_seconds + comparing_seconds
-    gpu_seconds = gpus.sampling * sampling_seconds + gpus.comparing * comparing_seconds
-    return Cost(
-        model=model,
-        model_label=label,
-        prompts=prompts,
-        pairs=pairs,
-        sampling_seconds=sampling_seconds,
-        comparing_seconds=comparing_seconds,
-        boundary_seconds=boundary_seconds,
-        training_seconds=training_seconds,
-        epochs=epochs,
-        ratio=boundary_seconds * epochs / training_seconds,
-        gpu_ratio=gpu_seconds * epochs / (gpus.training * training_seconds) if gpus.training else None,
-        prompt_ratio=prompts / pairs,
-    )
-
-
-def costs_as_csv(costs: Sequence[Cost]) -> str:
-    """One line a model."""
-    return as_csv([field.name for field in fields(Cost)], map(vars, costs))
-
-
-def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str) -> str:
+def table(costs: Sequence[Cost], split: str, method: str) -> Table:
     """A line a model, and what is counted.
 
     Args:
         costs: at least one.
-        gpus: of the jobs.
         split: split of the preference data that measures boundaries.
         method: label of the method that trains.
     """
+    first, gpus = costs[0], costs[0].gpus
     header = ["Model", "Sampling", "Comparing", "Boundary", "Epoch", "Boundary / epoch", "Prompts / pairs"]
-    lines = [[*header[:6], "GPU time", header[6]] if gpus.training else header]
+    columns = [*header[:6], "GPU time", header[6]] if gpus.training else header
+    lines = []
     for one in costs:
         seconds = (one.sampling_seconds, one.comparing_seconds, one.boundary_seconds)
         shares = [one.ratio, *([one.gpu_ratio] if gpus.training else []), one.prompt_ratio]
         lines.append(
             [
-                one.model_label.replace("|", r"\|"),
+                one.model_label,
                 *(f"{value:,.1f} s" for value in (*seconds, one.training_seconds / one.epochs)),
                 *(f"{share:.1%}" for share in shares),
             ]
         )
-    first = costs[0]
     sentences = [
         "Wall-clock seconds of whole jobs as Snakemake measured them: starting up, loading the model and writing included, "
         "which is most of it where jobs take seconds. A stage that ran in several jobs counts their sum.",
@@ -170,4 +157,9 @@ def costs_as_markdown(costs: Sequence[Cost], gpus: Gpus, split: str, method: str
         "The paper estimates 3.2 % of an epoch (Appendix B.1), which is about the ratio of its 2,000 prompts to its "
         "61,135 pairs."
     )
-    return "\n\n".join(["# Cost of the boundary measurement", markdown_table(lines), " ".join(sentences)]) + "\n"
+    parts = [
+        ("title", "Cost of the boundary measurement"),
+        ("grid", Grid(columns, lines)),
+        ("words", " ".join(sentences)),
+    ]
+    return Table([{name: getattr(one, name) for name in COLUMNS} for one in costs], parts)

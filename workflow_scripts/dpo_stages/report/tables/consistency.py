@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 
 from dpo_stages.report.policy_rows import History
 from dpo_stages.report.records import require_same
-from dpo_stages.report.writing import as_csv, markdown_table, mean_over_seeds
+from dpo_stages.report.table import Grid, Table, with_iterations
+from dpo_stages.report.writing import mean_over_seeds
 from dpo_stages.study.policies import Policy
 
 
@@ -93,15 +94,7 @@ def build_rows(models: Mapping[str, str], records: Mapping[str, dict]) -> list[R
     return rows
 
 
-def rows_as_csv(rows: Sequence[Row]) -> str:
-    """One line a policy; `history` becomes the columns iter_1, iter_2, …."""
-    iterations = [f"iter_{number}" for number in range(1, max(1, *(len(row.history) for row in rows)) + 1)]
-    names = [name for field in fields(Row) for name in (iterations if field.name == "history" else [field.name])]
-    lines = [dict.fromkeys(iterations) | dict(zip(iterations, row.history, strict=False)) | vars(row) for row in rows]
-    return as_csv(names, lines)
-
-
-def as_markdown(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row]) -> Table:
     """Table 8 in the paper's layout, then the preference consistencies beside Algorithm 1's shortcut."""
     first = rows[0]
     caption = (
@@ -122,38 +115,46 @@ def as_markdown(rows: Sequence[Row]) -> str:
     verdict = (
         f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies."
     )
-    return "\n\n".join(["# Table 8", _papers_layout(rows), caption, _consistencies(rows), meaning, verdict]) + "\n"
+    parts = [
+        ("title", "Table 8"),
+        ("grid", _papers_layout(rows)),
+        ("words", caption),
+        ("grid", _consistencies(rows)),
+        ("words", meaning),
+        ("words", verdict),
+    ]
+    return Table(with_iterations(rows), parts)
 
 
-def _papers_layout(rows: Sequence[Row]) -> str:
+def _papers_layout(rows: Sequence[Row]) -> Grid:
     """A line for each history, under its model; rows of several seeds become one."""
     columns = [f"Iter-{number}" for number in range(1, max(len(row.history) for row in rows) + 2)]
-    lines = [[*columns, "Win Rate", "Interval"]]
+    lines = []
     groups: dict[str, dict[History, list[Row]]] = {}
     for row in rows:
         groups.setdefault(row.model_label, {}).setdefault(row.history, []).append(row)
     for label, histories in groups.items():
-        lines.append([f"**{label}**".replace("|", r"\|"), *[""] * (len(columns) + 1)])
+        lines.append([label])
         for history, group in histories.items():
             iterations = [f"PC_{source}" for source in history] + ["–"] * (len(columns) - len(history))
             alone = len(group) == 1
             interval = f"{group[0].likelier_low:.1f} to {group[0].likelier_high:.1f}" if alone else "–"
             lines.append([*iterations, mean_over_seeds([row.on_policy_likelier for row in group]), interval])
-    return markdown_table(lines)
+    return Grid([*columns, "Win Rate", "Interval"], lines)
 
 
-def _consistencies(rows: Sequence[Row]) -> str:
-    lines = [["Initial policy", "P_θ", "Algorithm 1", "Difference", "P_off", "Train on", "Algorithm 1: train on"]]
-    for row in rows:
-        lines.append(
-            [
-                row.policy,
-                f"{row.consistency:.2f} ({row.consistency_low:.2f}–{row.consistency_high:.2f})",
-                f"{row.boundary_score:.2f}",
-                f"{row.boundary_score - row.consistency:+.2f}",
-                f"{row.off_policy_consistency:.2f}",
-                f"PC_{row.recommended_source}",
-                f"PC_{row.shortcut_source}",
-            ]
-        )
-    return markdown_table(lines)
+def _consistencies(rows: Sequence[Row]) -> Grid:
+    columns = ["Initial policy", "P_θ", "Algorithm 1", "Difference", "P_off", "Train on", "Algorithm 1: train on"]
+    lines = [
+        [
+            row.policy,
+            f"{row.consistency:.2f} ({row.consistency_low:.2f}–{row.consistency_high:.2f})",
+            f"{row.boundary_score:.2f}",
+            f"{row.boundary_score - row.consistency:+.2f}",
+            f"{row.off_policy_consistency:.2f}",
+            f"PC_{row.recommended_source}",
+            f"PC_{row.shortcut_source}",
+        ]
+        for row in rows
+    ]
+    return Grid(columns, lines)

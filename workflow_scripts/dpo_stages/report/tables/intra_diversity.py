@@ -9,12 +9,12 @@ the curve fluctuates over training, so that spread is summarised as well. Standa
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
-from dpo_stages.report.writing import as_csv, markdown_table
+from dpo_stages.report.table import Grid, Table
 from dpo_stages.study.policies import Policy
 
 _COLUMNS = {"mean": "logps_difference", "deviation": "logps_difference_std", "absolute": "logps_difference_abs"}
@@ -131,19 +131,14 @@ def summarise(curve: Curve, models: Mapping[str, str]) -> Summary:
     )
 
 
-def summaries_as_csv(summaries: Sequence[Summary]) -> str:
-    """One line a policy."""
-    return as_csv([field.name for field in fields(Summary)], map(vars, summaries))
-
-
-def summaries_as_markdown(summaries: Sequence[Summary]) -> str:
+def table(summaries: Sequence[Summary]) -> Table:
     """A table with one line a policy, and what its columns mean."""
-    lines = [["Model", "Trained on", "Mean (eq. 12)", "Std. dev.", "Mean absolute", "Fluctuation", "Steps", "Policy"]]
+    columns = ["Model", "Trained on", "Mean (eq. 12)", "Std. dev.", "Mean absolute", "Fluctuation", "Steps", "Policy"]
+    lines = []
     for summary in summaries:
         figures = (summary.mean, summary.standard_deviation, summary.mean_absolute, summary.fluctuation)
-        label = summary.model_label.replace("|", r"\|")
         cells = [f"{figures[0]:+.2f}", *(f"{figure:.2f}" for figure in figures[1:])]
-        lines.append([label, f"PC_{summary.source}", *cells, str(summary.steps), summary.policy])
+        lines.append([summary.model_label, f"PC_{summary.source}", *cells, str(summary.steps), summary.policy])
     caption = (
         "log π(chosen) − log π(rejected) in nats, summed over tokens, under the policy while it is trained on the pairs. "
         "Mean: equation 12, over all pairs of training; it is signed, so that large differences of either sign cancel. "
@@ -152,4 +147,5 @@ def summaries_as_markdown(summaries: Sequence[Summary]) -> str:
         "deviation of the steps' means over training, which is what Figure 3 shows and which falls with the number of "
         "pairs a step."
     )
-    return "\n\n".join(["# Intra-diversity", markdown_table(lines), caption]) + "\n"
+    parts = [("title", "Intra-diversity"), ("grid", Grid(columns, lines)), ("words", caption)]
+    return Table([vars(summary) for summary in summaries], parts)

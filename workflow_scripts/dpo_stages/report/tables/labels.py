@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dpo_stages.report.writing import markdown_table
+from dpo_stages.report.table import Grid, Table
 
 COUNTS = ("ties", "truncated_sources", "truncated_candidates", "neutralised", "close_calls")
 SHARES = ("order_flip_rate", "longer_preferred", "agreement_with_original")
@@ -20,26 +20,24 @@ def row(name: str, work: str, ledger: Mapping) -> dict:
     return {"candidates": name, "work": work, **{key: ledger.get(key) for key in names}}
 
 
-def as_markdown(rows: Sequence[Mapping]) -> str:
+def table(rows: Sequence[Mapping]) -> Table:
     """The table, and what its columns mean."""
+    columns = ["Candidates of", "For", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred"]
+    columns += ["As the data set says", "Cut prompts", "Cut responses", "Neutralised"]
     lines = [
-        ["Candidates of", "For", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred", "As the data set says"]
-        + ["Cut prompts", "Cut responses", "Neutralised"]
+        [
+            one["candidates"],
+            one["work"],
+            f"{one['pairs']:,}",
+            f"{one['pairs_per_second']:,.0f}",
+            _percent(one["order_flip_rate"]),
+            _count(one["ties"]),
+            _percent(one["longer_preferred"]),
+            _percent(one["agreement_with_original"]),
+            *(_count(one[key]) for key in ("truncated_sources", "truncated_candidates", "neutralised")),
+        ]
+        for one in rows
     ]
-    for one in rows:
-        lines.append(
-            [
-                one["candidates"],
-                one["work"],
-                f"{one['pairs']:,}",
-                f"{one['pairs_per_second']:,.0f}",
-                _percent(one["order_flip_rate"]),
-                _count(one["ties"]),
-                _percent(one["longer_preferred"]),
-                _percent(one["agreement_with_original"]),
-                *(_count(one[key]) for key in ("truncated_sources", "truncated_candidates", "neutralised")),
-            ]
-        )
     models = " and ".join(sorted({str(one["preference_model"]) for one in rows}))
     caption = (
         f"Every pass of the preference model ({models}). Order flips: pairs in which it prefers another response when it "
@@ -48,7 +46,7 @@ def as_markdown(rows: Sequence[Mapping]) -> str:
         "share in which the data set's own label is the same. Cut: pairs of which the model did not read everything. "
         "Neutralised: pairs whose text held the model's own special tokens. –: it has no such thing."
     )
-    return f"# Labels\n\n{markdown_table(lines)}\n\n{caption}\n"
+    return Table(rows, [("title", "Labels"), ("grid", Grid(columns, lines)), ("words", caption)])
 
 
 def _percent(share: float | None) -> str:

@@ -8,9 +8,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from dpo_boundary.result import recommended_source
-from dpo_stages.report.decisions import OFF, ON
+from dpo_stages.report.arms import OFF, ON
+from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
-from dpo_stages.report.writing import markdown_table
+from dpo_stages.report.table import Grid, Table
 
 FIGURES = ("lc_win_rate", "win_rate", "average_length", "boundary_score")
 COLUMNS = [
@@ -25,46 +26,49 @@ COLUMNS = [
 trained from an initial policy. `judge` is that of this study; the paper's was AlpacaEval 2's."""
 
 
-def compare(table: str, ours: Sequence[Mapping[str, str]], paper: Sequence[Mapping[str, str]]) -> list[dict]:
+def compare(table: str, ours: Sequence[Row], paper: Sequence[Row]) -> list[dict]:
     """The rows of one table that the study and the paper share, in the paper's order.
 
     Args:
         table: its name.
-        ours: rows of results/tables/{table}.csv.
-        paper: rows of paper_reference/{table}.csv.
+        ours: the study's rows.
+        paper: the paper's.
     """
-    measured: dict[tuple, list[Mapping[str, str]]] = {}
+    measured: dict[tuple, list[Row]] = {}
     for row in ours:
         measured.setdefault(_key(row), []).append(row)
-    printed = {_key(row): row for row in paper}
-    return [_row(table, key, measured, printed) for key in printed if key in measured]
+    printed = {_key(row): [row] for row in paper}
+    first = {row.initial_policy: row for row in reversed(paper)}
+    return [
+        _row(table, measured, printed, row, row is first[row.initial_policy] and row.boundary_score is not None)
+        for key, (row,) in printed.items()
+        if key in measured
+    ]
 
 
-def _key(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
-    sources = [row[name] for name in sorted(row) if name.startswith("iter_")]
-    return row["model"], row["method"], tuple(filter(None, sources))
+def _key(row: Row) -> tuple[str, str, History]:
+    return row.model, row.method, row.history
 
 
-def _row(table: str, key: tuple, measured: Mapping, printed: Mapping) -> dict:
-    model, method, history = key
-    first = measured[key][0]
+def _row(table: str, measured: Mapping, printed: Mapping, papers: Row, leads: bool) -> dict:
+    ours = measured[_key(papers)]
+    first, history = ours[0], papers.history
     row: dict = dict.fromkeys(COLUMNS)
-    row |= {"table": table, "model": model, "method": method, "history": "-".join(history) or "sft"}
-    row |= {name: first[name] for name in ("policy", "model_label", "method_label")} | {"judge": judge_of(first)}
-    leads = bool(printed[key].get("boundary_score"))
+    row |= {"table": table, "history": "-".join(history) or "sft", "judge": judge_of(vars(first))}
+    row |= {name: getattr(first, name) for name in ("policy", "model", "model_label", "method", "method_label")}
     for figure in FIGURES:
         if figure != "boundary_score" or leads:
-            ours, papers = _mean(measured[key], figure), _number(printed[key].get(figure, ""))
-            both = ours is not None and papers is not None
-            row |= {figure: ours, f"paper_{figure}": papers, f"difference_{figure}": ours - papers if both else None}
+            values = _mean(ours, figure), getattr(papers, figure)
+            row |= {figure: values[0], f"paper_{figure}": values[1]}
+            row[f"difference_{figure}"] = None if None in values else values[0] - values[1]
     if leads and row["boundary_score"] is not None:
         row["recommended"] = recommended_source(row["boundary_score"])
-        row["paper_recommended"] = recommended_source(row["paper_boundary_score"])
+        row["paper_recommended"] = papers.recommended_source
         row["stage_agrees"] = row["recommended"] == row["paper_recommended"]
     if history and history[-1] == OFF:
-        arms = [(model, method, (*history[:-1], source)) for source in (OFF, ON)]
-        row["better_arm"] = _better(*(_mean(measured.get(arm, []), "lc_win_rate") for arm in arms))
-        row["paper_better_arm"] = _better(*(_number(printed.get(arm, {}).get("lc_win_rate", "")) for arm in arms))
+        arms = [(papers.model, papers.method, (*history[:-1], source)) for source in (OFF, ON)]
+        for prefix, rows in (("", measured), ("paper_", printed)):
+            row[f"{prefix}better_arm"] = _better(*(_mean(rows.get(arm, []), "lc_win_rate") for arm in arms))
         if row["better_arm"] and row["paper_better_arm"]:
             row["better_arm_agrees"] = row["better_arm"] == row["paper_better_arm"]
     return row
@@ -77,12 +81,8 @@ def _better(off: float | None, on: float | None) -> str | None:
     return OFF if off > on else ON
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _mean(rows: Sequence[Mapping[str, str]], figure: str) -> float | None:
-    values = [float(row[figure]) for row in rows if row.get(figure)]
+def _mean(rows: Sequence[Row], figure: str) -> float | None:
+    values = [value for row in rows if (value := getattr(row, figure)) is not None]
     return statistics.fmean(values) if values else None
 
 
@@ -92,22 +92,24 @@ def tally(rows: Sequence[Mapping], what: str) -> str:
     return f"{sum(judged)} of {len(judged)}"
 
 
-def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
-    """One Markdown table for each table of the paper: ours, the paper's, the difference, and whether they agree."""
-    parts = ["# Comparison with the paper"]
+def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
+    """For each table of the paper what is ours, the paper's, the difference, and whether they agree.
+
+    Args:
+        rows: as `compare` gives them.
+        models: labels of the study's models.
+    """
+    parts: list[tuple[str, str | Grid]] = [("title", "Comparison with the paper")]
     if not rows:
-        return (
-            "\n\n".join([*parts, f"None of the models of this study ({', '.join(models)}) is one of the paper's."])
-            + "\n"
-        )
-    for table in dict.fromkeys(row["table"] for row in rows):
-        mine = [row for row in rows if row["table"] == table]
+        parts.append(("words", f"None of the models of this study ({', '.join(models)}) is one of the paper's."))
+    for name in dict.fromkeys(row["table"] for row in rows):
+        mine = [row for row in rows if row["table"] == name]
         shown = [figure for figure in FIGURES if any(row[f"paper_{figure}"] is not None for row in mine)]
         names = {"lc_win_rate": "LC", "win_rate": "WR", "average_length": "Len", "boundary_score": "BS"}
-        header = ["Model", "Policy", *(cell for figure in shown for cell in (names[figure], "paper", "diff."))]
+        columns = ["Model", "Policy", *(cell for figure in shown for cell in (names[figure], "paper", "diff."))]
         decided = any(row["stage_agrees"] is not None for row in mine)
-        header += ["Stage", "Better arm"] if decided else []
-        lines = [header]
+        columns += ["Stage", "Better arm"] if decided else []
+        lines = []
         for row in mine:
             cells = [row["model_label"], row["history"].replace("-", "→")]
             for figure in shown:
@@ -117,13 +119,15 @@ def as_markdown(rows: Sequence[Mapping], models: Sequence[str]) -> str:
             cells += [_agreement(row["stage_agrees"]), _agreement(row["better_arm_agrees"])] if decided else []
             lines.append(cells)
         judges = "; ".join(dict.fromkeys(row["judge"] for row in mine))
-        parts += [f"## {table.replace('table', 'Table ')}", markdown_table(lines), f"Judged by {judges}."]
+        parts += [("heading", name.replace("table", "Table ")), ("grid", Grid(columns, lines))]
+        parts.append(("words", f"Judged by {judges}."))
         if decided:
-            parts.append(
+            agreed = (
                 f"The stage agrees with the paper's for {tally(mine, 'stage_agrees')} initial policies, and the better "
                 f"arm for {tally(mine, 'better_arm_agrees')}."
             )
-    return "\n\n".join(parts) + "\n"
+            parts.append(("words", agreed))
+    return Table(rows, parts, COLUMNS)
 
 
 def _cell(value: float | None, digits: int, sign: str = "") -> str:

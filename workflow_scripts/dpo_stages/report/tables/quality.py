@@ -7,7 +7,7 @@ chosen responses as references are an instruction set, and the random candidates
 from collections.abc import Sequence
 
 from dpo_stages.report.records import judge_columns
-from dpo_stages.report.writing import markdown_table
+from dpo_stages.report.table import Grid, Table
 
 
 def table_rows(
@@ -51,21 +51,21 @@ def table_rows(
     return rows
 
 
-def as_markdown(rows: Sequence[dict], judge: str) -> str:
+def table(rows: Sequence[dict], judge: str) -> Table:
     """The table, and what its figures mean."""
-    lines = [["Candidates of", "Chosen of", "LC Win Rate", "Win Rate", "Avg. Len", "Len of chosen", "Paper's LC"]]
-    for row in rows:
-        lines.append(
-            [
-                row["candidates"],
-                row["against"],
-                f"{row['lc_win_rate']:.2f} ({row['lc_low']:.2f} to {row['lc_high']:.2f})",
-                f"{row['win_rate']:.2f} ({row['win_rate_low']:.2f} to {row['win_rate_high']:.2f})",
-                f"{row['average_length']:.0f}",
-                f"{row['against_length']:.0f}",
-                "–" if row["paper_lc_win_rate"] is None else f"{row['paper_lc_win_rate']:.2f}",
-            ]
-        )
+    columns = ["Candidates of", "Chosen of", "LC Win Rate", "Win Rate", "Avg. Len", "Len of chosen", "Paper's LC"]
+    lines = [
+        [
+            row["candidates"],
+            row["against"],
+            f"{row['lc_win_rate']:.2f} ({row['lc_low']:.2f} to {row['lc_high']:.2f})",
+            f"{row['win_rate']:.2f} ({row['win_rate_low']:.2f} to {row['win_rate_high']:.2f})",
+            f"{row['average_length']:.0f}",
+            f"{row['against_length']:.0f}",
+            "–" if row["paper_lc_win_rate"] is None else f"{row['paper_lc_win_rate']:.2f}",
+        ]
+        for row in rows
+    ]
     caption = (
         f"Percent of {rows[0]['prompts']} prompts of the training set on which {judge} prefers one random candidate of "
         "the first source to the chosen response of the second (Appendix C.5), with 95 % intervals. LC: controlled for "
@@ -74,4 +74,4 @@ def as_markdown(rows: Sequence[dict], judge: str) -> str:
         "Its fit is AlpacaEval's, whose penalty draws a difference that may be noise to 50 itself. "
         "Above 50 the candidates are of higher quality than the chosen responses."
     )
-    return "\n\n".join(["# Quality of candidates", markdown_table(lines), caption]) + "\n"
+    return Table(rows, [("title", "Quality of candidates"), ("grid", Grid(columns, lines)), ("words", caption)])

@@ -7,6 +7,8 @@ shortest together, in characters; of several, the first of the set. What the jud
 
 from collections.abc import Mapping, Sequence
 
+from dpo_stages.report.table import Table
+
 RULE = (
     "Of all {instructions} instructions, those to which the most policies gave a response of their own ({distinct} "
     "different ones), and of these the one whose text and longest response are shortest together. Quality plays no part."
@@ -39,19 +41,14 @@ def label(model_label: str, history: Sequence[str]) -> str:
     return f"{model_label} ({'PC_' + '→'.join(history) if history else 'SFT'})"
 
 
-def as_markdown(rows: Sequence[Mapping[str, str]], rule: str) -> str:
-    """The table: who answered in bold, what was answered in a block that no Markdown in it can leave."""
-    parts = ["# Table 10: responses to one instruction"]
-    for row in rows:
-        fence = "`" * max(3, _longest_run(row["text"]) + 1)
-        parts.append(f"**{row['label']}**\n\n{fence}text\n{row['text']}\n{fence}")
-    return "\n\n".join([*parts, rule]) + "\n"
+def table(rows: Sequence[Mapping[str, str]], index: int, rule: str) -> Table:
+    """Who answered and what, and the rule by which the instruction was chosen.
 
-
-def _longest_run(text: str) -> int:
-    """Length of the longest run of backquotes."""
-    longest = run = 0
-    for character in text:
-        run = run + 1 if character == "`" else 0
-        longest = max(longest, run)
-    return longest
+    Args:
+        rows: `policy`, `label` and `text` of the instruction, the reference and each policy's response.
+        index: of the instruction.
+        rule: in words.
+    """
+    shown = [part for row in rows for part in (("name", row["label"]), ("block", row["text"]))]
+    parts = [("title", "Table 10: responses to one instruction"), *shown, ("words", rule)]
+    return Table([{"index": index, **row, "rule": rule} for row in rows], parts)

@@ -6,10 +6,9 @@ sampling in Table 6; the captions, and the tables themselves, have it the other 
 
 from collections.abc import Mapping, Sequence
 
-from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_csv
 from dpo_stages.report.paper import PAPER
-from dpo_stages.report.writing import markdown_table
+from dpo_stages.report.table import Grid, Table
 
 SWAPPED = (
     "The paper's Appendix C.4 refers to Table 7 for training and to Table 6 for sampling. Its tables and their captions "
@@ -100,7 +99,7 @@ def rows_of(number: int, columns: Mapping[str, Mapping]) -> list[dict]:
     ]
 
 
-def as_markdown(number: int, rows: Sequence[Mapping], labels: Mapping[str, str]) -> str:
+def table(number: int, rows: Sequence[Mapping], labels: Mapping[str, str]) -> Table:
     """The table in the paper's layout, its values in the last columns, and how many of ours differ.
 
     Args:
@@ -109,19 +108,19 @@ def as_markdown(number: int, rows: Sequence[Mapping], labels: Mapping[str, str])
         labels: names of our columns, in the table's order.
     """
     titles = {6: "training hyper-parameters", 7: "inference hyper-parameters (sampling of candidates)"}
-    if number not in titles:
-        raise BadInput(f"there is no table of settings with the number {number}; it is 6 or 7")
     names = {**TRAINING, **SAMPLING} if number == 7 else TRAINING
     paper = [key for key in rows[0] if key.startswith("paper_")]
     paper_labels = {"paper_sft": "Paper: SFT", "paper_dpo": "Paper: DPO", "paper_value": "Paper"}
-    lines = [["Parameter", *labels.values(), *(paper_labels[key] for key in paper)]]
+    columns = ["Parameter", *labels.values(), *(paper_labels[key] for key in paper)]
+    lines = []
     for row in rows:
         values = ["–" if row[key] is None else str(row[key]) for key in (*labels, *paper)]
         lines.append([names[row["parameter"]], *values])
     compared = [(row[key.removeprefix("paper_")], row[key]) for row in rows for key in paper if row[key] is not None]
     same = sum(same_value(ours, printed) for ours, printed in compared)
     tally = f"{same} of the {len(compared)} values that the paper prints are this study's; it does not give the others."
-    return "\n\n".join([f"# Table {number}: {titles[number]}", markdown_table(lines), tally, SWAPPED]) + "\n"
+    title = ("title", f"Table {number}: {titles[number]}")
+    return Table(rows, [title, ("grid", Grid(columns, lines)), ("words", tally), ("words", SWAPPED)])
 
 
 def _plain(value: object) -> object:
