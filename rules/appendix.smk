@@ -33,7 +33,7 @@ rule make_labels_table:
 rule make_settings_table:
     input:
         program=program("make_settings_table", "workflow"),
-        paper=PREFIX + "workflow_scripts/dpo_stages/report/paper_reference/table{number}.csv",
+        paper=f"{PREFIX}workflow_scripts/dpo_stages/report/paper_reference/table{{number}}.csv",
     output:
         csv=report("results/tables/table{number}.csv", category="Settings", labels={"table": "Table {number}"}),
         markdown="results/tables/table{number}.md",

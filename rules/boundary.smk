@@ -1,8 +1,7 @@
 """The boundary measurement, Algorithm 1: is the policy better than what wrote the off-policy candidates?
 
 Required: sampled and off-policy candidates of the same prompts, the preference model.
-Output:   results/comparisons/{policy}/{split}.parquet, results/boundary/{policy}.json,
-          results/robustness/{policy}.json (the decision on parts of the comparisons and under other preference models)
+Output:   results/comparisons/{policy}/{split}.parquet, results/boundary/{policy}.json
 """
 
 
@@ -38,38 +37,6 @@ rule compare_candidates:
         " {params.preference_model}"
         f"{flags.judge_cache('comparisons', '{wildcards.policy}/{wildcards.split}')}"
         f"{flags.shard('comparisons')}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-rule make_second_opinion:
-    input:
-        on_policy=lambda w: study.candidates(w.policy, w.split),
-        off_policy=lambda w: study.off_policy(w.split),
-        preference_model="results/preference_models/{opinion}/manifest.json",
-        program=program("compare_candidates", "pairrm", without=JUDGES),
-    output:
-        shards.output("second_opinions", "{opinion}/{policy}/{split}.parquet"),
-    log:
-        shards.log("second_opinions", "results/logs/make_second_opinion/{opinion}/{policy}/{split}.log"),
-    benchmark:
-        shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{policy}/{split}.jsonl")
-    conda:
-        "../envs/pairrm.yaml"
-    resources:
-        gpu=needs.gpus("labelling"),
-        mem_mb=needs.labelling_memory,
-        seconds=needs.expected(needs.preference_seconds(needs.compared_pairs)),
-        runtime=needs.limit(needs.preference_seconds(needs.compared_pairs)),
-    params:
-        preference_model=lambda w: flags.preference_model(w.opinion),
-    shell:
-        f"{RUN} pairrm {SCRIPTS}/compare_candidates.py"
-        " --on-policy {input.on_policy:q}"
-        " --off-policy {input.off_policy:q}"
-        " --preference-model {input.preference_model:q}"
-        " {params.preference_model}"
-        f"{flags.shard('second_opinions')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -160,46 +127,3 @@ else:
             " --confidence {params.confidence}"
             " --output {output.json:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
-rule measure_robustness:
-    input:
-        comparisons=study.comparisons("{policy}"),
-        second_opinions=expand(
-            f"results/second_opinions/{{opinion}}/{{{{policy}}}}/{config['boundary']['split']}.parquet",
-            opinion=config["boundary"]["second_opinions"],
-        ),
-        program=program("measure_boundary", "workflow"),
-    output:
-        json="results/robustness/{policy}.json",
-        verdict="results/robustness/{policy}.md",
-    log:
-        "results/logs/measure_robustness/{policy}.log",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        confidence=config["boundary"]["confidence"],
-        preference_model=config["preference_model"],
-        preference_data=config["preference_data"],
-        seed=study.seed_of,
-        second_opinions=lambda w, input: (
-            [
-                "--second-opinion",
-                *map("=".join, zip(config["boundary"]["second_opinions"], input.second_opinions, strict=True)),
-            ]
-            if input.second_opinions
-            else []
-        ),
-    shell:
-        f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
-        " --comparisons {input.comparisons:q}"
-        " --robustness"
-        " {params.second_opinions:q}"
-        " --policy {wildcards.policy}"
-        " --preference-model {params.preference_model}"
-        " --preference-data {params.preference_data}"
-        " --confidence {params.confidence}"
-        " --seed {params.seed}"
-        " --output {output.json:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"

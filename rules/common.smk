@@ -1,4 +1,4 @@
-"""What every other rule file uses: the study, its names as wildcards, the environments; no rules.
+"""The study, its names as wildcards, programs and environments, which all other files here use; makes nothing itself.
 
 All that can be said without Snakemake is in dpo_stages/study.
 """
@@ -86,7 +86,7 @@ INSTRUCTIONS = paths.dataset(study.instruction_set, "evaluation")
 
 
 def program(name, env, without=("preferences.reward_model", *JUDGES)):
-    """What a change of must rerun a rule: its program, what that imports, the environment's lock; see Programs."""
+    """What a change of must rerun a job: its program, what that imports, the environment's lock; see Programs."""
     return programs.inputs(name, env, without)
 
 

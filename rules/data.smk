@@ -5,19 +5,9 @@ Output:   results/datasets/{dataset}/{split}.parquet
 """
 
 
-def local_split(wildcards):
-    """The file of a local data set, which may itself be made by a rule; nothing for a data set of the hub."""
-    dataset = config["datasets"][wildcards.dataset]
-    return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
-
-
-def dataset_setting(key):
-    return lambda wildcards: config["datasets"][wildcards.dataset][key]
-
-
 rule prepare_dataset:
     input:
-        rows=local_split,
+        rows=study.local_split,
         program=program("prepare_dataset", "train"),
     output:
         "results/datasets/{dataset}/{split}.parquet",
@@ -29,10 +19,10 @@ rule prepare_dataset:
     conda:
         "../envs/train.yaml"
     params:
-        kind=dataset_setting("kind"),
-        adapter=dataset_setting("adapter"),
+        kind=lambda w: config["datasets"][w.dataset]["kind"],
+        adapter=lambda w: config["datasets"][w.dataset]["adapter"],
         source=lambda w, input: config["datasets"][w.dataset]["path"] or input.rows,
-        revision=dataset_setting("revision"),
+        revision=lambda w: config["datasets"][w.dataset]["revision"],
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],

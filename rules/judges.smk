@@ -21,18 +21,12 @@ else:
     JUDGE_FILES = study.identified_by(config["evaluation"]["judge"]) if SERVED else []
 
 
-def instructions_of(wildcards):
-    """What was asked when the outputs were made that a judge compares."""
-    quality = wildcards.judged.startswith("quality/")
-    return paths.evaluation(wildcards.judged, "instructions.parquet") if quality else INSTRUCTIONS
-
-
 if study.judge["kind"] == "preference_model":
 
     rule judge_with_preference_model:
         input:
             outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=instructions_of,
+            instructions=study.instructions_of,
             preference_model=paths.preference_model(study.judge["model"]),
             program=program("judge_with_preference_model", "pairrm", without=JUDGES),
         output:
@@ -65,7 +59,7 @@ else:
     rule judge_outputs:
         input:
             outputs="results/evaluations/{judged}/model_outputs.json",
-            instructions=instructions_of,
+            instructions=study.instructions_of,
             identified_by=JUDGE_FILES,
             program=program("judge_outputs", "alpaca-eval"),
             server=program("serve_judge", SAMPLER) if study.judge["kind"] == "vllm" else [],

@@ -7,10 +7,6 @@ Output:   results/preference_models/{name}/manifest.json, results/preferences/{d
 RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
 
 
-def ranker_setting(key):
-    return lambda wildcards: RANKERS[wildcards.name][key]
-
-
 rule fetch_preference_model:
     input:
         program=program("fetch_preference_model", "pairrm"),
@@ -61,8 +57,8 @@ rule describe_judge:
 
 rule train_ranker:
     input:
-        pairs=ranker_setting("pairs"),
-        heldout=ranker_setting("heldout"),
+        pairs=lambda w: RANKERS[w.name]["pairs"],
+        heldout=lambda w: RANKERS[w.name]["heldout"],
         texts=lambda w: (RANKERS[w.name]["pretraining"] or {"texts": []})["texts"],
         program=program("train_ranker", "pairrm"),
     output:

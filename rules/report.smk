@@ -85,7 +85,7 @@ rule make_report:
         judgements=lambda w: [
             paths.evaluation(judged, "annotations.json") for judged in contents.judged_for_report(study)
         ],
-        locks=expand(PREFIX + "envs/{env}.lock.txt", env=["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]),
+        locks=expand(f"{PREFIX}envs/{{env}}.lock.txt", env=["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]),
         page=[f"{PREFIX}workflow_scripts/dpo_stages/report/{file}" for file in ("page.html.jinja", "style.css")],
         program=program("make_report", "workflow"),
     output:

@@ -10,16 +10,9 @@ scattergather:
     **shards.numbers,
 
 
-def shards_of(wildcards, gather):
-    """The shards of a file, in order; `gather` is Snakemake's."""
-    pattern = f"results/shards/{wildcards.kind}/{wildcards.name}/{{scatteritem}}.{wildcards.suffix}"
-    made = getattr(gather, paths.STAGE_OF[wildcards.kind])(pattern)
-    return sorted(made, key=lambda path: int(Path(path).stem.split("-of-")[0]))
-
-
 rule gather_shards:
     input:
-        shards=lambda w: shards_of(w, gather),
+        shards=lambda w: shards.files(w, gather),
         program=program("gather_shards", "workflow"),
     output:
         "results/{kind}/{name}.{suffix}",

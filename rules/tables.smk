@@ -6,18 +6,10 @@ Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{c
 """
 
 
-def files_of_table(kind, chosen):
-    """Input function: files of one kind for a table's policies that are known beforehand, or those that `auto` chose."""
-    if kind == "boundaries":
-        return lambda w: [paths.boundary(policy) for policy in study.initial_policies_of_table(w.table, chosen)]
-    file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
-    return lambda w: [paths.evaluation(policy, file) for policy in study.policies_of_table(w.table, chosen)]
-
-
 rule make_table:
     input:
         **{
-            f"{which}{kind}": files_of_table(kind, chosen)
+            f"{which}{kind}": study.files_of_table(kind, chosen)
             for kind in ("win_rates", "resamples", "boundaries")
             for which, chosen in (("", False), ("chosen_", True))
         },

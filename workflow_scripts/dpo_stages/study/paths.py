@@ -1,6 +1,8 @@
 """Where the files of a study are, relative to its folder. Standard library only."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from dpo_stages.study.policies import Policy
 
@@ -75,6 +77,12 @@ class Shards:
             return f"results/{kind}/{path}"
         name, suffix = path.rsplit(".", 1)
         return f"results/shards/{kind}/{name}/{{scatteritem}}.{suffix}"
+
+    def files(self, wildcards: Any, gather: Any) -> list[str]:
+        """The shards of results/{kind}/{name}.{suffix}, in order; `gather` is Snakemake's."""
+        pattern = f"results/shards/{wildcards.kind}/{wildcards.name}/{{scatteritem}}.{wildcards.suffix}"
+        made = getattr(gather, STAGE_OF[wildcards.kind])(pattern)
+        return sorted(made, key=lambda path: int(Path(path).stem.split("-of-")[0]))
 
     def log(self, kind: str, path: str) -> str:
         """The log or benchmark file of such a job."""

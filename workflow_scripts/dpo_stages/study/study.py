@@ -57,6 +57,11 @@ class Study:
         name = self.config["models"][model]["chat_template"]
         return None if name is None else self.file(name)
 
+    def local_split(self, wildcards: Any) -> str | list:
+        """The file of a local data set's split, which a rule may make; nothing for a data set of the hub."""
+        dataset = self.config["datasets"][wildcards.dataset]
+        return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
+
     # Policies that wildcards name
 
     def policy_of(self, wildcards: Any) -> Policy:
@@ -193,10 +198,23 @@ class Study:
         trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
         return sorted({str(self.resolved(policy).initial) for policy in trained})
 
+    def files_of_table(self, kind: str, chosen: bool) -> Callable[[Any], list[str]]:
+        """Input function: files of one kind for a table's policies that are known beforehand, or those `auto` chose."""
+        if kind == "boundaries":
+            return lambda w: [paths.boundary(policy) for policy in self.initial_policies_of_table(w.table, chosen)]
+        file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
+        return lambda w: [paths.evaluation(policy, file) for policy in self.policies_of_table(w.table, chosen)]
+
     def traced_policies(self, table: str) -> list[str]:
         """The policies of a table whose history it has to be told: all where it says what they took, else `auto`'s."""
         whole = {"samples", "labels"} & set(self.config["tables"][table]["columns"])
         return [str(policy) for policy in self.trained_policies(table) if whole or policy.chooses]
+
+    def instructions_of(self, wildcards: Any) -> str:
+        """What was asked when the outputs were made that a judge compares."""
+        if wildcards.judged.startswith("quality/"):
+            return paths.evaluation(wildcards.judged, "instructions.parquet")
+        return paths.dataset(self.instruction_set, "evaluation")
 
     @property
     def fitted_over(self) -> list[str]:
