@@ -67,7 +67,7 @@ def main() -> None:
     if arguments.serve and arguments.base_url != "none":
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
 
-    from dpo_stages.evaluation.annotations import read_pairs, write_annotations
+    from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
     from dpo_stages.judges.endpoint import RETIRED, JudgeFailed
     from dpo_stages.judges.opening import Judge, open_judge
     from dpo_stages.judges.record import describe_judge
@@ -76,7 +76,7 @@ def main() -> None:
         print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
     key, url = (None if word == "none" else word for word in (arguments.api_key_variable, arguments.base_url))
     asked = Judge(arguments.judge_model, url, key, arguments.serve, tuple(arguments.identified_by))
-    policies = [read_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
+    policies = [read_output_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
     try:
         with open_judge(asked, arguments.cache) as annotator:
             rows, tokens = sum(map(len, policies)), sum(map(annotator.estimated_tokens, policies))

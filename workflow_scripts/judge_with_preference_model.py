@@ -29,11 +29,11 @@ def main() -> None:
 
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import INSTRUCTIONS
-    from dpo_stages.evaluation.annotations import read_pairs, write_annotations
+    from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
     from dpo_stages.judges.record import describe_judge, judge_record
     from dpo_stages.preferences.pairs import Pair, report
 
-    rows = read_pairs(arguments.outputs, arguments.instructions)
+    rows = read_output_pairs(arguments.outputs, arguments.instructions)
     instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
     prompts = {row["index"]: row["prompt"] for row in instructions}
     model = open_preference_model(arguments.preference_model, options_from(arguments))

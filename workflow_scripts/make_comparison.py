@@ -27,7 +27,7 @@ def main() -> None:
         if (PAPER / path.name).is_file():
             rows += paper_comparison.compare(path.stem, ours, paper_rows(path.stem.removeprefix("table")))
     paper_comparison.table(rows, list(models.values())).write(arguments.csv)
-    stage, arm = (paper_comparison.tally(rows, what) for what in ("stage_agrees", "better_arm_agrees"))
+    stage, arm = (paper_comparison.agreement(rows, what) for what in ("stage_agrees", "better_arm_agrees"))
     finish(arguments.csv, read, len(rows), {}, stage_agrees=stage, better_arm_agrees=arm)
 
 

@@ -42,14 +42,14 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
     """Intervals of differences between two policies, from the resamples beside their win rates; None without them."""
     from functools import cache
 
-    from dpo_stages.evaluation.gains import gain, resamples_path
+    from dpo_stages.evaluation.gains import paired_gain, resamples_path
 
     if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
         return None
 
     @cache
     def interval(policy: str, other: str) -> list[float]:
-        return gain(*(win_rates[name]["file"] for name in (policy, other)))["lc_gain_interval"]
+        return paired_gain(*(win_rates[name]["file"] for name in (policy, other)))["lc_gain_interval"]
 
     return interval
 

@@ -13,7 +13,7 @@ JUDGE = judge_record("judge", "judge-v1", "prompt", "served")
 def test_pairs_are_put_together_by_index_whatever_the_order(make_evaluation):
     outputs, instructions, rows = make_evaluation()
     write_json(outputs, read_json(outputs)[::-1])
-    pairs = annotations.read_pairs(outputs, instructions)
+    pairs = annotations.read_output_pairs(outputs, instructions)
     assert [pair["index"] for pair in pairs] == list(range(12))
     assert [pair["output_2"] for pair in pairs] == [row["output"] for row in rows]
     assert [pair["output_1"] for pair in pairs] == [row["reference"] for row in rows]
@@ -39,12 +39,12 @@ def test_outputs_that_do_not_fit_are_refused_by_name(make_evaluation, change, me
     outputs, instructions, _ = make_evaluation()
     write_json(outputs, change(read_json(outputs)))
     with pytest.raises(BadInput, match=message):
-        annotations.read_pairs(outputs, instructions)
+        annotations.read_output_pairs(outputs, instructions)
 
 
 def test_annotations_are_read_as_written(make_evaluation, tmp_path):
     outputs, instructions, _ = make_evaluation()
-    pairs = annotations.read_pairs(outputs, instructions)
+    pairs = annotations.read_output_pairs(outputs, instructions)
     path = tmp_path / "annotations.json"
     annotations.write_annotations(path, pairs, [1.25] * len(pairs), JUDGE)
     rows = annotations.read_annotations(path)
@@ -65,7 +65,7 @@ def test_annotations_are_read_as_written(make_evaluation, tmp_path):
 )
 def test_annotations_that_are_not_whole_are_refused(make_evaluation, tmp_path, change, message):
     outputs, instructions, _ = make_evaluation()
-    pairs = annotations.read_pairs(outputs, instructions)
+    pairs = annotations.read_output_pairs(outputs, instructions)
     path = tmp_path / "annotations.json"
     annotations.write_annotations(path, pairs, [1.25] * len(pairs), JUDGE)
     rows = read_json(path)
@@ -77,7 +77,7 @@ def test_annotations_that_are_not_whole_are_refused(make_evaluation, tmp_path, c
 
 def test_a_missing_preference_is_never_written(make_evaluation, tmp_path):
     outputs, instructions, _ = make_evaluation()
-    pairs = annotations.read_pairs(outputs, instructions)
+    pairs = annotations.read_output_pairs(outputs, instructions)
     for preferences in ([1.5] * 11, [1.5] * 11 + [float("nan")], [1.5] * 11 + [2.5]):
         with pytest.raises(ValueError):
             annotations.write_annotations(tmp_path / "annotations.json", pairs, preferences, JUDGE)

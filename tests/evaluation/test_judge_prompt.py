@@ -4,7 +4,7 @@ import csv
 
 from test_judging import judge
 
-from dpo_stages.evaluation.annotations import read_pairs
+from dpo_stages.evaluation.annotations import read_output_pairs
 
 
 def shown(run_script, folder, *arguments, env="alpaca-eval"):
@@ -17,7 +17,7 @@ def shown(run_script, folder, *arguments, env="alpaca-eval"):
 def test_table_9_is_what_the_endpoint_is_sent(make_evaluation, fake_judge, tmp_path, run_script):
     rows, text = shown(run_script, tmp_path, "--kind", "endpoint", "--model", "fake")
     outputs, instructions, _ = make_evaluation(12)
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     judge(pairs, fake_judge, tmp_path / "cache")
     expected = set()
     for pair in pairs:

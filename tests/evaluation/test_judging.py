@@ -15,7 +15,7 @@ import pytest
 from fake_judge import expected_preference, responses_of
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.evaluation.annotations import read_pairs
+from dpo_stages.evaluation.annotations import read_output_pairs
 from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.annotator import WeightedAnnotator, chat_messages
 from dpo_stages.judges.answer_cache import AnswerCache
@@ -46,7 +46,7 @@ def everything_in(folder: Path) -> str:
 
 def test_preferences_are_the_judges_whichever_response_is_called_m(make_evaluation, fake_judge, tmp_path):
     outputs, instructions, _ = make_evaluation(40)
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     preferences, record, usage = judge(pairs, fake_judge, tmp_path / "cache")
     assert preferences == pytest.approx([expected_preference(pair) for pair in pairs], abs=1e-9)
     assert preferences[3] == 1.5
@@ -65,7 +65,7 @@ def test_preferences_are_the_judges_whichever_response_is_called_m(make_evaluati
 
 def test_requests_are_those_of_the_published_annotator(make_evaluation, fake_judge, tmp_path):
     outputs, instructions, _ = make_evaluation()
-    judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
     utils, constants = alpaca_eval.load("utils", "constants")
     template = Path(constants.EVALUATORS_CONFIG_DIR, "alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt").read_text()
     for body in fake_judge.bodies:
@@ -95,7 +95,7 @@ def test_a_response_cannot_speak_to_the_judge_in_another_role():
 @pytest.mark.parametrize("behaviour", PASSING + COSTLY)
 def test_what_passes_is_asked_again(make_evaluation, fake_judge, tmp_path, behaviour):
     outputs, instructions, _ = make_evaluation()
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     fake_judge.behave = lambda attempt, prompt: behaviour if attempt <= 2 and "Question 7:" in prompt else "ok"
     preferences, _, usage = judge(pairs, fake_judge, tmp_path / "cache")
     assert preferences == pytest.approx([expected_preference(pair) for pair in pairs], abs=1e-9)
@@ -109,7 +109,7 @@ def test_what_does_not_pass_fails_by_name_and_keeps_the_rest(
 ):
     monkeypatch.setattr("dpo_stages.judges.endpoint.ATTEMPTS", 4)
     outputs, instructions, _ = make_evaluation()
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     fake_judge.behave = lambda attempt, prompt: behaviour if "Question 7:" in prompt else "ok"
     with pytest.raises(JudgeFailed, match=r"no judgement for 1 row \(index 7\): .*judge") as failure:
         judge(pairs, fake_judge, tmp_path / "cache")
@@ -128,7 +128,7 @@ def test_what_is_hopeless_stops_at_once(make_evaluation, fake_judge, tmp_path, b
     outputs, instructions, _ = make_evaluation(60)
     fake_judge.behave = lambda attempt, prompt: behaviour
     with pytest.raises(JudgeFailed, match="HTTP") as failure:
-        judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache", model="gpt-4-1106-preview")
+        judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", model="gpt-4-1106-preview")
     assert fake_judge.asked <= 2 * CONCURRENT_REQUESTS
     assert "retired by its vendor in March 2026" in str(failure.value)
     assert KEY not in str(failure.value) + everything_in(tmp_path)
@@ -140,13 +140,13 @@ def test_an_endpoint_that_is_down_is_not_asked_for_every_row(make_evaluation, fa
     outputs, instructions, _ = make_evaluation(200)
     fake_judge.behave = lambda attempt, prompt: "server error"
     with pytest.raises(JudgeFailed, match="no judgement for 1[0-9] rows .* further rows are left"):
-        judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+        judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
     assert fake_judge.asked < 60
 
 
 def test_random_misbehaviour_ends_with_every_row_judged_right(make_evaluation, fake_judge, tmp_path):
     outputs, instructions, _ = make_evaluation(60)
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     chance = random.Random(0)
     fake_judge.behave = lambda attempt, prompt: (
         chance.choice(["rate limit", "server error", "broken connection", "malformed JSON", "cut body"])
@@ -162,7 +162,7 @@ def test_random_misbehaviour_ends_with_every_row_judged_right(make_evaluation, f
 def test_the_key_is_sent_and_found_nowhere_else(make_evaluation, fake_judge, tmp_path, capfd, caplog):
     outputs, instructions, _ = make_evaluation()
     fake_judge.behave = lambda attempt, prompt: "server error" if attempt == 1 else "ok"  # its message echoes the key
-    judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
     assert {headers["Authorization"] for headers in fake_judge.headers} == {f"Bearer {KEY}"}
     written = capfd.readouterr()
     assert "nothing for Bearer (key)" in written.err
@@ -178,14 +178,14 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_loopback(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", proxy or fake_judge.url.removesuffix("/v1"))
     outputs, instructions, _ = make_evaluation()
-    _, _, usage = judge(read_pairs(outputs, instructions), fake_judge, tmp_path / "cache", url=url)
+    _, _, usage = judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", url=url)
     assert usage.requests == fake_judge.asked == 11
     assert {headers["Authorization"] for headers in fake_judge.headers} == {f"Bearer {KEY}"}
 
 
 def test_another_judge_does_not_get_the_answers_of_the_first(make_evaluation, fake_judge, tmp_path):
     outputs, instructions, _ = make_evaluation()
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     judge(pairs, fake_judge, tmp_path / "cache")
     _, record, usage = judge(pairs, fake_judge, tmp_path / "cache", model="other")
     assert (usage.requests, usage.from_cache, record["version"]) == (11, 0, "other-v1")
@@ -193,7 +193,7 @@ def test_another_judge_does_not_get_the_answers_of_the_first(make_evaluation, fa
 
 def test_a_torn_cache_loses_the_torn_line_only(make_evaluation, fake_judge, tmp_path):
     outputs, instructions, _ = make_evaluation()
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     judge(pairs, fake_judge, tmp_path / "cache")
     answers = tmp_path / "cache" / "answers.jsonl"
     answers.write_bytes(answers.read_bytes()[:-30])
@@ -211,7 +211,7 @@ def test_two_processes_cannot_share_a_cache(tmp_path):
 def test_certain_answers_are_read(make_evaluation, fake_judge, tmp_path):
     """A judge that names one token alone is certain: the other's probability is zero."""
     outputs, instructions, _ = make_evaluation(30)
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     plain = fake_judge.answer
 
     def certain(handler, behaviour, body, prompt):

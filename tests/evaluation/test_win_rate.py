@@ -14,14 +14,14 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.evaluation import difficulties, win_rate
-from dpo_stages.evaluation.annotations import read_pairs, write_annotations
+from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
 from dpo_stages.evaluation.difficulties import (
     fit_difficulties_of_set,
     read_difficulties,
     without_difficulties,
     write_difficulties,
 )
-from dpo_stages.evaluation.gains import gain, resamples_path
+from dpo_stages.evaluation.gains import paired_gain, resamples_path
 from dpo_stages.evaluation.judgements import Judgements, read_judgements
 from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
 from dpo_stages.judges import alpaca_eval
@@ -283,7 +283,7 @@ def test_responses_that_were_cut_are_counted(make_evaluation, tmp_path, cut, cou
     outputs, instructions, _ = make_evaluation()
     if cut:
         write_json(outputs, [{**row, "truncated": row["index"] in cut} for row in read_json(outputs)])
-    pairs = read_pairs(outputs, instructions)
+    pairs = read_output_pairs(outputs, instructions)
     write_annotations(tmp_path / "annotations.json", pairs, [1.5] * len(pairs), JUDGE)
     judged = read_judgements(tmp_path / "annotations.json")
     assert judged.truncated == counted
@@ -302,7 +302,7 @@ def test_results_of_two_judges_never_meet(study, tmp_path):
     write_win_rate(tmp_path / "b.json", compute_win_rate(policies[1], difficulties))
     write_json(tmp_path / "b.json", {**read_json(tmp_path / "b.json"), "judge": other})
     with pytest.raises(BadInput, match="different judges"):
-        gain(tmp_path / "b.json", tmp_path / "a.json")
+        paired_gain(tmp_path / "b.json", tmp_path / "a.json")
 
 
 def test_policies_that_do_not_belong_together_are_refused(study):
@@ -387,7 +387,7 @@ def evaluated(study, tmp_path_factory):
 
 
 def test_a_gain_has_a_paired_interval(evaluated):
-    found = gain(evaluated[2], evaluated[0])
+    found = paired_gain(evaluated[2], evaluated[0])
     after, before = read_json(evaluated[2]), read_json(evaluated[0])
     assert found["lc_gain"] == after["lc_win_rate"] - before["lc_win_rate"]
     low, high = found["lc_gain_interval"]
@@ -399,7 +399,7 @@ def test_a_gain_has_a_paired_interval(evaluated):
 
 
 def test_no_gain_is_not_separated_from_zero(evaluated):
-    found = gain(evaluated[1], evaluated[1])
+    found = paired_gain(evaluated[1], evaluated[1])
     assert (found["lc_gain"], found["lc_gain_interval"], found["lc_gain_separated"]) == (0.0, [0.0, 0.0], False)
 
 
@@ -407,9 +407,9 @@ def test_gains_need_the_same_instructions_and_whole_files(evaluated, tmp_path):
     other = tmp_path / "win_rate.json"
     shutil.copy(evaluated[0], other)
     with pytest.raises(BadInput, match="win_rate_resamples.parquet does not exist"):
-        gain(evaluated[1], other)
+        paired_gain(evaluated[1], other)
     shutil.copy(resamples_path(evaluated[0]), resamples_path(other))
-    assert gain(evaluated[1], other) == gain(evaluated[1], evaluated[0])
+    assert paired_gain(evaluated[1], other) == paired_gain(evaluated[1], evaluated[0])
     for key, value, message in (
         ("resampled_from", "elsewhere", "different instructions"),
         ("lc_kind", "published", "different kinds"),
@@ -417,10 +417,10 @@ def test_gains_need_the_same_instructions_and_whole_files(evaluated, tmp_path):
     ):
         write_json(other, {**read_json(evaluated[0]), key: value})
         with pytest.raises(BadInput, match=message):
-            gain(evaluated[1], other)
+            paired_gain(evaluated[1], other)
     write_json(other, {"policy": "x"})
     with pytest.raises(BadInput, match="is not a win rate"):
-        gain(evaluated[1], other)
+        paired_gain(evaluated[1], other)
 
 
 # The programs, from annotations to a gain
@@ -462,7 +462,7 @@ def test_the_programs_go_from_annotations_to_a_gain(make_evaluation, fake_judge,
     first = [path.read_bytes() for path in win_rates]
     assert run_script("compute_win_rate", *arguments, env="alpaca-eval").returncode == 0
     assert [path.read_bytes() for path in win_rates] == first
-    found = gain(win_rates[1], win_rates[0])
+    found = paired_gain(win_rates[1], win_rates[0])
     assert (found["policy"], found["initial"]) == ("tiny/dpo/on", "tiny/sft")
     default = run_script(
         "compute_win_rate", "--annotations", annotations[0], "--output", tmp_path / "x.json", env="alpaca-eval"

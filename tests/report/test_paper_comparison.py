@@ -7,7 +7,7 @@ import pytest
 
 from dpo_stages.report.paper import paper_rows, paper_table
 from dpo_stages.report.table import Table, with_iterations
-from dpo_stages.report.tables.paper_comparison import COLUMNS, compare, table, tally
+from dpo_stages.report.tables.paper_comparison import COLUMNS, compare, table, agreement
 
 
 def as_ours(number, **changes):
@@ -26,7 +26,7 @@ def test_the_paper_agrees_with_itself(number, initial):
     rows = compare(f"table{number}", as_ours(number), paper_rows(number))
     assert len(rows) == len(paper_table(number))
     assert all(row["difference_lc_win_rate"] == 0 for row in rows)
-    assert tally(rows, "stage_agrees") == tally(rows, "better_arm_agrees") == f"{initial} of {initial}"
+    assert agreement(rows, "stage_agrees") == agreement(rows, "better_arm_agrees") == f"{initial} of {initial}"
 
 
 def test_what_differs_is_said():

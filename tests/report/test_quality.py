@@ -9,7 +9,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.prompts import instruction_text
 from dpo_stages.data.schemas import CANDIDATES, PREFERENCES
-from dpo_stages.evaluation.annotations import read_pairs
+from dpo_stages.evaluation.annotations import read_output_pairs
 from dpo_stages.evaluation.quality_pairs import draw_pairs
 from dpo_stages.report.tables.quality import table_rows
 
@@ -81,7 +81,7 @@ def test_what_the_program_writes_can_be_judged_like_an_evaluation(tmp_path, run_
     arguments += ["--prompts", 10, "--seed", 0, "--instructions", asked, "--output", answered]
     done = run_script("draw_quality_pairs", *arguments)
     assert done.returncode == 0, done.stderr
-    pairs = read_pairs(answered, asked)
+    pairs = read_output_pairs(answered, asked)
     assert len(pairs) == 10 and all(pair["output_1"].startswith("chosen") for pair in pairs)
 
 

@@ -32,7 +32,7 @@ from dpo_stages.judges.record import name_rows
 REFERENCE = "reference"
 
 
-def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> list[dict]:
+def read_output_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> list[dict]:
     """Put a policy's outputs beside the references of the instruction set.
 
     Args:
@@ -89,7 +89,7 @@ def read_pairs(outputs: str | os.PathLike, instructions: str | os.PathLike) -> l
 def write_annotations(
     path: str | os.PathLike, pairs: Sequence[dict], preferences: Sequence[float], judge: dict[str, str]
 ) -> None:
-    """Write the preference of each of `pairs` (from `read_pairs`) as `annotations.json`.
+    """Write the preference of each of `pairs` (from `read_output_pairs`) as `annotations.json`.
 
     Raises:
         ValueError: a preference is missing or outside [1, 2]: a judge's program checks its judge's answers itself.

@@ -41,7 +41,7 @@ def percentile_interval(resamples: NDArray[np.float64], confidence: float) -> li
     return np.percentile(resamples, [tail, 100 - tail]).tolist()
 
 
-def gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
+def paired_gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     """Gain of a policy over its initial policy, in percentage points, from their `win_rate.json` files.
 
     Resample k of both policies draws the same instructions, so the interval of the difference is that of a paired

@@ -86,7 +86,7 @@ def _mean(rows: Sequence[Row], figure: str) -> float | None:
     return statistics.fmean(values) if values else None
 
 
-def tally(rows: Sequence[Mapping], what: str) -> str:
+def agreement(rows: Sequence[Mapping], what: str) -> str:
     """`5 of 9`: how often stage_agrees or better_arm_agrees."""
     judged = [row[what] for row in rows if row[what] is not None]
     return f"{sum(judged)} of {len(judged)}"
@@ -123,8 +123,8 @@ def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
         parts.append(("words", f"Judged by {judges}."))
         if decided:
             agreed = (
-                f"The stage agrees with the paper's for {tally(mine, 'stage_agrees')} initial policies, and the better "
-                f"arm for {tally(mine, 'better_arm_agrees')}."
+                f"The stage agrees with the paper's for {agreement(mine, 'stage_agrees')} initial policies, and the better "
+                f"arm for {agreement(mine, 'better_arm_agrees')}."
             )
             parts.append(("words", agreed))
     return Table(rows, parts, COLUMNS)
