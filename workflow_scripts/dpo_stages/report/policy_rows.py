@@ -239,15 +239,13 @@ def read_rows(path: Path) -> list[Row]:
         BadInput: the file is missing, is no such table, or has no row.
     """
     kinds = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(Row) if field.name != "history"}
+    parsers = {name: "True".__eq__ if kind is bool else kind for name, kind in kinds.items()}
     rows = []
-    for line in read_csv(path, ["policy", *kinds]):
+    for line in read_csv(path, ["policy", *parsers]):
         history = tuple(source for name, source in line.items() if name.startswith("iter_") and source)
         try:
-            values = {name: _FROM_TEXT.get(kind, kind)(line[name]) for name, kind in kinds.items() if line[name]}
+            values = {name: parse(line[name]) for name, parse in parsers.items() if line[name]}
             rows.append(Row(history=history, **values))
         except (TypeError, ValueError) as error:
             raise BadInput(f"{path}, the row of {line['policy']}: {error}; make the table again") from error
     return rows
-
-
-_FROM_TEXT = {bool: "True".__eq__}
