@@ -7,7 +7,7 @@ import pytest
 
 from dpo_stages.report.paper import paper_rows, paper_table
 from dpo_stages.report.table import Table, with_iterations
-from dpo_stages.report.tables.paper_comparison import COLUMNS, compare, table, agreement
+from dpo_stages.report.tables.paper_comparison import COLUMNS, agreement, compare, table
 
 
 def as_ours(number, **changes):
