@@ -130,21 +130,12 @@ class LibraryEngine:
         return Verdicts(orders, {**encoder.counts(), "batch_size": self.batch_size})
 
 
-class RankEngine:
-    """`rank` over all candidates of a prompt, as the paper's authors measured boundaries.
+class RankEngine(LibraryEngine):
+    """`rank` over all candidates of a prompt, `batch_size` prompts at a time, as the paper's authors measured boundaries.
 
     A candidate's score is its mean logit against every other one of the prompt, its own source's included, in both orders;
     a pair's logit is the difference of two scores. The prompt is its last turn alone. Scores depend on the batches.
-
-    Args:
-        blender: as `load_blender` gives it.
-        batch_size: prompts that it reads at a time.
-        name: see `pairrm.PairRM`.
-        version: see `pairrm.PairRM`.
     """
-
-    def __init__(self, blender: object, batch_size: int, name: str, version: str) -> None:
-        self.blender, self.batch_size, self.name, self.version = blender, batch_size, name, version
 
     def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Compare two candidates of one source with two of another, prompt by prompt: (1, 1), (1, 2), (2, 1), (2, 2).
@@ -174,7 +165,7 @@ class RankEngine:
 
 def load_with_library(
     ranker: str | os.PathLike, base: str | os.PathLike | None, name: str, version: str, device: str, options: Options
-) -> PairRM | LibraryEngine | RankEngine:
+) -> PairRM | LibraryEngine:
     """Load a ranker with llm-blender's loader; the arguments are those of `load_blender` and `PairRM`.
 
     Raises:
