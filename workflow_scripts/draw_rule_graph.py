@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
-from dpo_stages.study.dry_run import dry_run
+from dpo_stages.study.schedule import dry_run
 
 
 def main() -> None:

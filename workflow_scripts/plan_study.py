@@ -13,8 +13,7 @@ from pathlib import Path
 from dpo_stages.core.files import read_text
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.table import Grid, Table, table_parser
-from dpo_stages.study.dry_run import dry_run
-from dpo_stages.study.schedule import Job, critical_path, gpu_seconds, makespan, read_jobs
+from dpo_stages.study.schedule import Job, critical_path, dry_run, gpu_seconds, makespan, read_jobs
 
 COLUMNS = ("rule", "jobs", "gpus_a_job", "gpu_hours", "hours_a_job", "disk_gb", "dollars", "jobs_done", "hours_taken")
 

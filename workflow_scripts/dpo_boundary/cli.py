@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from typing import Any
 
@@ -98,6 +99,8 @@ def main() -> None:
     add_flags(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of words")
     arguments = parser.parse_args()
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop, as head does
     try:
         result, words, _ = measure(arguments)
     except BadInput as error:
