@@ -1,8 +1,7 @@
-"""What is looked at beside win rates: likelihoods, preference consistency, intra-diversity, cost of the measurement.
+"""What is looked at beside win rates: likelihoods of the candidates, and preference consistency.
 
-Required: candidates and comparisons of the split that measures boundaries, logs of training, benchmarks of the jobs.
-Output:   results/likelihoods/{policy}/{split}.parquet, results/consistency/{policy}.json,
-          results/tables/{table8,intra_diversity,boundary_cost}.{csv,md}, results/figures/figure3.{svg,png}
+Required: candidates and comparisons of the split that measures boundaries.
+Output:   results/likelihoods/{policy}/{split}.parquet, results/consistency/{policy}.json
 """
 
 
