@@ -159,7 +159,7 @@ def test_a_disk_that_is_too_small_for_the_models_stops_the_run_before_it_begins(
     )
     assert done.returncode == 2
     assert (
-        "1 models are to be kept, which takes about 28000000 GB in results/policies, results/checkpoints" in done.stderr
+        "1 models are to be kept, which takes about 16000000 GB in results/policies, results/checkpoints" in done.stderr
         and "Traceback" not in done.stderr
     )
     assert not (clone / "results/demo").exists()
