@@ -230,6 +230,61 @@ def test_certain_answers_are_read(make_evaluation, fake_judge, tmp_path):
     assert set(preferences) == {1.0, 1.5, 2.0}
 
 
+SENTENCE_PIECE = [(" m", -0.105), (" M", -2.303), ("m", -12.0), ("M", -12.1), (" I", -14.0)]
+
+
+@pytest.mark.parametrize(
+    ("top", "probabilities"),
+    [
+        ([("m", -0.105), ("M", -2.303), ("m", -12.0)], (math.exp(-0.105) + math.exp(-12), math.exp(-2.303))),
+        ([("m", -12.0), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105) + math.exp(-12), math.exp(-2.303))),
+        ([("m", -0.105), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105), math.exp(-2.303))),  # the same token again
+        ([("m", -0.7), ("M", -5.0), ("M", -1.0)], (math.exp(-0.7), math.exp(-5) + math.exp(-1))),
+        (SENTENCE_PIECE, (math.exp(-0.105) + math.exp(-12), math.exp(-2.303) + math.exp(-12.1))),
+        ([("▁m", -0.105), ("▁M", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("Ġm", -0.105), ("ĠM", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("\nm", -0.105), ("M\n", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("m", -math.inf), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("m", math.nan), ("M", -2.303), ("m", -0.105), ("m", 1e9)], (math.exp(-0.105), math.exp(-2.303))),
+        ([(" m", 0.0)], (1.0, 0.0)),
+        ([("m", -0.69), (" m", -0.7)], (1.0, 0.0)),  # certain together, though neither is alone
+    ],
+)
+def test_the_probability_of_a_text_is_that_of_all_its_tokens(make_evaluation, fake_judge, tmp_path, top, probabilities):
+    """alpaca-eval's preference = 2 - P(m) / (P(m) + P(M)) where output_1 is called m."""
+    outputs, instructions, _ = make_evaluation()
+    pairs = [
+        pair for pair in read_output_pairs(outputs, instructions) if pair["index"] != 3
+    ]  # a tie is not asked about
+    fake_judge.log_probabilities = top
+    preferences, _, usage = judge(pairs, fake_judge, tmp_path / "cache")
+    m, other = probabilities
+    called_m = {responses_of(body["messages"][-1]["content"])[0] for body in fake_judge.bodies}
+    first = [pair["output_1"] in called_m for pair in pairs]
+    expected = [2 - (m if is_m else other) / (m + other) for is_m in first]
+    assert preferences == pytest.approx(expected, abs=1e-9) and 0 < sum(first) < len(first)
+    assert usage.requests == 11
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ([("m", -1.0), (" m", -1.1)], "has 2 of the 5 log-probabilities"),
+        ([("m", -1.0), ("m", -1.0), ("m", -1.0), ("m", -1.0), ("m", -1.0)], "has 1 of the 5 log-probabilities"),
+        ([("m", -1.0), ("I", math.nan)], "has 2 of the 5 log-probabilities"),
+        ([("x m", -0.1), ("mM", -3.0)], "no log-probability of m or M"),
+        ([("m", math.nan), ("M", -math.inf)], "no log-probability of m or M"),
+        ([(None, -0.1)], "has no log-probabilities"),
+        ([("m", 10**400)], "has no log-probabilities"),
+    ],
+)
+def test_what_says_too_little_is_still_refused(make_evaluation, fake_judge, tmp_path, top, message):
+    outputs, instructions, _ = make_evaluation(1)
+    fake_judge.log_probabilities = top
+    with pytest.raises(JudgeFailed, match=message):
+        judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+
+
 # The program
 
 

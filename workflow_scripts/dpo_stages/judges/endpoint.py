@@ -20,6 +20,7 @@ import urllib3
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
 from dpo_stages.judges.answer_cache import AnswerCache
+from dpo_stages.judges.answers import TryAgain, read_answer, read_completion
 
 OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
@@ -29,9 +30,6 @@ ATTEMPTS_AT_ANSWER = 3  # an answer of no use costs money and seldom changes
 LONGEST_DELAY = 64.0
 ROWS_FAILED_BEFORE_STOPPING = 10
 RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
-_ANSWERS = ("m", "M")
-_CERTAIN = 0.99  # an answer that is likelier leaves nothing to tell between m and M
-_ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
 
 
 class JudgeFailed(Exception):
@@ -44,14 +42,6 @@ class JudgeFailed(Exception):
 
 class _Fatal(JudgeFailed):
     """Nothing that is asked of this endpoint will succeed: a wrong key, an unknown model, an exhausted quota."""
-
-
-class _TryAgain(Exception):
-    """This attempt failed. `delay` is what the endpoint asked to wait for; `answered` says that it was paid for."""
-
-    def __init__(self, reason: str, delay: float | None = None, answered: bool = False) -> None:
-        super().__init__(reason)
-        self.delay, self.answered = delay, answered
 
 
 @dataclass
@@ -173,7 +163,7 @@ class JudgeEndpoint:
             attempt += 1
             try:
                 return self._attempt(body)
-            except _TryAgain as failure:
+            except TryAgain as failure:
                 useless += failure.answered
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
                     raise JudgeFailed(f"{failure} (asked {attempt} times)") from None
@@ -197,12 +187,15 @@ class JudgeEndpoint:
         try:
             response = self._pool.request("POST", self._url, body=json.dumps(body), retries=False, redirect=False)
         except urllib3.exceptions.TimeoutError as error:
-            raise _TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
+            raise TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
+            raise TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
         if response.status != 200:
             raise self._http_error(response)
-        return self._parse(response.data)
+        completion = read_completion(response.data, self.model, self._redact)
+        with self._lock:
+            self.usage.tokens += completion.tokens
+        return read_answer(completion, self._alternatives)
 
     def _http_error(self, response: urllib3.BaseHTTPResponse) -> Exception:
         status = response.status
@@ -220,45 +213,8 @@ class JudgeEndpoint:
         if status == 429 and details.get("code") == "insufficient_quota":
             return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
         if status in (408, 409, 425, 429) or status >= 500:
-            return _TryAgain(text, _retry_after(response.headers.get("Retry-After")))
+            return TryAgain(text, _retry_after(response.headers.get("Retry-After")))
         return JudgeFailed(text)
-
-    def _parse(self, data: bytes) -> dict:
-        """Reduce a response to what alpaca-eval's parser reads, or say what is wrong with it."""
-        try:
-            response = json.loads(data)
-            choice, message = response["choices"][0], response["choices"][0]["message"]
-            version = str(response.get("model") or self.model)
-            tokens = int((response.get("usage") or {}).get("total_tokens", 0))
-            said = self._redact(str(message.get("refusal") or message.get("content") or ""))[:100]
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _TryAgain(f"the judge's answer is not a chat completion ({type(error).__name__})") from None
-        with self._lock:
-            self.usage.tokens += tokens
-        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            raise _TryAgain(f"the judge refused ({said or 'content filter'})", answered=True)
-        try:
-            contents = choice["logprobs"]["content"]
-            top = {entry["token"]: float(entry["logprob"]) for entry in contents[0]["top_logprobs"]}
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise _TryAgain(
-                "the judge's answer has no log-probabilities; the endpoint and the model must support top_logprobs",
-                answered=True,
-            ) from None
-        if len(contents) != 1:
-            raise _TryAgain(f"the judge answered {len(contents)} tokens where one was asked for", answered=True)
-        found = {token: top[token] for token in _ANSWERS if -math.inf < top.get(token, -math.inf) <= _ROUNDING}
-        if not found:
-            raise _TryAgain(f"the judge's answer has no log-probability of m or M; it said {said!r}", answered=True)
-        known = sum(map(math.exp, top.values()))
-        if len(found) < len(_ANSWERS) and len(top) < self._alternatives and known < _CERTAIN:
-            raise _TryAgain(
-                f"the judge's answer has {len(top)} of the {self._alternatives} log-probabilities that were asked for, "
-                "and not those of m and M; the endpoint must support top_logprobs",
-                answered=True,
-            )
-        content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
-        return {"logprobs": {"content": content}, "model": self._redact(version), "total_tokens": tokens}
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "(key)") if self._key else text
