@@ -33,6 +33,12 @@ def parse_arguments() -> argparse.Namespace:
         help="environment variable that holds the API key; none: the endpoint wants no key",
     )
     parser.add_argument(
+        "--api-key-header",
+        default="authorization",
+        metavar="NAME",
+        help="header that carries the key: authorization, with the word Bearer (the default), or another, alone",
+    )
+    parser.add_argument(
         "--serve",
         metavar="COMMAND",
         help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
@@ -75,7 +81,14 @@ def main() -> None:
     if arguments.judge_model in RETIRED:
         print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
     key, url = (None if word == "none" else word for word in (arguments.api_key_variable, arguments.base_url))
-    asked = Judge(arguments.judge_model, url, key, arguments.serve, tuple(arguments.identified_by))
+    asked = Judge(
+        arguments.judge_model,
+        url,
+        key,
+        arguments.api_key_header,
+        arguments.serve,
+        tuple(arguments.identified_by),
+    )
     policies = [read_output_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
     try:
         with open_judge(asked, arguments.cache) as annotator:

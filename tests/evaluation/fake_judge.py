@@ -112,7 +112,8 @@ class FakeJudge:
             "choices": [choice],
             "usage": {"total_tokens": 100},
         }
-        error = {"error": {"message": f"nothing for {handler.headers.get('Authorization', 'nobody')}", "code": None}}
+        header = handler.headers.get("Authorization") or handler.headers.get("api-key", "nobody")
+        error = {"error": {"message": f"nothing for {header}", "code": None}}
         match behaviour:
             case "ok" | "m is better":
                 handler.send(200, completion)

@@ -78,6 +78,18 @@ def test_a_judge_labels_by_the_workflows_program(run_here, fake_judge, tmp_path)
         run_here("label_preferences", *files)
 
 
+def test_a_manifest_says_how_the_key_is_sent(run_here, fake_judge, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_JUDGE_KEY", "sk-secret")
+    manifest, where = tmp_path / "models/fake/manifest.json", f"{fake_judge.url}/d?api-version=1"
+    key = ("--api-key-variable", "TEST_JUDGE_KEY", "--api-key-header", "api-key")
+    run_here("describe_judge", "--model", "fake", "--base-url", where, *key, "--output", manifest)
+    open_preference_model(manifest, Options(cache=tmp_path / "cache")).compare(pairs_of(2))
+    assert {headers.get("api-key") for headers in fake_judge.headers} == {"sk-secret"}
+    assert not any("Authorization" in headers for headers in fake_judge.headers)
+    assert set(fake_judge.paths) == {"/v1/d/chat/completions?api-version=1"}
+    assert "sk-secret" not in manifest.read_text()
+
+
 def test_a_judge_that_answers_nothing_ends_the_job_and_keeps_what_it_said(manifest, fake_judge, tmp_path):
     fake_judge.behave = lambda attempt, prompt: "wrong key"
     model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))

@@ -1,5 +1,6 @@
 """alpaca-eval's annotator behind an endpoint that works, and behind one that misbehaves in every known way."""
 
+import hashlib
 import json
 import math
 import os
@@ -31,10 +32,11 @@ COSTLY = ["no log-probabilities", "one log-probability", "neither m nor M", "ref
 HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 
 
-def judge(pairs, fake_judge, folder, key=KEY, model="fake", url=None):
+def judge(pairs, fake_judge, folder, key=KEY, model="fake", url=None, **options):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
     with closing(AnswerCache(folder)) as cache:
-        endpoint = JudgeEndpoint(url or fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
+        options |= {"first_delay": 0.01, "read_seconds": 1.0}
+        endpoint = JudgeEndpoint(url or fake_judge.url, model, key, cache, ["test"], **options)
         annotator = WeightedAnnotator(endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
     return preferences, record, endpoint.usage
@@ -167,6 +169,48 @@ def test_the_key_is_sent_and_found_nowhere_else(make_evaluation, fake_judge, tmp
     written = capfd.readouterr()
     assert "nothing for Bearer (key)" in written.err
     assert KEY not in everything_in(tmp_path) + written.out + written.err + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("base", "asked"),
+    [
+        ("{}", "/v1/chat/completions"),
+        ("{}/", "/v1/chat/completions"),
+        (
+            "{}/openai/deployments/d?api-version=2024-06-01",
+            "/v1/openai/deployments/d/chat/completions?api-version=2024-06-01",
+        ),
+        ("{}/?a=b/c&d=%2F#part", "/v1/chat/completions?a=b/c&d=%2F"),
+    ],
+)
+def test_the_query_of_a_base_url_stays_behind_the_path(make_evaluation, fake_judge, tmp_path, base, asked):
+    outputs, instructions, _ = make_evaluation(2)
+    url = base.format(fake_judge.url)
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", url=url)
+    assert set(fake_judge.paths) == {asked}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("authorization", f"Bearer {KEY}"), ("Authorization", f"Bearer {KEY}"), ("api-key", KEY)]
+)
+def test_the_key_travels_in_the_header_that_is_named_and_nowhere_else(
+    make_evaluation, fake_judge, tmp_path, capfd, name, value
+):
+    outputs, instructions, _ = make_evaluation(4)
+    fake_judge.behave = lambda attempt, prompt: "server error" if attempt == 1 else "ok"
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", key_header=name)
+    carrying = [{key.lower(): sent for key, sent in headers.items() if KEY in sent} for headers in fake_judge.headers]
+    assert all(found == {name.lower(): value} for found in carrying) and len(carrying) == 6
+    assert KEY not in "".join(capfd.readouterr()) + everything_in(tmp_path) + str(fake_judge.bodies)
+
+
+def test_answers_that_were_kept_before_are_found_again(make_evaluation, fake_judge, tmp_path):
+    """The key of an answer: nothing but the judge's identity and the request's body."""
+    outputs, instructions, _ = make_evaluation(2)
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+    kept = {json.loads(line)["request"] for line in (tmp_path / "cache/answers.jsonl").read_text().split("\n") if line}
+    asked = [json.dumps([["test"], body], sort_keys=True) for body in fake_judge.bodies]
+    assert kept == {hashlib.sha256(request.encode()).hexdigest() for request in asked}
 
 
 @pytest.mark.parametrize(("url", "proxy"), [("http://judge.invalid/v1", None), (None, "http://127.0.0.1:1")])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -23,6 +23,7 @@ from dpo_stages.judges.answer_cache import AnswerCache
 from dpo_stages.judges.answers import TryAgain, read_answer, read_completion
 
 OPENAI_URL = "https://api.openai.com/v1"
+AUTHORIZATION = "authorization"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 CONCURRENT_REQUESTS = 8
 ATTEMPTS = 8  # with delays of 1, 2, 4 … 64 s between them: about two minutes for an endpoint to come back
@@ -61,11 +62,12 @@ class JudgeEndpoint:
     few times; a wrong key, an unknown model or an exhausted quota not at all.
 
     Args:
-        url: base URL, such as https://api.openai.com/v1.
+        url: base URL, such as https://api.openai.com/v1; what follows its path, such as ?api-version=…, stays behind it.
         model: the judge's name, as the endpoint knows it.
         key: the API key, or None for an endpoint without one. It is sent in the request's header and goes nowhere else.
         cache: answers already paid for.
         identity: whatever else makes answers of one endpoint differ from another's with the same model name.
+        key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
         first_delay: seconds before the first new attempt; each further delay is twice as long.
     """
 
@@ -76,13 +78,14 @@ class JudgeEndpoint:
         key: str | None,
         cache: AnswerCache,
         identity: Sequence[str] = (),
+        key_header: str = AUTHORIZATION,
         first_delay: float = 1.0,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self.model, self.usage = model, Usage()
-        self._url, self._key, self._cache = url.rstrip("/") + "/chat/completions", key, cache
+        self._url, self._key, self._cache = _completions_url(url), key, cache
         self._identity, self._first_delay = list(identity), first_delay
-        self._pool = _connection_pool(url, key, read_seconds)
+        self._pool = _connection_pool(url, key, key_header, read_seconds)
         self._lock, self._told = threading.Lock(), -math.inf
 
     def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
@@ -237,16 +240,21 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _connection_pool(url: str, key: str | None, read_seconds: float) -> urllib3.PoolManager:
+def _completions_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment=""))
+
+
+def _connection_pool(url: str, key: str | None, key_header: str, read_seconds: float) -> urllib3.PoolManager:
     """Connections to `url`, through the proxy of the environment where there is one for this host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(f"--base-url {url!r} is not a URL such as {OPENAI_URL}")
     if parts.username or parts.password:
         raise BadInput("--base-url must not carry credentials; name the key's environment variable")
-    authorization = {"Authorization": f"Bearer {key}"} if key else {}
+    carried = {"Authorization": f"Bearer {key}"} if key_header.lower() == AUTHORIZATION else {key_header: key}
     options = {
-        "headers": {"Content-Type": "application/json", **authorization},
+        "headers": {"Content-Type": "application/json", **(carried if key else {})},
         "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
         "maxsize": CONCURRENT_REQUESTS,
         "block": True,

@@ -37,8 +37,10 @@ class JudgePreferences:
     def __init__(self, judge: Mapping[str, Any], cache: Path | None) -> None:
         if cache is None:
             raise BadInput(f"the judge {judge['model']} needs --cache, a folder that keeps its answers")
-        names = ("model", "base_url", "api_key_variable", "command")
-        self.judge = Judge(**{name: judge[name] for name in names}, identified_by=tuple(judge["identified_by"]))
+        names = ("model", "base_url", "api_key_variable", "api_key_header", "command")
+        self.judge = Judge(
+            **{name: judge[name] for name in names if name in judge}, identified_by=tuple(judge["identified_by"])
+        )
         self.cache = cache
         self.name = self.version = judge["model"]
 
