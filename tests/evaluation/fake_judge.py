@@ -149,6 +149,10 @@ class FakeJudge:
             case "refusal":
                 refused = {**message, "content": None, "refusal": "I cannot judge that."}
                 handler.send(200, {**completion, "choices": [{**choice, "message": refused}]})
+            case "content filter":
+                handler.send(200, {**completion, "choices": [{**choice, "finish_reason": "content_filter"}]})
+            case "filtered prompt":
+                handler.send(400, {"error": {"message": "The prompt was filtered", "code": "content_filter"}})
             case "two tokens":
                 twice = {"content": choice["logprobs"]["content"] * 2}
                 handler.send(200, {**completion, "choices": [{**choice, "logprobs": twice}]})

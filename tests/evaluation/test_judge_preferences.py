@@ -90,6 +90,26 @@ def test_a_manifest_says_how_the_key_is_sent(run_here, fake_judge, tmp_path, mon
     assert "sk-secret" not in manifest.read_text()
 
 
+def test_a_pair_that_the_judge_refuses_in_either_order_may_be_a_tie(run_here, fake_judge, tmp_path):
+    manifest = tmp_path / "models/fake/manifest.json"
+    pairs = pairs_of(4)
+    fake_judge.behave = lambda attempt, prompt: (
+        "filtered prompt"
+        if "Question 2?" in prompt or ("Question 1?" in prompt and responses_of(prompt)[0] == "one 1")
+        else "ok"
+    )
+    for refused in ("fail", "missing"):
+        settings = ("--base-url", fake_judge.url, "--refused", refused, "--output", manifest)
+        run_here("describe_judge", "--model", "fake", *settings)
+        model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
+        if refused == "fail":
+            with pytest.raises(SystemExit, match="no judgement for"):
+                model.compare(pairs)
+    verdicts = model.compare(pairs)
+    assert [logit == 0 for logit in verdicts.logits] == [False, True, True, False]
+    assert verdicts.counts["refused"] == 2 and not verdicts.order_flips.any()
+
+
 def test_a_judge_that_answers_nothing_ends_the_job_and_keeps_what_it_said(manifest, fake_judge, tmp_path):
     fake_judge.behave = lambda attempt, prompt: "wrong key"
     model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))

@@ -11,12 +11,22 @@ _ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
 _SPACES = str.maketrans("▁Ġ", "  ")  # how SentencePiece and byte-level BPE write a space, where a server leaves it so
 
 
-class TryAgain(Exception):
-    """This attempt failed. `delay` is what the endpoint asked to wait for; `answered` says that it was paid for."""
+NO_ANSWER = {"logprobs": {"content": [{"top_logprobs": []}]}}
+"""What stands for the answer to a row that the judge refuses: alpaca-eval's parser reads no preference from it."""
 
-    def __init__(self, reason: str, delay: float | None = None, answered: bool = False) -> None:
+
+class TryAgain(Exception):
+    """This attempt failed.
+
+    Attributes:
+        delay: seconds that the endpoint asked to wait for; None if it asked for nothing.
+        answered: it was paid for.
+        refused: the judge, or its endpoint's content filter, does not want to answer this.
+    """
+
+    def __init__(self, reason: str, delay: float | None = None, answered: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
-        self.delay, self.answered = delay, answered
+        self.delay, self.answered, self.refused = delay, answered, refused
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def read_answer(completion: Completion, alternatives: int) -> dict:
     """
     choice, said = completion.choice, completion.said
     if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise TryAgain(f"the judge refused ({said or 'content filter'})", answered=True)
+        raise TryAgain(f"the judge refused ({said or 'content filter'})", answered=True, refused=True)
     try:
         contents = choice["logprobs"]["content"]
         # A dict in place of a set, whose order would change the sums; a token that a server repeats counts once

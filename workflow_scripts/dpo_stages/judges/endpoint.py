@@ -20,7 +20,7 @@ import urllib3
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
 from dpo_stages.judges.answer_cache import AnswerCache
-from dpo_stages.judges.answers import TryAgain, read_answer, read_completion
+from dpo_stages.judges.answers import NO_ANSWER, TryAgain, read_answer, read_completion
 
 OPENAI_URL = "https://api.openai.com/v1"
 AUTHORIZATION = "authorization"
@@ -39,6 +39,10 @@ class JudgeFailed(Exception):
     def __init__(self, reason: str, positions: Sequence[int] = ()) -> None:
         super().__init__(reason)
         self.positions = list(positions)
+
+
+class Refused(JudgeFailed):
+    """The judge, or its endpoint's content filter, refuses to answer, however often it is asked."""
 
 
 class _Fatal(JudgeFailed):
@@ -68,6 +72,7 @@ class JudgeEndpoint:
         cache: answers already paid for.
         identity: whatever else makes answers of one endpoint differ from another's with the same model name.
         key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
+        skip_refused: whether NO_ANSWER stands for what the judge refuses, in place of a failure.
         first_delay: seconds before the first new attempt; each further delay is twice as long.
     """
 
@@ -79,11 +84,13 @@ class JudgeEndpoint:
         cache: AnswerCache,
         identity: Sequence[str] = (),
         key_header: str = AUTHORIZATION,
+        skip_refused: bool = False,
         first_delay: float = 1.0,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self.model, self.usage = model, Usage()
         self._url, self._key, self._cache = _completions_url(url), key, cache
+        self._skip_refused = skip_refused
         self._identity, self._first_delay = list(identity), first_delay
         self._pool = _connection_pool(url, key, key_header, read_seconds)
         self._lock, self._told = threading.Lock(), -math.inf
@@ -98,7 +105,7 @@ class JudgeEndpoint:
 
         Returns:
             One answer a conversation: `logprobs` of m and M as alpaca-eval's parser reads them, `model`, the version
-            that answered, and `total_tokens`.
+            that answered, and `total_tokens`; or NO_ANSWER.
 
         Raises:
             JudgeFailed: after what could be asked was asked and kept; `positions` tells for which conversations.
@@ -151,6 +158,8 @@ class JudgeEndpoint:
         try:
             answer = self._ask(body, stop)
         except JudgeFailed as error:
+            if self._skip_refused and isinstance(error, Refused):
+                return NO_ANSWER
             with self._lock:
                 self._failed += 1
                 if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
@@ -161,15 +170,17 @@ class JudgeEndpoint:
         return answer
 
     def _ask(self, body: dict, stop: threading.Event) -> dict | None:
-        attempt = useless = 0
+        attempt = useless = refusals = 0
         while not stop.is_set():
             attempt += 1
             try:
                 return self._attempt(body)
             except TryAgain as failure:
                 useless += failure.answered
+                refusals += failure.refused
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
-                    raise JudgeFailed(f"{failure} (asked {attempt} times)") from None
+                    kind = Refused if refusals == ATTEMPTS_AT_ANSWER else JudgeFailed
+                    raise kind(f"{failure} (asked {attempt} times)") from None
                 delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
                 delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
                 self._tell(f"{failure}; asking again in {delay:.0f} s")
@@ -217,7 +228,7 @@ class JudgeEndpoint:
             return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
         if status in (408, 409, 425, 429) or status >= 500:
             return TryAgain(text, _retry_after(response.headers.get("Retry-After")))
-        return JudgeFailed(text)
+        return Refused(text) if status == 400 and details.get("code") == "content_filter" else JudgeFailed(text)
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "(key)") if self._key else text

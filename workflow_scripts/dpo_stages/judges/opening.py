@@ -23,6 +23,7 @@ class Judge:
         base_url: of the endpoint; None: that of `command`, or else the vendor's own.
         api_key_variable: environment variable that holds the API key; None for an endpoint without one.
         api_key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
+        refused: "fail", or "missing": a row that the judge refuses is left without a preference.
         command: starts the judge's server, see `server.serving`.
         identified_by: files that the answers of `command` depend on; with others it is another judge.
     """
@@ -31,6 +32,7 @@ class Judge:
     base_url: str | None = None
     api_key_variable: str | None = None
     api_key_header: str = AUTHORIZATION
+    refused: str = "fail"
     command: str | None = None
     identified_by: tuple[str, ...] = ()
 
@@ -57,7 +59,9 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
         else:
             url = (judge.base_url or OPENAI_URL).rstrip("/")
             kind = "openai" if url == OPENAI_URL else "openai-compatible"
-        endpoint = JudgeEndpoint(url, judge.model, key, answers, [revision or url], judge.api_key_header)
+        endpoint = JudgeEndpoint(
+            url, judge.model, key, answers, [revision or url], judge.api_key_header, judge.refused == "missing"
+        )
 
         from dpo_stages.judges.annotator import WeightedAnnotator  # a second or two, in which the server comes up
 
