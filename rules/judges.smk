@@ -83,6 +83,8 @@ else:
             model=study.judge["model"],
             base_url=study.judge["base_url"] or "none",
             api_key_variable=study.judge["api_key_variable"] or "none",
+            api_key_header=study.judge["api_key_header"],
+            refused=study.judge["refused"],
             serve=lambda w, input: ["--serve", SERVE_COMMAND, "--identified-by", *input.identified_by] if SERVED else [],
         shell:
             f"{RUN} alpaca-eval {SCRIPTS}/judge_outputs.py"
@@ -91,6 +93,8 @@ else:
             " --judge-model {params.model:q}"
             " --base-url {params.base_url:q}"
             " --api-key-variable {params.api_key_variable}"
+            " --api-key-header {params.api_key_header}"
+            " --refused {params.refused}"
             " {params.serve:q}"
             " --cents-per-million-tokens {resources.cents_per_million_tokens}"
             " --cache results/judge_cache/{wildcards.judged}"

@@ -55,8 +55,8 @@ def main() -> None:
         finish(
             output,
             len(judgements.index),
-            len(judgements.index),
-            {},
+            figures["instructions"],
+            {"without a preference": len(judgements.index) - figures["instructions"]},
             policy=figures["policy"],
             lc_win_rate=figures["lc_win_rate"],
             lc_interval=f"{low:.2f} to {high:.2f}",

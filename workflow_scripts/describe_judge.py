@@ -18,6 +18,8 @@ def main() -> None:
     add("--serve", metavar="COMMAND", help="starts the judge's server; {port} is replaced by a free port")
     add("--identified-by", nargs="*", default=[], metavar="FILE", help="files that the answers of --serve depend on")
     add("--api-key-variable", metavar="NAME", help="environment variable that holds the API key, if there is one")
+    add("--api-key-header", default="authorization", metavar="NAME", help="header that carries the key")
+    add("--refused", choices=["fail", "missing"], default="fail", help="missing: a pair that it refuses is a tie")
     add("--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}")
     arguments = parser.parse_args()
     if (arguments.base_url is None) == (arguments.serve is None):
@@ -25,7 +27,8 @@ def main() -> None:
     if arguments.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}; got {arguments.output}")
     names = {"base_url": arguments.base_url, "command": arguments.serve, "identified_by": arguments.identified_by}
-    names["api_key_variable"] = arguments.api_key_variable
+    names |= {"api_key_variable": arguments.api_key_variable, "api_key_header": arguments.api_key_header}
+    names["refused"] = arguments.refused
     with replacing_folder(arguments.output.parent) as folder:
         write_manifest(folder, {"kind": JUDGE_KIND, "model": arguments.model, **names})
     finish(arguments.output, 1, 1, {}, judge=arguments.model)

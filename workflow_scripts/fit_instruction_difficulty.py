@@ -31,7 +31,8 @@ def main() -> None:
     verbose, concise = read_judgements(arguments.verbose), read_judgements(arguments.concise)
     difficulties = fit_difficulties_of_set(policies, verbose, concise)
     write_difficulties(arguments.output, difficulties)
-    rows_in = sum(len(judgements.index) for judgements in (*policies, verbose, concise))
+    everyone = (*policies, verbose, concise)
+    rows_in = sum(len(judgements.index) for judgements in everyone)
     spread = float(difficulties.gamed.difficulty.std())
     finish(
         arguments.output,
@@ -40,6 +41,7 @@ def main() -> None:
         {},
         policies=len(policies),
         instructions=len(difficulties.indices),
+        without_preference=rows_in - sum(int(judgements.judged.sum()) for judgements in everyone),
         spread_of_difficulty=spread,
     )
 

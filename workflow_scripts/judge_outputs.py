@@ -2,7 +2,8 @@
 
 The judge is a language model behind an OpenAI-compatible endpoint, asked with alpaca-eval's weighted prompt
 (weighted_alpaca_eval_gpt4_turbo). Every row is judged, or the program fails, names the rows and keeps in --cache what
-was answered: the next run asks only for the rest.
+was answered: the next run asks only for the rest. With --refused missing a row that the judge or its content filter
+refuses has the preference null.
 """
 
 import argparse
@@ -31,6 +32,18 @@ def parse_arguments() -> argparse.Namespace:
         required=True,
         metavar="NAME",
         help="environment variable that holds the API key; none: the endpoint wants no key",
+    )
+    parser.add_argument(
+        "--api-key-header",
+        default="authorization",
+        metavar="NAME",
+        help="header that carries the key: authorization, with the word Bearer (the default), or another, alone",
+    )
+    parser.add_argument(
+        "--refused",
+        choices=["fail", "missing"],
+        default="fail",
+        help="what becomes of a row that the judge refuses: the program fails (the default), or it has no preference",
     )
     parser.add_argument(
         "--serve",
@@ -70,12 +83,20 @@ def main() -> None:
     from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
     from dpo_stages.judges.endpoint import RETIRED, JudgeFailed
     from dpo_stages.judges.opening import Judge, open_judge
-    from dpo_stages.judges.record import describe_judge
+    from dpo_stages.judges.record import describe_judge, name_rows
 
     if arguments.judge_model in RETIRED:
         print(f"{arguments.judge_model} was {RETIRED[arguments.judge_model]}", file=sys.stderr, flush=True)
     key, url = (None if word == "none" else word for word in (arguments.api_key_variable, arguments.base_url))
-    asked = Judge(arguments.judge_model, url, key, arguments.serve, tuple(arguments.identified_by))
+    asked = Judge(
+        arguments.judge_model,
+        url,
+        key,
+        arguments.api_key_header,
+        arguments.refused,
+        arguments.serve,
+        tuple(arguments.identified_by),
+    )
     policies = [read_output_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
     try:
         with open_judge(asked, arguments.cache) as annotator:
@@ -87,9 +108,13 @@ def main() -> None:
                 before = dict(vars(annotator.usage))
                 preferences, judge = annotator.judge(pairs)
                 write_annotations(output, pairs, preferences, judge)
+                if refused := [pair["index"] for pair, value in zip(pairs, preferences, strict=True) if value is None]:
+                    policy = pairs[0]["generator_2"]
+                    print(f"{policy}: the judge refused {name_rows(refused)}", file=sys.stderr, flush=True)
                 usage = {name: value - before[name] for name, value in vars(annotator.usage).items()}
                 paid = {"dollars": usage["tokens"] * price} if price else {}
-                finish(output, len(pairs), len(preferences), {}, judge=describe_judge(judge), **usage, **paid)
+                judged, dropped = len(pairs) - len(refused), {"refused": len(refused)}
+                finish(output, len(pairs), judged, dropped, judge=describe_judge(judge), **usage, **paid)
     except JudgeFailed as error:
         sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 

@@ -155,4 +155,4 @@ def test_any_json_is_annotations_or_a_sentence(folder, rows):
     path = folder / "annotations.json"
     path.write_text(json.dumps(rows))
     read = read_or_refused(path, read_annotations)
-    assert read is None or all(1 <= row["preference"] <= 2 for row in read)
+    assert read is None or all(row["preference"] is None or 1 <= row["preference"] <= 2 for row in read)

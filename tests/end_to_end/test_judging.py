@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT, Clone
 
-sys.path.insert(0, str(ROOT / "tests" / "alpaca_eval"))
+sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
 from fake_judge import FakeJudge, expected_preference
 
 KEY = "sk-secret-0123456789"

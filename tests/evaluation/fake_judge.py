@@ -38,12 +38,16 @@ class FakeJudge:
     Attributes:
         requests: number of completions asked for, by prompt.
         headers: headers of all requests.
+        paths: path and query of all requests.
+        log_probabilities: token and log-probability of every answer's alternatives; None: what `quality` says.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.requests: Counter[str] = Counter()
         self.headers: list[dict] = []
         self.bodies: list[dict] = []
+        self.paths: list[str] = []
+        self.log_probabilities: list[tuple[str | None, float]] | None = None
         self.behave: Callable[[int, str], str] = lambda attempt, prompt: "ok"
         judge, lock = self, threading.Lock()
 
@@ -63,6 +67,7 @@ class FakeJudge:
                     judge.requests[prompt] += 1
                     judge.headers.append(dict(self.headers))
                     judge.bodies.append(body)
+                    judge.paths.append(self.path)
                     attempt = judge.requests[prompt]
                 judge.answer(self, judge.behave(attempt, prompt), body, prompt)
 
@@ -96,6 +101,8 @@ class FakeJudge:
             {"token": "M", "logprob": math.log1p(-probability)},
             {"token": "Both", "logprob": -20.0},
         ]
+        if self.log_probabilities is not None:
+            top = [{"token": token, "logprob": value} for token, value in self.log_probabilities]
         message = {"role": "assistant", "content": "m"}
         choice = {"index": 0, "message": message, "finish_reason": "length"}
         choice["logprobs"] = {"content": [{"token": "m", "logprob": top[0]["logprob"], "top_logprobs": top}]}
@@ -105,7 +112,8 @@ class FakeJudge:
             "choices": [choice],
             "usage": {"total_tokens": 100},
         }
-        error = {"error": {"message": f"nothing for {handler.headers.get('Authorization', 'nobody')}", "code": None}}
+        header = handler.headers.get("Authorization") or handler.headers.get("api-key", "nobody")
+        error = {"error": {"message": f"nothing for {header}", "code": None}}
         match behaviour:
             case "ok" | "m is better":
                 handler.send(200, completion)
@@ -141,6 +149,10 @@ class FakeJudge:
             case "refusal":
                 refused = {**message, "content": None, "refusal": "I cannot judge that."}
                 handler.send(200, {**completion, "choices": [{**choice, "message": refused}]})
+            case "content filter":
+                handler.send(200, {**completion, "choices": [{**choice, "finish_reason": "content_filter"}]})
+            case "filtered prompt":
+                handler.send(400, {"error": {"message": "The prompt was filtered", "code": "content_filter"}})
             case "two tokens":
                 twice = {"content": choice["logprobs"]["content"] * 2}
                 handler.send(200, {**completion, "choices": [{**choice, "logprobs": twice}]})

@@ -45,17 +45,18 @@ def test_outputs_that_do_not_fit_are_refused_by_name(make_evaluation, change, me
 def test_annotations_are_read_as_written(make_evaluation, tmp_path):
     outputs, instructions, _ = make_evaluation()
     pairs = annotations.read_output_pairs(outputs, instructions)
-    path = tmp_path / "annotations.json"
-    annotations.write_annotations(path, pairs, [1.25] * len(pairs), JUDGE)
+    path, preferences = tmp_path / "annotations.json", [None, *[1.25] * (len(pairs) - 1)]
+    annotations.write_annotations(path, pairs, preferences, JUDGE)
     rows = annotations.read_annotations(path)
-    assert rows == [{**pair, "annotator": "prompt", "preference": 1.25, "judge": JUDGE} for pair in pairs]
+    expected = zip(pairs, preferences, strict=True)
+    assert rows == [{**pair, "annotator": "prompt", "preference": value, "judge": JUDGE} for pair, value in expected]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"preference": None}, r"no preference in \[1, 2\] in 1 row \(index 2\)"),
-        ({"preference": 0}, r"index 2"),
+        ({"preference": 0}, r"no preference in \[1, 2\] in 1 row \(index 2\)"),
+        ({"preference": "1.5"}, r"index 2"),
         ({"preference": True}, r"index 2"),
         ({"preference": 2.0001}, r"index 2"),
         ({"index": 1}, r"index 1\) more than once"),
@@ -75,7 +76,7 @@ def test_annotations_that_are_not_whole_are_refused(make_evaluation, tmp_path, c
         annotations.read_annotations(path)
 
 
-def test_a_missing_preference_is_never_written(make_evaluation, tmp_path):
+def test_what_is_no_preference_is_never_written(make_evaluation, tmp_path):
     outputs, instructions, _ = make_evaluation()
     pairs = annotations.read_output_pairs(outputs, instructions)
     for preferences in ([1.5] * 11, [1.5] * 11 + [float("nan")], [1.5] * 11 + [2.5]):

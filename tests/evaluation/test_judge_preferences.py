@@ -78,6 +78,38 @@ def test_a_judge_labels_by_the_workflows_program(run_here, fake_judge, tmp_path)
         run_here("label_preferences", *files)
 
 
+def test_a_manifest_says_how_the_key_is_sent(run_here, fake_judge, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_JUDGE_KEY", "sk-secret")
+    manifest, where = tmp_path / "models/fake/manifest.json", f"{fake_judge.url}/d?api-version=1"
+    key = ("--api-key-variable", "TEST_JUDGE_KEY", "--api-key-header", "api-key")
+    run_here("describe_judge", "--model", "fake", "--base-url", where, *key, "--output", manifest)
+    open_preference_model(manifest, Options(cache=tmp_path / "cache")).compare(pairs_of(2))
+    assert {headers.get("api-key") for headers in fake_judge.headers} == {"sk-secret"}
+    assert not any("Authorization" in headers for headers in fake_judge.headers)
+    assert set(fake_judge.paths) == {"/v1/d/chat/completions?api-version=1"}
+    assert "sk-secret" not in manifest.read_text()
+
+
+def test_a_pair_that_the_judge_refuses_in_either_order_may_be_a_tie(run_here, fake_judge, tmp_path):
+    manifest = tmp_path / "models/fake/manifest.json"
+    pairs = pairs_of(4)
+    fake_judge.behave = lambda attempt, prompt: (
+        "filtered prompt"
+        if "Question 2?" in prompt or ("Question 1?" in prompt and responses_of(prompt)[0] == "one 1")
+        else "ok"
+    )
+    for refused in ("fail", "missing"):
+        settings = ("--base-url", fake_judge.url, "--refused", refused, "--output", manifest)
+        run_here("describe_judge", "--model", "fake", *settings)
+        model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))
+        if refused == "fail":
+            with pytest.raises(SystemExit, match="no judgement for"):
+                model.compare(pairs)
+    verdicts = model.compare(pairs)
+    assert [logit == 0 for logit in verdicts.logits] == [False, True, True, False]
+    assert verdicts.counts["refused"] == 2 and not verdicts.order_flips.any()
+
+
 def test_a_judge_that_answers_nothing_ends_the_job_and_keeps_what_it_said(manifest, fake_judge, tmp_path):
     fake_judge.behave = lambda attempt, prompt: "wrong key"
     model = open_preference_model(manifest, Options(cache=tmp_path / "cache"))

@@ -1,5 +1,6 @@
 """alpaca-eval's annotator behind an endpoint that works, and behind one that misbehaves in every known way."""
 
+import hashlib
 import json
 import math
 import os
@@ -27,14 +28,17 @@ SERVE = f"{sys.executable} {Path(__file__).with_name('fake_judge.py')} {{{{port}
 KEY = "sk-secret-0123456789"
 
 PASSING = ["rate limit", "timeout", "server error", "broken connection", "cut body", "malformed JSON", "no choices"]
-COSTLY = ["no log-probabilities", "one log-probability", "neither m nor M", "refusal", "two tokens"]
+REFUSALS = ["refusal", "content filter"]
+COSTLY = ["no log-probabilities", "one log-probability", "neither m nor M", "two tokens", *REFUSALS]
+AT_ONCE = ["too long", "filtered prompt"]
 HOPELESS = ["wrong key", "unknown model", "no quota", "moved"]
 
 
-def judge(pairs, fake_judge, folder, key=KEY, model="fake", url=None):
+def judge(pairs, fake_judge, folder, key=KEY, model="fake", url=None, **options):
     """Judge with delays made short; returns the preferences, the judge and what was used."""
     with closing(AnswerCache(folder)) as cache:
-        endpoint = JudgeEndpoint(url or fake_judge.url, model, key, cache, ["test"], first_delay=0.01, read_seconds=1.0)
+        options |= {"first_delay": 0.01, "read_seconds": 1.0}
+        endpoint = JudgeEndpoint(url or fake_judge.url, model, key, cache, ["test"], **options)
         annotator = WeightedAnnotator(endpoint, "openai-compatible")
         preferences, record = annotator.judge(pairs)
     return preferences, record, endpoint.usage
@@ -103,7 +107,7 @@ def test_what_passes_is_asked_again(make_evaluation, fake_judge, tmp_path, behav
     print(f"{behaviour}: {fake_judge.asked} requests for 11 rows")
 
 
-@pytest.mark.parametrize("behaviour", PASSING + COSTLY + ["too long"])
+@pytest.mark.parametrize("behaviour", PASSING + COSTLY + AT_ONCE)
 def test_what_does_not_pass_fails_by_name_and_keeps_the_rest(
     make_evaluation, fake_judge, tmp_path, behaviour, monkeypatch
 ):
@@ -113,7 +117,7 @@ def test_what_does_not_pass_fails_by_name_and_keeps_the_rest(
     fake_judge.behave = lambda attempt, prompt: behaviour if "Question 7:" in prompt else "ok"
     with pytest.raises(JudgeFailed, match=r"no judgement for 1 row \(index 7\): .*judge") as failure:
         judge(pairs, fake_judge, tmp_path / "cache")
-    attempts = 1 if behaviour == "too long" else 3 if behaviour in COSTLY else 4
+    attempts = 1 if behaviour in AT_ONCE else 3 if behaviour in COSTLY else 4
     assert fake_judge.asked == 10 + attempts
     assert KEY not in str(failure.value) + everything_in(tmp_path)
     fake_judge.behave = lambda attempt, prompt: "ok"
@@ -167,6 +171,48 @@ def test_the_key_is_sent_and_found_nowhere_else(make_evaluation, fake_judge, tmp
     written = capfd.readouterr()
     assert "nothing for Bearer (key)" in written.err
     assert KEY not in everything_in(tmp_path) + written.out + written.err + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("base", "asked"),
+    [
+        ("{}", "/v1/chat/completions"),
+        ("{}/", "/v1/chat/completions"),
+        (
+            "{}/openai/deployments/d?api-version=2024-06-01",
+            "/v1/openai/deployments/d/chat/completions?api-version=2024-06-01",
+        ),
+        ("{}/?a=b/c&d=%2F#part", "/v1/chat/completions?a=b/c&d=%2F"),
+    ],
+)
+def test_the_query_of_a_base_url_stays_behind_the_path(make_evaluation, fake_judge, tmp_path, base, asked):
+    outputs, instructions, _ = make_evaluation(2)
+    url = base.format(fake_judge.url)
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", url=url)
+    assert set(fake_judge.paths) == {asked}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("authorization", f"Bearer {KEY}"), ("Authorization", f"Bearer {KEY}"), ("api-key", KEY)]
+)
+def test_the_key_travels_in_the_header_that_is_named_and_nowhere_else(
+    make_evaluation, fake_judge, tmp_path, capfd, name, value
+):
+    outputs, instructions, _ = make_evaluation(4)
+    fake_judge.behave = lambda attempt, prompt: "server error" if attempt == 1 else "ok"
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", key_header=name)
+    carrying = [{key.lower(): sent for key, sent in headers.items() if KEY in sent} for headers in fake_judge.headers]
+    assert all(found == {name.lower(): value} for found in carrying) and len(carrying) == 6
+    assert KEY not in "".join(capfd.readouterr()) + everything_in(tmp_path) + str(fake_judge.bodies)
+
+
+def test_answers_that_were_kept_before_are_found_again(make_evaluation, fake_judge, tmp_path):
+    """The key of an answer: nothing but the judge's identity and the request's body."""
+    outputs, instructions, _ = make_evaluation(2)
+    judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
+    kept = {json.loads(line)["request"] for line in (tmp_path / "cache/answers.jsonl").read_text().split("\n") if line}
+    asked = [json.dumps([["test"], body], sort_keys=True) for body in fake_judge.bodies]
+    assert kept == {hashlib.sha256(request.encode()).hexdigest() for request in asked}
 
 
 @pytest.mark.parametrize(("url", "proxy"), [("http://judge.invalid/v1", None), (None, "http://127.0.0.1:1")])
@@ -228,6 +274,120 @@ def test_certain_answers_are_read(make_evaluation, fake_judge, tmp_path):
     fake_judge.answer = certain
     preferences, _, _ = judge(pairs, fake_judge, tmp_path / "cache")
     assert set(preferences) == {1.0, 1.5, 2.0}
+
+
+# What the judge refuses
+
+
+@pytest.mark.parametrize("behaviour", [*REFUSALS, "filtered prompt"])
+def test_a_refused_row_may_be_missing(make_evaluation, fake_judge, tmp_path, behaviour):
+    """Ten or more as well, where other failures would stop the asking; the next run asks for them again."""
+    outputs, instructions, _ = make_evaluation(40)
+    pairs = read_output_pairs(outputs, instructions)
+    refused = set(range(7, 40, 2))
+    fake_judge.behave = lambda attempt, prompt: (
+        behaviour if any(f"Question {index}:" in prompt for index in refused) else "ok"
+    )
+    expected = [None if pair["index"] in refused else expected_preference(pair) for pair in pairs]
+    for kept in (0, 39 - len(refused)):
+        asked = fake_judge.asked
+        preferences, record, usage = judge(pairs, fake_judge, tmp_path / "cache", skip_refused=True)
+        assert preferences == pytest.approx(expected, abs=1e-9) and record["version"] == "fake-v1"
+        assert usage.from_cache == kept
+        assert fake_judge.asked - asked == 39 - len(refused) - kept + len(refused) * (3 if behaviour in REFUSALS else 1)
+
+
+@pytest.mark.parametrize("behaviour", [*PASSING, *(set(COSTLY) - set(REFUSALS)), "too long"])
+def test_nothing_but_a_refusal_makes_a_row_missing(make_evaluation, fake_judge, tmp_path, behaviour, monkeypatch):
+    """Nor does a refusal now and then among failures of another kind."""
+    monkeypatch.setattr("dpo_stages.judges.endpoint.ATTEMPTS", 4)
+    outputs, instructions, _ = make_evaluation()
+    pairs = read_output_pairs(outputs, instructions)
+    last = 4 if behaviour in PASSING else 3
+    for start in (1, 0):  # refusals from the last attempt on, or from none
+        first_refusal = last + 1 - start
+        fake_judge.requests.clear()
+        fake_judge.behave = lambda attempt, prompt, first=first_refusal: (
+            "ok" if "Question 7:" not in prompt else "refusal" if attempt >= first else behaviour
+        )
+        with pytest.raises(JudgeFailed, match=r"no judgement for 1 row \(index 7\)"):
+            judge(pairs, fake_judge, tmp_path / "cache", skip_refused=True)
+
+
+def test_a_judge_that_refuses_everything_judges_nobody(make_evaluation, fake_judge, tmp_path):
+    outputs, instructions, _ = make_evaluation()
+    fake_judge.behave = lambda attempt, prompt: "filtered prompt"
+    with pytest.raises(JudgeFailed, match="refused every row"):
+        judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache", skip_refused=True)
+
+
+def test_a_refused_pair_that_comes_again_is_missing_again(make_evaluation, fake_judge, tmp_path):
+    """Within a policy and in the next one's: alpaca-eval itself asks about equal pairs once."""
+    outputs, instructions, _ = make_evaluation()
+    pairs = read_output_pairs(outputs, instructions)
+    twice = [*pairs, {**pairs[7], "index": 12}]
+    fake_judge.behave = lambda attempt, prompt: "filtered prompt" if "Question 7:" in prompt else "ok"
+    with closing(AnswerCache(tmp_path / "cache")) as cache:
+        endpoint = JudgeEndpoint(fake_judge.url, "fake", None, cache, skip_refused=True)
+        annotator = WeightedAnnotator(endpoint, "openai-compatible")
+        for _ in range(2):
+            preferences, _ = annotator.judge(twice)
+            assert [number for number, value in enumerate(preferences) if value is None] == [7, 12]
+
+
+SENTENCE_PIECE = [(" m", -0.105), (" M", -2.303), ("m", -12.0), ("M", -12.1), (" I", -14.0)]
+
+
+@pytest.mark.parametrize(
+    ("top", "probabilities"),
+    [
+        ([("m", -0.105), ("M", -2.303), ("m", -12.0)], (math.exp(-0.105) + math.exp(-12), math.exp(-2.303))),
+        ([("m", -12.0), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105) + math.exp(-12), math.exp(-2.303))),
+        ([("m", -0.105), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105), math.exp(-2.303))),  # the same token again
+        ([("m", -0.7), ("M", -5.0), ("M", -1.0)], (math.exp(-0.7), math.exp(-5) + math.exp(-1))),
+        (SENTENCE_PIECE, (math.exp(-0.105) + math.exp(-12), math.exp(-2.303) + math.exp(-12.1))),
+        ([("▁m", -0.105), ("▁M", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("Ġm", -0.105), ("ĠM", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("\nm", -0.105), ("M\n", -2.303)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("m", -math.inf), ("M", -2.303), ("m", -0.105)], (math.exp(-0.105), math.exp(-2.303))),
+        ([("m", math.nan), ("M", -2.303), ("m", -0.105), ("m", 1e9)], (math.exp(-0.105), math.exp(-2.303))),
+        ([(" m", 0.0)], (1.0, 0.0)),
+        ([("m", -0.69), (" m", -0.7)], (1.0, 0.0)),  # certain together, though neither is alone
+    ],
+)
+def test_the_probability_of_a_text_is_that_of_all_its_tokens(make_evaluation, fake_judge, tmp_path, top, probabilities):
+    """alpaca-eval's preference = 2 - P(m) / (P(m) + P(M)) where output_1 is called m."""
+    outputs, instructions, _ = make_evaluation()
+    pairs = [
+        pair for pair in read_output_pairs(outputs, instructions) if pair["index"] != 3
+    ]  # a tie is not asked about
+    fake_judge.log_probabilities = top
+    preferences, _, usage = judge(pairs, fake_judge, tmp_path / "cache")
+    m, other = probabilities
+    called_m = {responses_of(body["messages"][-1]["content"])[0] for body in fake_judge.bodies}
+    first = [pair["output_1"] in called_m for pair in pairs]
+    expected = [2 - (m if is_m else other) / (m + other) for is_m in first]
+    assert preferences == pytest.approx(expected, abs=1e-9) and 0 < sum(first) < len(first)
+    assert usage.requests == 11
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ([("m", -1.0), (" m", -1.1)], "has 2 of the 5 log-probabilities"),
+        ([("m", -1.0), ("m", -1.0), ("m", -1.0), ("m", -1.0), ("m", -1.0)], "has 1 of the 5 log-probabilities"),
+        ([("m", -1.0), ("I", math.nan)], "has 2 of the 5 log-probabilities"),
+        ([("x m", -0.1), ("mM", -3.0)], "no log-probability of m or M"),
+        ([("m", math.nan), ("M", -math.inf)], "no log-probability of m or M"),
+        ([(None, -0.1)], "has no log-probabilities"),
+        ([("m", 10**400)], "has no log-probabilities"),
+    ],
+)
+def test_what_says_too_little_is_still_refused(make_evaluation, fake_judge, tmp_path, top, message):
+    outputs, instructions, _ = make_evaluation(1)
+    fake_judge.log_probabilities = top
+    with pytest.raises(JudgeFailed, match=message):
+        judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
 
 
 # The program
@@ -371,6 +531,33 @@ def test_the_program_takes_the_key_from_the_environment_and_leaks_it_nowhere(
     )  # 11 requests of 100 tokens at 10 dollars a million
     assert "12 pairs for fake, about" in done.stderr and "dollars less what" in done.stderr
     assert ledger["judge"] == "fake (version fake-v1, prompt weighted_alpaca_eval_gpt4_turbo, openai-compatible)"
+
+
+def test_the_program_leaves_refused_rows_without_a_preference_and_says_so(
+    make_evaluation, fake_judge, tmp_path, run_script
+):
+    outputs, instructions, _ = make_evaluation()
+    arguments = program_arguments(outputs, instructions, tmp_path)
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    del options["--serve"]
+    given = [part for option in (options | {"--base-url": fake_judge.url}).items() for part in option]
+    fake_judge.behave = lambda attempt, prompt: "filtered prompt" if "Question 7:" in prompt else "ok"
+    failed = run_script("judge_outputs", *given, env="alpaca-eval")
+    assert failed.returncode == 1 and "no judgement for 1 row (index 7)" in failed.stderr
+    done = run_script("judge_outputs", *given, "--refused", "missing", env="alpaca-eval")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "annotations.json").read_text())
+    expected = [None if row["index"] == 7 else pytest.approx(expected_preference(row)) for row in rows]
+    assert [row["preference"] for row in rows] == expected and len(rows) == 12
+    assert "tiny/sft: the judge refused 1 row (index 7)" in done.stderr
+    assert "12 rows in, 11 rows out, dropped: 1 refused" in done.stderr
+    ledger = json.loads((tmp_path / "annotations.ledger.json").read_text())
+    assert (ledger["rows_out"], ledger["dropped"]) == (11, {"refused": 1})
+    files = ("--annotations", tmp_path / "annotations.json", "--output", tmp_path / "win_rate.json")
+    computed = run_script("compute_win_rate", *files, "--length-alone", env="alpaca-eval")
+    assert computed.returncode == 0 and "lacks 1 row (index 7)" in computed.stderr, computed.stderr
+    assert "12 rows in, 11 rows out, dropped: 1 without a preference" in computed.stderr
+    assert json.loads((tmp_path / "win_rate.json").read_text())["missing_instructions"] == [7]
 
 
 def test_a_retired_judge_is_named_as_such_before_it_fails(make_evaluation, tmp_path, run_script):

@@ -23,6 +23,7 @@ from dpo_stages.evaluation.difficulties import (
 )
 from dpo_stages.evaluation.gains import paired_gain, resamples_path
 from dpo_stages.evaluation.judgements import Judgements, read_judgements
+from dpo_stages.evaluation.length_control import fit_difficulties, resampled_lc_win_rates
 from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
 from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.record import judge_record
@@ -164,7 +165,8 @@ def test_annotations_of_alpaca_evals_own_command_get_their_index_by_the_instruct
     [
         (lambda rows: [*rows, rows[3]], r"1 row \(index 3\) more than once"),
         (lambda rows: [{**rows[0], "instruction": "Else?"}, *rows[1:]], "row 1: no index, and the instruction is none"),
-        (lambda rows: [{**rows[0], "preference": None}, *rows[1:]], r"no preference in \[1, 2\] in 1 row \(index 0\)"),
+        (lambda rows: [{**rows[0], "preference": 0.5}, *rows[1:]], r"no preference in \[1, 2\] in 1 row \(index 0\)"),
+        (lambda rows: [{**rows[0], "preference": False}, *rows[1:]], r"no preference in \[1, 2\] in 1 row"),
         (lambda rows: [{**rows[0], "output_2": None}, *rows[1:]], "row 1: output_2 should be text"),
         (lambda rows: [{**rows[0], "generator_2": "x"}, *rows[1:]], "several policies"),
         (lambda rows: [*rows[1:], {"instruction": "What is 0?"}], "row 40: lacks output_1"),
@@ -174,6 +176,49 @@ def test_annotations_of_alpaca_evals_own_command_that_are_not_whole_are_refused(
     write_json(tmp_path / "annotations.json", change(library_rows(monkeypatch, tmp_path)))
     with pytest.raises(BadInput, match=message):
         read_judgements(tmp_path / "annotations.json")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:sklearn")
+@pytest.mark.parametrize(
+    ("draws", "without"), [((), ()), ((0, 7), ()), ((), (3,)), ((1, 39), (0, 20)), ((), range(2, 40))]
+)
+def test_draws_and_rows_without_a_preference_count_as_in_alpaca_eval(monkeypatch, tmp_path, published, draws, without):
+    """The package's own figures of the same file, its draws written as 0 and its rows without a preference as null."""
+    rows = library_rows(monkeypatch, tmp_path)
+    for values, indices in ((0, draws), (None, without)):
+        for index in indices:
+            rows[index]["preference"] = values
+    write_json(tmp_path / "annotations.json", rows)
+    judged = read_judgements(tmp_path / "annotations.json")
+    result = compute_win_rate(judged, published)
+    figures = result.figures
+
+    import pandas as pd
+
+    (glm,) = alpaca_eval.load("metrics.glm_winrate")
+    monkeypatch.setattr(glm, "hf_hub_download", lambda **_: difficulties.PUBLISHED)
+    theirs = glm.get_length_controlled_winrate(
+        pd.DataFrame(read_json(tmp_path / "annotations.json")), save_weights_dir=None
+    )
+    names = {"win_rate": "win_rate", "standard_error": "standard_error", "draws": "n_draws", "wins": "n_wins"}
+    names |= {"lc_win_rate": "length_controlled_winrate", "losses": "n_wins_base", "instructions": "n_total"}
+    assert {name: figures[name] for name in names} == pytest.approx({name: theirs[names[name]] for name in names})
+    assert (figures["draws"], figures["instructions"]) == (len(draws), 40 - len(without))
+    assert figures["missing_instructions"] == [*without, *range(40, 805)]
+    # The resamples are fits of the same rows: the sample itself as a resample has the package's figure
+    rows = (judged.index, judged.preference, judged.difference, published.gamed, figures["model"]["C"])
+    (same,) = resampled_lc_win_rates(*rows, np.ones((1, 40), dtype=int))
+    assert same == pytest.approx(figures["lc_win_rate"], abs=0.2)
+    assert np.isfinite([*result.lc_resamples, *result.win_rate_resamples]).all()
+
+
+def test_a_draw_of_published_numbers_may_be_written_as_zero(tmp_path):
+    lines = lines_of("gemma-7b-it")
+    read = [
+        read_judgements(write_lines(tmp_path / "some.csv", [*lines[:-1], f"804,100,100,{draw}"]))
+        for draw in ("0", "0.0", "1.5")
+    ]
+    assert [judged.preference[-1] for judged in read] == [0.5] * 3
 
 
 def csv_rows(path) -> list[dict]:
@@ -195,7 +240,7 @@ def csv_rows(path) -> list[dict]:
         (lambda lines: [*lines[:-1], "804,1e30,100,1.5"], "line 806: '1e30' is not a whole number"),
         (lambda lines: [*lines[:-1], "804,100,100,1.5,7"], "line 806: more values than columns"),
         (lambda lines: lines[:1], "has no rows"),
-        (lambda lines: lines[:2], "has one row; a win rate needs at least two"),
+        (lambda lines: lines[:2], "has fewer than two judged rows; a win rate needs at least two"),
         (
             lambda lines: [lines[0], *(line.replace(",", ",9", 1) for line in lines[1:])],
             "not judged against AlpacaEval's reference",
@@ -401,6 +446,44 @@ def test_a_gain_has_a_paired_interval(evaluated):
 def test_no_gain_is_not_separated_from_zero(evaluated):
     found = paired_gain(evaluated[1], evaluated[1])
     assert (found["lc_gain"], found["lc_gain_interval"], found["lc_gain_separated"]) == (0.0, [0.0, 0.0], False)
+
+
+def test_rows_without_a_preference_keep_nobody_from_difficulties_win_rates_and_gains(study, tmp_path):
+    """Neither those of a policy nor those of a gamed baseline; what all others are found to be hardly changes."""
+    policies, verbose, concise, whole = study
+
+    def without(judgements, *indices):
+        preference = judgements.preference.copy()
+        preference[list(indices)] = np.nan
+        return dataclasses.replace(judgements, preference=preference)
+
+    holed = [without(policies[0], 3, 17), *policies[1:]]
+    fitted = fit_difficulties_of_set(holed, without(verbose, 5), without(concise, 6))
+    write_difficulties(tmp_path / "difficulty.csv", fitted)
+    again = read_difficulties(tmp_path / "difficulty.csv")
+    assert np.isnan(again.gamed.preference).sum() == 2
+    complete = [compute_win_rate(policy, whole).figures for policy in policies]
+    paths = [tmp_path / str(number) / "win_rate.json" for number in range(len(holed))]
+    for policy, path, expected in zip(holed, paths, complete, strict=True):
+        write_win_rate(path, compute_win_rate(policy, again))
+        found = read_json(path)
+        assert found["lc_win_rate"] == pytest.approx(expected["lc_win_rate"], abs=4)
+        assert found["lc_interval"] == pytest.approx(expected["lc_interval"], abs=6)
+        assert found["missing_instructions"] == ([3, 17] if policy is holed[0] else [])
+    found = paired_gain(paths[2], paths[0])
+    assert found["lc_gain_separated"] and found["initial"] == "tiny/0"
+
+
+def test_an_instruction_that_nobody_judged_has_no_difficulty_and_changes_no_other(study):
+    policies, verbose, concise, _ = study
+    rows = [np.stack([getattr(one, key) for one in policies]) for key in ("preference", "difference")]
+    gamed = [np.stack([getattr(one, key) for one in (verbose, concise)]) for key in ("preference", "difference")]
+    preference, length, gamed_preference, gamed_length = rows[0], rows[1] / 100, gamed[0], gamed[1] / 100
+    apart = fit_difficulties(preference[:, 1:], length[:, 1:], gamed_preference[:, 1:], gamed_length[:, 1:])
+    preference, gamed_preference = preference.copy(), gamed_preference.copy()
+    preference[:, 0] = gamed_preference[:, 0] = np.nan
+    found = fit_difficulties(preference, length, gamed_preference, gamed_length)
+    assert found == pytest.approx([0.0, *apart], abs=1e-6)
 
 
 def test_gains_need_the_same_instructions_and_whole_files(evaluated, tmp_path):

@@ -80,6 +80,7 @@ def report(tmp_path_factory, run_script):
     for name in ("a", "b"):
         (folder / name).mkdir()
         ledger = {"rows_out": 320, "requests": 300, "tokens": 70000, "from_cache": 20, "dollars": 1.25}
+        ledger["dropped"] = {"refused": 1} if name == "a" else {}
         ledger["judge"] = f"j{EVIL} (version 1, prompt p, served)"
         (folder / name / "annotations.ledger.json").write_text(json.dumps(ledger))
     (folder / "train.lock.txt").write_text("# made\ntorch==2.13.0    # via trl\nnumpy==2.4.6\n")
@@ -140,8 +141,8 @@ def test_it_has_everything(page):
     assert "The paper: boundary score 0.62, on-policy recommended (agrees), better arm on-policy (differs)." in text
     assert "took 30.0 min in all" in text and "idle" not in text
     assert (
-        "640 pairs of responses in 2 evaluations: 600 requests and 140,000 tokens, 40 answers from its cache, 2.50"
-        in text
+        "640 pairs of responses in 2 evaluations and refused 1 more: 600 requests and 140,000 tokens, "
+        "40 answers from its cache, 2.50" in text
     )
     assert "torch 2.13.0" in text and "numpy 2.4.6" in text and "Commit of the workflow" in text
 

@@ -140,6 +140,7 @@ MISTAKES = [
     (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
     (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
     (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),
+    (("judges", "gpt-4-turbo", "api_key_header"), "Authorization: Bearer", ["api_key_header"]),
     (("judges", "gpt-4-turbo", "dollars_per_million_tokens"), -1, ["dollars_per_million_tokens"]),
     (("judges", "qwen2.5-14b", "model"), "qwen", ["judges.qwen2.5-14b.model names 'qwen'", "qwen2.5-14b-instruct"]),
     (("judges", "qwen2.5-14b", "kind"), "local", ["judges.qwen2.5-14b.kind is 'local'", "vllm, served"]),

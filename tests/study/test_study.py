@@ -327,7 +327,8 @@ judges:
 def test_a_judge_that_labels_is_described_and_keeps_its_answers_by_job():
     flags = Flags(make_study(JUDGED, workflow="w/"))
     assert flags.asked_judge(Wildcards(name="judged")) == [
-        "--model", "m", "--serve", "serve {port}", "--identified-by", "weights.bin", "w/serve.py",
+        "--model", "m", "--serve", "serve {port}", "--api-key-header", "authorization", "--refused", "fail",
+        "--identified-by", "weights.bin", "w/serve.py",
     ]  # fmt: skip
     assert flags.preference_model("judged") == ""
     assert flags.judge_cache("comparisons", "x") == " --cache results/judge_cache/comparisons/x"

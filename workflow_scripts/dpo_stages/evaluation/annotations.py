@@ -10,7 +10,8 @@
     generator_1   "reference"
     generator_2   the policy's name
     annotator     the judge's prompt, which is also alpaca-eval's name of the annotator
-    preference    float in [1, 2]: 1 + the probability that the policy's response is the better one
+    preference    float in [1, 2]: 1 + the probability that the policy's response is the better one; null where the judge
+                  refused the row and the configuration lets it (judges: NAME: refused)
     truncated     whether the policy's response was cut at the limit of its length; left out where that is not known
     judge         {"model", "version", "prompt", "endpoint"}: who judged, the same in every row of a file
 
@@ -87,18 +88,19 @@ def read_output_pairs(outputs: str | os.PathLike, instructions: str | os.PathLik
 
 
 def write_annotations(
-    path: str | os.PathLike, pairs: Sequence[dict], preferences: Sequence[float], judge: dict[str, str]
+    path: str | os.PathLike, pairs: Sequence[dict], preferences: Sequence[float | None], judge: dict[str, str]
 ) -> None:
-    """Write the preference of each of `pairs` (from `read_output_pairs`) as `annotations.json`.
+    """Write the preference of each of `pairs` (from `read_output_pairs`), None where there is none, as `annotations.json`.
 
     Raises:
-        ValueError: a preference is missing or outside [1, 2]: a judge's program checks its judge's answers itself.
+        ValueError: a preference is outside [1, 2]: a judge's program checks its judge's answers itself.
     """
     rows = []
     for pair, preference in zip(pairs, preferences, strict=True):
-        if not 1 <= preference <= 2:
+        if preference is not None and not 1 <= preference <= 2:
             raise ValueError(f"preference {preference} of row {pair['index']} is outside [1, 2]")
-        rows.append({**pair, "annotator": judge["prompt"], "preference": float(preference), "judge": judge})
+        number = None if preference is None else float(preference)
+        rows.append({**pair, "annotator": judge["prompt"], "preference": number, "judge": judge})
     files.write_json(path, rows)
 
 
@@ -106,7 +108,7 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
     """Read `annotations.json`, ordered by index.
 
     Raises:
-        BadInput: a row lacks a column, has no preference or one outside [1, 2], an index is there twice, or the rows
+        BadInput: a row lacks a column or has a preference that is neither null nor in [1, 2], an index is there twice, or the rows
             come from more than one policy or judge.
     """
     rows = read_rows(path, ("index", "instruction", "output_1", "output_2", "generator_2", "preference", "judge"))
@@ -119,14 +121,15 @@ def read_annotations(path: str | os.PathLike) -> list[dict]:
 
 
 def check_preferences(indices: Sequence[int], preferences: Sequence[object], path: str | os.PathLike) -> None:
-    """Make sure that every row has a preference in [1, 2]."""
+    """Make sure that every preference is in [1, 2], or None where the judge gave none."""
     wrong = [
         index
         for index, value in zip(indices, preferences, strict=True)
-        if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or not 1 <= value <= 2
+        if value is not None
+        and (not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value) or not 1 <= value <= 2)
     ]
     if wrong:
-        raise BadInput(f"{path}: no preference in [1, 2] in {name_rows(wrong)}; every row must be judged, judge again")
+        raise BadInput(f"{path}: no preference in [1, 2] in {name_rows(wrong)}; judge again")
 
 
 def unique_by_index(rows: Sequence[dict], path: str | os.PathLike) -> dict[int, dict]:

@@ -69,7 +69,7 @@ def read_difficulties(path: str | os.PathLike = PUBLISHED) -> Difficulties:
     indices = [np.sort(index[version == number]) for number in range(len(models))]
     if len(models) != 2 or len(indices[0]) != len(np.unique(index)) or not np.array_equal(indices[0], indices[1]):
         raise BadInput(f"{path} should hold two gamed baselines, each with every instruction once")
-    if not np.isfinite(values).all() or values[:, 0].min() < 0 or values[:, 0].max() > 1:
+    if not np.isfinite(values[:, 1:]).all() or (values[:, 0] < 0).any() or (values[:, 0] > 1).any():
         raise BadInput(f"{path} has a preference outside [0, 1] or a number that is not finite")
     gamed = GamedBaselines(index, version, values[:, 0], values[:, 1], values[:, 2])
     return Difficulties(gamed, "published" if judge is None else "fitted", judge, policies, str(path))

@@ -29,7 +29,7 @@ class Judgements:
         policy: its name.
         judge: see record.judge_record, None where it is not known.
         index: instruction.
-        preference: probability in [0, 1] that the policy's response beats the reference's.
+        preference: probability in [0, 1] that the policy's response beats the reference's; NaN where the judge gave none.
         reference_length, length: of the two responses, in characters.
         source: the file, for messages.
         truncated: how many of the policy's responses were cut at the limit of their length; None if nobody counted.
@@ -45,6 +45,11 @@ class Judgements:
     truncated: int | None = None
 
     @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Whether the judge gave a preference."""
+        return ~np.isnan(self.preference)
+
+    @property
     def difference(self) -> Floats:
         """Length of the reference less that of the policy, as alpaca-eval takes it."""
         return (self.reference_length - self.length).astype(float)
@@ -53,8 +58,9 @@ class Judgements:
 def read_judgements(path: str | os.PathLike) -> Judgements:
     """Read `annotations.json`, or a CSV (also gzipped) with the columns index, len_1, len_2 and preference.
 
-    len_1 and len_2 are the lengths of the reference and of the policy in characters; preference is in [1, 2]. What
-    alpaca-eval's own command writes for AlpacaEval's instructions has no index, and gets it by the instruction's text.
+    len_1 and len_2 are the lengths of the reference and of the policy in characters; preference is in [1, 2], or 0 for a
+    draw as in alpaca-eval. What alpaca-eval's own command writes for AlpacaEval's instructions has no index, and gets it
+    by the instruction's text; a row whose preference is null is there without one, as in alpaca-eval's own figures.
     """
     if str(path).endswith((".csv", ".csv.gz")):
         rows, judge, truncated = _read_csv(path), None, None
@@ -73,7 +79,7 @@ def read_judgements(path: str | os.PathLike) -> Judgements:
         policy,
         judge,
         np.array([row["index"] for row in ordered], dtype=np.int64),
-        np.array([row["preference"] for row in ordered], dtype=float) - 1,
+        np.array([row["preference"] for row in ordered], dtype=float) - 1,  # None becomes NaN
         reference_length,
         length,
         str(path),
@@ -92,7 +98,14 @@ def _read_library_annotations(path: str | os.PathLike) -> list[dict] | None:
         if wrong := [key for key in _LIBRARY_COLUMNS[:-1] if not isinstance(row[key], str)]:
             raise BadInput(f"{path}, row {number}: {wrong[0]} should be text, found {row[wrong[0]]!r:.40}")
     known = {row["instruction_sha256"]: int(row["index"]) for row in reference_lengths()}
-    found = [{**row, "index": known.get(hashlib.sha256(row["instruction"].encode()).hexdigest()[:16])} for row in rows]
+    found = [
+        {
+            **row,
+            "index": known.get(hashlib.sha256(row["instruction"].encode()).hexdigest()[:16]),
+            "preference": draw_as_half(row["preference"]),
+        }
+        for row in rows
+    ]
     if unknown := [number for number, row in enumerate(found, start=1) if row["index"] is None]:
         raise BadInput(
             f"{path}, row {unknown[0]}: no index, and the instruction is none of AlpacaEval's, which alone are known by "
@@ -121,12 +134,17 @@ def _read_csv(path: str | os.PathLike) -> list[dict]:
             rows.append(
                 {
                     **{column: whole_number(row[column]) for column in ("index", "len_1", "len_2")},
-                    "preference": float(row["preference"] or "nan"),
+                    "preference": draw_as_half(float(row["preference"] or "nan")),
                 }
             )
         except ValueError as error:
             raise BadInput(f"{path}, line {number}: {error}") from error
     return rows
+
+
+def draw_as_half(preference: object) -> object:
+    """alpaca-eval's older way to write a draw, 0, as the 1.5 that it reads; anything else as it is."""
+    return 1.5 if preference == 0 and not isinstance(preference, bool) else preference
 
 
 def whole_number(text: str) -> int:

@@ -32,7 +32,7 @@ class GamedBaselines:
     Attributes:
         index: instruction.
         version: 0 or 1, for the verbose and the concise version.
-        preference: probability in [0, 1] that the gamed version beats the reference.
+        preference: probability in [0, 1] that the gamed version beats the reference; NaN where the judge gave none.
         length_term: d / sd(d) of the version.
         difficulty: gamma of the instruction.
     """
@@ -86,7 +86,8 @@ def resampled_lc_win_rates(
 
     Args:
         index: (n,) instructions of the policy's rows, ascending.
-        preference: (n,) probability in [0, 1] that the policy beats the reference.
+        preference: (n,) probability in [0, 1] that the policy beats the reference; NaN where the judge gave none: the
+            row then counts for the spread of lengths and the mean of the modelled probabilities alone, as in alpaca-eval.
         difference: (n,) length of the reference less that of the policy.
         gamed: the gamed baselines and the difficulties; they know every instruction of `index`.
         strength: C, the inverse strength of the L1 penalty, as alpaca-eval's cross-validation chose it.
@@ -97,6 +98,7 @@ def resampled_lc_win_rates(
     """
     own_difficulty = difficulty_of(index, gamed)
     target = np.concatenate([preference, gamed.preference])
+    judged, target = ~np.isnan(target), np.nan_to_num(target)
     difficulty = np.concatenate([own_difficulty, gamed.difficulty])
     own = np.concatenate([np.ones(len(index)), np.zeros(len(gamed.index))])
     position = np.searchsorted(index, gamed.index).clip(max=len(index) - 1)
@@ -106,7 +108,7 @@ def resampled_lc_win_rates(
     for first in range(0, len(counts), step):
         drawn = counts[first : first + step].astype(float)
         gamed_weight = np.where(resampled, drawn[:, position], 1.0) * GAMED_WEIGHT
-        weight = np.concatenate([drawn, gamed_weight], axis=1)
+        weight = np.concatenate([drawn, gamed_weight], axis=1) * judged
         length = np.broadcast_to(np.tanh(gamed.length_term), (len(drawn), len(gamed.index)))
         length = np.concatenate([np.tanh(standardised(difference, drawn)), length], axis=1)
         coefficients = fit_many(length, difficulty, own, target, weight, strength, start)
@@ -206,7 +208,8 @@ def fit_difficulties(
     because each policy's psi scales gamma anew; with a single policy gamma also follows what is that policy's own.
 
     Args:
-        preference: (m, n) probability in [0, 1] that policy m beats the reference on instruction n.
+        preference: (m, n) probability in [0, 1] that policy m beats the reference on instruction n; NaN where the judge
+            gave none, also of the gamed baselines.
         length_term: (m, n) d / sd(d) of each policy.
         gamed_preference: (2, n) the same for the two gamed baselines.
         gamed_length_term: (2, n).
@@ -216,13 +219,15 @@ def fit_difficulties(
     """
     policies, instructions = preference.shape
     length, gamed_length = np.tanh(length_term), np.tanh(gamed_length_term)
+    weight, gamed_weight = ~np.isnan(preference), GAMED_WEIGHT * ~np.isnan(gamed_preference)
     own_terms, gamma = np.zeros(2 * policies), np.zeros(instructions)  # phi of all policies, then theta; gamma
     for _ in range(most_steps):
         slope, intercept = own_terms[:policies], own_terms[policies:]
         own = logistic(slope[:, None] * length + gamma + intercept[:, None])  # (m, n)
         other = logistic(slope[:, None, None] * gamed_length + gamma)  # (m, 2, n)
-        residual, other_residual = own - preference, GAMED_WEIGHT * (other - gamed_preference)
-        curve, other_curve = own * (1 - own), GAMED_WEIGHT * other * (1 - other)
+        residual = weight * (own - np.nan_to_num(preference))
+        other_residual = gamed_weight * (other - np.nan_to_num(gamed_preference))
+        curve, other_curve = weight * own * (1 - own), gamed_weight * other * (1 - other)
         gradient = np.concatenate(
             [(residual * length).sum(1) + (other_residual * gamed_length).sum((1, 2)), residual.sum(1)]
         )

@@ -5,14 +5,14 @@ Input is a policy's annotations (see annotations.py), or AlpacaEval's judgements
     policy                the policy's name
     judge                 {"model", "version", "prompt", "endpoint"}; null where the numbers came without
     instructions          rows judged
-    missing_instructions  instructions of the set without a row, by index
+    missing_instructions  instructions of the set without a row or a preference, by index
     win_rate              percent: mean probability that the policy's response beats the reference's
     standard_error        of win_rate, percent
     win_rate_interval     [low, high], percentile bootstrap over instructions
     lc_win_rate           length-controlled win rate, percent
     lc_interval           [low, high], percentile bootstrap over instructions, the model fitted again to each resample
     lc_kind               which difficulties it stands on, one of LC_KINDS
-    lc_by_row_position    only with missing instructions and published difficulties: the value that alpaca-eval's
+    lc_by_row_position    only where rows are missing and the difficulties are published: the value that alpaca-eval's
                           command line gives, which numbers the rows it has from 0 and so mixes up the difficulties
     truncated             responses that were cut at the limit of their length; null where nobody counted
     average_length        of the policy's responses, in characters; reference_length: of the reference's
@@ -73,19 +73,20 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
     rows = (judgements.preference, judgements.length, judgements.reference_length, difficulties.table())
     package, coefficients, strength = alpaca_eval.win_rates(place, *rows)
     counts = resample_counts(len(judgements.index), RESAMPLES, SEED)
-    plain = lc = 100 * (counts @ judgements.preference) / len(judgements.index)
+    counts[~counts[:, judgements.judged].any(axis=1)] = 1  # of a few rows: a draw of none that was judged says nothing
+    plain = lc = 100 * (counts @ np.nan_to_num(judgements.preference)) / (counts @ judgements.judged)
     if strength is not None:
         lc = resampled_lc_win_rates(
             judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
         )
-    missing = np.setdiff1d(difficulties.indices, judgements.index)
+    missing = np.setdiff1d(difficulties.indices, judgements.index[judgements.judged])
     kind = difficulties.kind
     if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
         kind = "published for another judge"
     figures = {
         "policy": judgements.policy,
         "judge": judgements.judge,
-        "instructions": len(judgements.index),
+        "instructions": int(judgements.judged.sum()),
         "missing_instructions": missing.tolist(),
         "win_rate": float(package["win_rate"]),
         "standard_error": float(package["standard_error"]),
@@ -109,7 +110,7 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
         "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
         "package": f"alpaca-eval {alpaca_eval.version()}",
     }
-    if len(missing) and difficulties.kind == "published":
+    if len(judgements.index) < len(difficulties.indices) and difficulties.kind == "published":
         by_position, _, _ = alpaca_eval.win_rates(np.arange(len(place)), *rows)
         figures["lc_by_row_position"] = float(by_position["length_controlled_winrate"])
     return WinRate(figures, lc, plain)
@@ -138,8 +139,8 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
             f"{judgements.source} was judged by {describe_judge(judgements.judge)}, the difficulties of "
             f"{difficulties.source} stand on {describe_judge(difficulties.judge)}; fit them for this judge"
         )
-    if len(judgements.index) < 2:
-        raise BadInput(f"{judgements.source} has one row; a win rate needs at least two")
+    if judgements.judged.sum() < 2:
+        raise BadInput(f"{judgements.source} has fewer than two judged rows; a win rate needs at least two")
     if np.ptp(judgements.difference) == 0 and judgements.difference[0] != 0:
         raise BadInput(
             f"{judgements.source}: every response differs from the reference by {judgements.difference[0]:.0f} "

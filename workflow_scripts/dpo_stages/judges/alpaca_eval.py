@@ -126,7 +126,8 @@ def win_rates(
     Args:
         place: (n,) row of each instruction in `gamed`, ascending: the package finds a difficulty by row number, and the
             folds of its cross-validation, and with them the result, depend on the order of rows.
-        preference: (n,) probability in [0, 1] that the policy's response beats the reference's.
+        preference: (n,) probability in [0, 1] that the policy's response beats the reference's; NaN where the judge gave
+            none, which the package leaves out of the win rate and of the fit.
         length, reference_length: (n,) of the two responses, in characters.
         gamed: the CSV of the gamed baselines, see `Difficulties.table`.
 

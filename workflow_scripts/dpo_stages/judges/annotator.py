@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from dpo_stages.judges.alpaca_eval import PROMPT, make_annotator, read_annotator
+from dpo_stages.judges.answers import NO_ANSWER
 from dpo_stages.judges.endpoint import JudgeEndpoint, JudgeFailed, Usage
 from dpo_stages.judges.record import judge_record, name_rows
 
@@ -26,6 +27,7 @@ class WeightedAnnotator:
         _, template, self._request = read_annotator()
         self._template_length = len(template)
         self._endpoint, self._kind, self._revision = endpoint, kind, revision
+        self._refused: list[str] = []  # prompts; alpaca-eval asks about a pair that comes again no second time
         self._annotate = make_annotator(self._complete)
 
     @property
@@ -39,34 +41,35 @@ class WeightedAnnotator:
         text = sum(len(pair["instruction"]) + len(pair["output_1"]) + len(pair["output_2"]) for pair in asked)
         return round((text + self._template_length * len(asked)) / CHARACTERS_PER_TOKEN)
 
-    def judge(self, pairs: Sequence[dict]) -> tuple[list[float], dict[str, str]]:
+    def judge(self, pairs: Sequence[dict]) -> tuple[list[float | None], dict[str, str]]:
         """Judge pairs of outputs.
 
         Args:
             pairs: rows with index, instruction, output_1 and output_2.
 
         Returns:
-            The preference of each pair, in [1, 2]: 1 where output_1 is surely better, 2 where output_2 is. And the
-            judge, see record.judge_record; its version is what the endpoint itself calls the model, and the
-            revision.
+            The preference of each pair, in [1, 2]: 1 where output_1 is surely better, 2 where output_2 is, None where
+            the judge refused and the endpoint skips that. And the judge, see record.judge_record; its version is what
+            the endpoint itself calls the model, and the revision.
 
         Raises:
-            JudgeFailed: at least one row could not be judged; the message names the rows.
+            JudgeFailed: at least one row could not be judged, and was not refused, or all that were asked about were
+                refused; the message names the rows.
         """
         self._pairs, self._versions = pairs, set()
         rows = [{key: pair[key] for key in ("instruction", "output_1", "output_2")} for pair in pairs]
         preferences = self._annotate(rows)
-        lost = [
-            pair["index"]
-            for pair, preference in zip(pairs, preferences, strict=True)
-            if preference is None or not 1 <= preference <= 2
-        ]
+        preferences = [float(value) if value is not None and 1 <= value <= 2 else None for value in preferences]
+        without = [pair for pair, value in zip(pairs, preferences, strict=True) if value is None]
+        lost = [pair["index"] for pair in without if not any(_is_about(prompt, pair) for prompt in self._refused)]
         if lost:
             raise JudgeFailed(f"alpaca-eval read no preference from the judge's answer for {name_rows(lost)}")
+        if without and len(without) == sum(pair["output_1"] != pair["output_2"] for pair in pairs):
+            raise JudgeFailed("the judge refused every row that it was asked about")
         version = "+".join(sorted(self._versions)) or self._endpoint.model
         version += f"@{self._revision}" if self._revision else ""
         judge = judge_record(self._endpoint.model, version, PROMPT, self._kind)
-        return [float(preference) for preference in preferences], judge
+        return preferences, judge
 
     def _complete(self, prompts: Sequence[str]) -> list[dict]:
         conversations = [chat_messages(prompt) for prompt in prompts]
@@ -77,12 +80,16 @@ class WeightedAnnotator:
                 raise
             rows = sorted(self._index_of(prompts[position]) for position in error.positions)
             raise JudgeFailed(f"no judgement for {name_rows(rows)}: {error}") from None
-        self._versions |= {answer["model"] for answer in answers}
+        self._refused += [prompt for prompt, answer in zip(prompts, answers, strict=True) if answer is NO_ANSWER]
+        self._versions |= {answer["model"] for answer in answers if answer is not NO_ANSWER}
         return answers
 
     def _index_of(self, prompt: str) -> int:
-        texts = ("instruction", "output_1", "output_2")
-        return next((pair["index"] for pair in self._pairs if all(pair[text].strip() in prompt for text in texts)), -1)
+        return next((pair["index"] for pair in self._pairs if _is_about(prompt, pair)), -1)
+
+
+def _is_about(prompt: str, pair: dict) -> bool:
+    return all(pair[text].strip() in prompt for text in ("instruction", "output_1", "output_2"))
 
 
 def chat_messages(prompt: str) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -20,8 +20,10 @@ import urllib3
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
 from dpo_stages.judges.answer_cache import AnswerCache
+from dpo_stages.judges.answers import NO_ANSWER, TryAgain, read_answer, read_completion
 
 OPENAI_URL = "https://api.openai.com/v1"
+AUTHORIZATION = "authorization"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 CONCURRENT_REQUESTS = 8
 ATTEMPTS = 8  # with delays of 1, 2, 4 … 64 s between them: about two minutes for an endpoint to come back
@@ -29,9 +31,6 @@ ATTEMPTS_AT_ANSWER = 3  # an answer of no use costs money and seldom changes
 LONGEST_DELAY = 64.0
 ROWS_FAILED_BEFORE_STOPPING = 10
 RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
-_ANSWERS = ("m", "M")
-_CERTAIN = 0.99  # an answer that is likelier leaves nothing to tell between m and M
-_ROUNDING = 1e-3  # a certain answer's log-probability may be rounded above zero
 
 
 class JudgeFailed(Exception):
@@ -42,16 +41,12 @@ class JudgeFailed(Exception):
         self.positions = list(positions)
 
 
+class Refused(JudgeFailed):
+    """The judge, or its endpoint's content filter, refuses to answer, however often it is asked."""
+
+
 class _Fatal(JudgeFailed):
     """Nothing that is asked of this endpoint will succeed: a wrong key, an unknown model, an exhausted quota."""
-
-
-class _TryAgain(Exception):
-    """This attempt failed. `delay` is what the endpoint asked to wait for; `answered` says that it was paid for."""
-
-    def __init__(self, reason: str, delay: float | None = None, answered: bool = False) -> None:
-        super().__init__(reason)
-        self.delay, self.answered = delay, answered
 
 
 @dataclass
@@ -71,11 +66,13 @@ class JudgeEndpoint:
     few times; a wrong key, an unknown model or an exhausted quota not at all.
 
     Args:
-        url: base URL, such as https://api.openai.com/v1.
+        url: base URL, such as https://api.openai.com/v1; what follows its path, such as ?api-version=…, stays behind it.
         model: the judge's name, as the endpoint knows it.
         key: the API key, or None for an endpoint without one. It is sent in the request's header and goes nowhere else.
         cache: answers already paid for.
         identity: whatever else makes answers of one endpoint differ from another's with the same model name.
+        key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
+        skip_refused: whether NO_ANSWER stands for what the judge refuses, in place of a failure.
         first_delay: seconds before the first new attempt; each further delay is twice as long.
     """
 
@@ -86,13 +83,16 @@ class JudgeEndpoint:
         key: str | None,
         cache: AnswerCache,
         identity: Sequence[str] = (),
+        key_header: str = AUTHORIZATION,
+        skip_refused: bool = False,
         first_delay: float = 1.0,
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self.model, self.usage = model, Usage()
-        self._url, self._key, self._cache = url.rstrip("/") + "/chat/completions", key, cache
+        self._url, self._key, self._cache = _completions_url(url), key, cache
+        self._skip_refused = skip_refused
         self._identity, self._first_delay = list(identity), first_delay
-        self._pool = _connection_pool(url, key, read_seconds)
+        self._pool = _connection_pool(url, key, key_header, read_seconds)
         self._lock, self._told = threading.Lock(), -math.inf
 
     def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
@@ -105,7 +105,7 @@ class JudgeEndpoint:
 
         Returns:
             One answer a conversation: `logprobs` of m and M as alpaca-eval's parser reads them, `model`, the version
-            that answered, and `total_tokens`.
+            that answered, and `total_tokens`; or NO_ANSWER.
 
         Raises:
             JudgeFailed: after what could be asked was asked and kept; `positions` tells for which conversations.
@@ -158,6 +158,8 @@ class JudgeEndpoint:
         try:
             answer = self._ask(body, stop)
         except JudgeFailed as error:
+            if self._skip_refused and isinstance(error, Refused):
+                return NO_ANSWER
             with self._lock:
                 self._failed += 1
                 if isinstance(error, _Fatal) or self._failed >= ROWS_FAILED_BEFORE_STOPPING:
@@ -168,15 +170,17 @@ class JudgeEndpoint:
         return answer
 
     def _ask(self, body: dict, stop: threading.Event) -> dict | None:
-        attempt = useless = 0
+        attempt = useless = refusals = 0
         while not stop.is_set():
             attempt += 1
             try:
                 return self._attempt(body)
-            except _TryAgain as failure:
+            except TryAgain as failure:
                 useless += failure.answered
+                refusals += failure.refused
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
-                    raise JudgeFailed(f"{failure} (asked {attempt} times)") from None
+                    kind = Refused if refusals == ATTEMPTS_AT_ANSWER else JudgeFailed
+                    raise kind(f"{failure} (asked {attempt} times)") from None
                 delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
                 delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
                 self._tell(f"{failure}; asking again in {delay:.0f} s")
@@ -197,12 +201,15 @@ class JudgeEndpoint:
         try:
             response = self._pool.request("POST", self._url, body=json.dumps(body), retries=False, redirect=False)
         except urllib3.exceptions.TimeoutError as error:
-            raise _TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
+            raise TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
+            raise TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
         if response.status != 200:
             raise self._http_error(response)
-        return self._parse(response.data)
+        completion = read_completion(response.data, self.model, self._redact)
+        with self._lock:
+            self.usage.tokens += completion.tokens
+        return read_answer(completion, self._alternatives)
 
     def _http_error(self, response: urllib3.BaseHTTPResponse) -> Exception:
         status = response.status
@@ -220,45 +227,8 @@ class JudgeEndpoint:
         if status == 429 and details.get("code") == "insufficient_quota":
             return _Fatal(f"{text}; top up the account and run again, what was answered is kept")
         if status in (408, 409, 425, 429) or status >= 500:
-            return _TryAgain(text, _retry_after(response.headers.get("Retry-After")))
-        return JudgeFailed(text)
-
-    def _parse(self, data: bytes) -> dict:
-        """Reduce a response to what alpaca-eval's parser reads, or say what is wrong with it."""
-        try:
-            response = json.loads(data)
-            choice, message = response["choices"][0], response["choices"][0]["message"]
-            version = str(response.get("model") or self.model)
-            tokens = int((response.get("usage") or {}).get("total_tokens", 0))
-            said = self._redact(str(message.get("refusal") or message.get("content") or ""))[:100]
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _TryAgain(f"the judge's answer is not a chat completion ({type(error).__name__})") from None
-        with self._lock:
-            self.usage.tokens += tokens
-        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            raise _TryAgain(f"the judge refused ({said or 'content filter'})", answered=True)
-        try:
-            contents = choice["logprobs"]["content"]
-            top = {entry["token"]: float(entry["logprob"]) for entry in contents[0]["top_logprobs"]}
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise _TryAgain(
-                "the judge's answer has no log-probabilities; the endpoint and the model must support top_logprobs",
-                answered=True,
-            ) from None
-        if len(contents) != 1:
-            raise _TryAgain(f"the judge answered {len(contents)} tokens where one was asked for", answered=True)
-        found = {token: top[token] for token in _ANSWERS if -math.inf < top.get(token, -math.inf) <= _ROUNDING}
-        if not found:
-            raise _TryAgain(f"the judge's answer has no log-probability of m or M; it said {said!r}", answered=True)
-        known = sum(map(math.exp, top.values()))
-        if len(found) < len(_ANSWERS) and len(top) < self._alternatives and known < _CERTAIN:
-            raise _TryAgain(
-                f"the judge's answer has {len(top)} of the {self._alternatives} log-probabilities that were asked for, "
-                "and not those of m and M; the endpoint must support top_logprobs",
-                answered=True,
-            )
-        content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
-        return {"logprobs": {"content": content}, "model": self._redact(version), "total_tokens": tokens}
+            return TryAgain(text, _retry_after(response.headers.get("Retry-After")))
+        return Refused(text) if status == 400 and details.get("code") == "content_filter" else JudgeFailed(text)
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "(key)") if self._key else text
@@ -281,16 +251,21 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _connection_pool(url: str, key: str | None, read_seconds: float) -> urllib3.PoolManager:
+def _completions_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment=""))
+
+
+def _connection_pool(url: str, key: str | None, key_header: str, read_seconds: float) -> urllib3.PoolManager:
     """Connections to `url`, through the proxy of the environment where there is one for this host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(f"--base-url {url!r} is not a URL such as {OPENAI_URL}")
     if parts.username or parts.password:
         raise BadInput("--base-url must not carry credentials; name the key's environment variable")
-    authorization = {"Authorization": f"Bearer {key}"} if key else {}
+    carried = {"Authorization": f"Bearer {key}"} if key_header.lower() == AUTHORIZATION else {key_header: key}
     options = {
-        "headers": {"Content-Type": "application/json", **authorization},
+        "headers": {"Content-Type": "application/json", **(carried if key else {})},
         "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
         "maxsize": CONCURRENT_REQUESTS,
         "block": True,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.judges.answer_cache import AnswerCache
-from dpo_stages.judges.endpoint import OPENAI_URL, JudgeEndpoint, api_key
+from dpo_stages.judges.endpoint import AUTHORIZATION, OPENAI_URL, JudgeEndpoint, api_key
 from dpo_stages.judges.server import served_revision, serving
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class Judge:
         model: the judge, as its endpoint knows it.
         base_url: of the endpoint; None: that of `command`, or else the vendor's own.
         api_key_variable: environment variable that holds the API key; None for an endpoint without one.
+        api_key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
+        refused: "fail", or "missing": a row that the judge refuses is left without a preference.
         command: starts the judge's server, see `server.serving`.
         identified_by: files that the answers of `command` depend on; with others it is another judge.
     """
@@ -29,6 +31,8 @@ class Judge:
     model: str
     base_url: str | None = None
     api_key_variable: str | None = None
+    api_key_header: str = AUTHORIZATION
+    refused: str = "fail"
     command: str | None = None
     identified_by: tuple[str, ...] = ()
 
@@ -55,7 +59,9 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
         else:
             url = (judge.base_url or OPENAI_URL).rstrip("/")
             kind = "openai" if url == OPENAI_URL else "openai-compatible"
-        endpoint = JudgeEndpoint(url, judge.model, key, answers, [revision or url])
+        endpoint = JudgeEndpoint(
+            url, judge.model, key, answers, [revision or url], judge.api_key_header, judge.refused == "missing"
+        )
 
         from dpo_stages.judges.annotator import WeightedAnnotator  # a second or two, in which the server comes up
 

@@ -2,7 +2,8 @@
 
 A pair is asked about twice, with either response in the first place: alpaca-eval draws from the prompt alone which one it
 calls m, so that changing places asks in the other order. The logit of one order is that of the judge's probability that
-response_1 is better, kept within `CERTAIN` where the judge is sure. Equal responses are a tie without a request.
+response_1 is better, kept within `CERTAIN` where the judge is sure. Equal responses are a tie without a request; with `refused: missing`, so is a pair that the judge refuses in either
+order.
 """
 
 import math
@@ -37,8 +38,10 @@ class JudgePreferences:
     def __init__(self, judge: Mapping[str, Any], cache: Path | None) -> None:
         if cache is None:
             raise BadInput(f"the judge {judge['model']} needs --cache, a folder that keeps its answers")
-        names = ("model", "base_url", "api_key_variable", "command")
-        self.judge = Judge(**{name: judge[name] for name in names}, identified_by=tuple(judge["identified_by"]))
+        names = ("model", "base_url", "api_key_variable", "api_key_header", "refused", "command")
+        self.judge = Judge(
+            **{name: judge[name] for name in names if name in judge}, identified_by=tuple(judge["identified_by"])
+        )
         self.cache = cache
         self.name = self.version = judge["model"]
 
@@ -67,10 +70,13 @@ class JudgePreferences:
                         for index, key in enumerate(keys)
                     ]
                     preferences, _ = annotator.judge(rows)
-                    columns.append([sign * -_logit(preference - 1) for preference in preferences])
+                    columns.append([None if value is None else sign * -_logit(value - 1) for value in preferences])
         except JudgeFailed as error:
             sys.exit(f"{self.name}: {error}; what was answered is kept in {self.cache}")
-        return np.array(columns).T, vars(annotator.usage)
+        orders = np.array(columns, dtype=float).T  # None becomes NaN
+        refused = np.isnan(orders).any(axis=1)
+        orders[refused] = 0.0
+        return orders, {**vars(annotator.usage), "refused": int(refused.sum())}
 
 
 def _logit(probability: float) -> float:

@@ -156,7 +156,8 @@ def judging(ledgers: Sequence[Mapping]) -> dict:
     if len(judges) > 1:
         raise BadInput(f"results of different judges cannot be shown together: {'; '.join(judges)}")
     rows = sum(ledger["rows_out"] for ledger in ledgers)
-    return {"evaluations": len(ledgers), "rows": rows, "judge": judges[0], **totals}
+    refused = sum(ledger["dropped"].get("refused", 0) for ledger in ledgers)
+    return {"evaluations": len(ledgers), "rows": rows, "refused": refused, "judge": judges[0], **totals}
 
 
 def code(words: str) -> Markup:

@@ -66,6 +66,8 @@ class Flags:
             "--base-url": "base_url",
             "--serve": "command",
             "--api-key-variable": "api_key_variable",
+            "--api-key-header": "api_key_header",
+            "--refused": "refused",
         }
         words = [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
         return [*words, "--identified-by", *self.study.identified_by(name)]
