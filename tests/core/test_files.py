@@ -382,9 +382,10 @@ def test_different_conversations_have_different_identifiers():
     assert len({prompt_id(conversation) for conversation in conversations}) == len(conversations)
 
 
-def test_seeds_are_of_the_study_the_prompt_and_the_candidate(root):
-    seeds = {request_seed(s, p, i) for s in (0, 1) for p in ("a", "b", "1/a") for i in (1, 2, 11)}
-    assert len(seeds) == 18
+def test_seeds_are_of_the_study_the_prompt_the_candidate_and_the_policy(root):
+    names = (None, "m/sft", "m/dpo/on")
+    seeds = {request_seed(s, p, i, n) for s in (0, 1) for p in ("a", "b", "1/a") for i in (1, 2, 11) for n in names}
+    assert len(seeds) == 54
     assert all(0 <= seed < 2**31 for seed in seeds)
     command = [sys.executable, "-c", "from dpo_stages.data.prompts import request_seed; print(request_seed(0, 'a', 1))"]
     environment = {**os.environ, "PYTHONHASHSEED": "5"}
