@@ -26,7 +26,7 @@ DECODER = {"temperature": 0.7, "top_p": 0.9, "top_k": 50}
 
 def ours(folder: Path, prompts: int, tokens: int) -> None:
     """sample_candidates.py, as the workflow runs it."""
-    flags = {**DECODER, "max_new_tokens": tokens, "max_length": CONTEXT, "dtype": "float32", "seed": 0}
+    flags = {**DECODER, "max_new_tokens": tokens, "max_length": CONTEXT, "dtype": "float32", "seed": 0, "name": "bench"}
     files = {
         "policy": folder / "manifest.json",
         "prompts": folder / f"{prompts}.parquet",

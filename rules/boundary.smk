@@ -75,6 +75,7 @@ if config["boundary"]["sequential"]:
             shared=flags.shared_prompts,
             dtype=study.dtype,
             seed=study.seed_of,
+            name=study.unseeded_name,
             confidence=config["boundary"]["confidence"],
             comparing=flags.preference_model(config["preference_model"]),
             preference_model=config["preference_model"],
@@ -87,6 +88,7 @@ if config["boundary"]["sequential"]:
             " {params.sampling}"
             " --dtype {params.dtype}"
             " --seed {params.seed}"
+            " --name {params.name}"
             " --off-policy {input.off_policy:q}"
             " {params.shared}"
             " --preference-model-manifest {input.preference_model:q}"

@@ -29,6 +29,7 @@ rule sample_candidates:
         shared=flags.shared_prompts,
         dtype=study.dtype,
         seed=study.seed_of,
+        name=study.unseeded_name,
     shell:
         f"{RUN} {SAMPLER} {SCRIPTS}/sample_candidates.py"
         " --policy {input.policy:q}"
@@ -37,6 +38,7 @@ rule sample_candidates:
         " {params.shared}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"
+        " --name {params.name}"
         f"{flags.shard('candidates')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

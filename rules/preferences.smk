@@ -110,11 +110,13 @@ rule label_preferences:
         runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
     params:
         preference_model=flags.preference_model(config["preference_model"]),
+        truncated=flags.truncated,
     shell:
         f"{RUN} {LABEL_ENV} {SCRIPTS}/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
+        " {params.truncated}"
         f"{flags.judge_cache('preferences', '{wildcards.origin}/{wildcards.split}')}"
         f"{flags.shard('preferences')}"
         " --output {output:q}"

@@ -38,11 +38,10 @@ class Comparer:
     """Compares samples with the off-policy candidates; the preference model is opened when it is first needed."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from dpo_stages.core.parquet import read_table
-        from dpo_stages.data.schemas import CANDIDATES
+        from dpo_stages.data.candidates import read_candidates
 
         self.arguments, self.shard = arguments, parse_shard(arguments.shard)
-        rows = read_table(arguments.off_policy, CANDIDATES).to_pylist()
+        rows = read_candidates(arguments.off_policy).to_pylist()
         self.off_policy = {row["prompt_id"]: row for row in rows}
 
     @cached_property
@@ -53,12 +52,13 @@ class Comparer:
 
 def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     """Compare one file of samples."""
-    from dpo_stages.core.parquet import read_table, write_table
-    from dpo_stages.data.schemas import CANDIDATES, COMPARISONS
+    from dpo_stages.core.parquet import write_table
+    from dpo_stages.data.candidates import read_candidates, truncated_responses
+    from dpo_stages.data.schemas import COMPARISONS
     from dpo_stages.preferences.pairs import Pair, report
 
     off_policy, shard = comparer.off_policy, comparer.shard
-    on_policy = read_table(samples, CANDIDATES).to_pylist()
+    on_policy = read_candidates(samples).to_pylist()
     sampled = {row["prompt_id"] for row in on_policy}
     if sampled.isdisjoint(off_policy):
         raise BadInput(f"{samples} and {comparer.arguments.off_policy} share no prompt; give candidates of one split")
@@ -85,6 +85,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
             "order_flip": flip,
             "on_length": len(pair.response_1),
             "off_length": len(pair.response_2),
+            "on_truncated": row[f"truncated_{on}"],
         }
         for (row, on, off), pair, logit, flip in zip(
             keys, pairs, verdicts.logits.tolist(), verdicts.order_flips.tolist(), strict=True
@@ -93,6 +94,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     write_table(output, rows, COMPARISONS)
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
+    counts |= truncated_responses(shared)
     finish(output, len(on_policy) + only_off, len(shared), dropped, preference_model=model.name, **counts)
 
 

@@ -1,7 +1,7 @@
 """Compute log pi(y|x) of a policy's own candidates and of the off-policy candidates of the same prompts.
 
 Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are tokenised and
-cut exactly as in training; sums over their tokens, not normalised by length. Prompts that only one of the two files has,
+cut exactly as in training, one that was cut when it was sampled without an end of turn; sums over their tokens, not normalised by length. Prompts that only one of the two files has,
 or that leave no room for a response, are counted and left out.
 """
 
@@ -12,9 +12,10 @@ from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.manifests import read_manifest
-from dpo_stages.core.parquet import read_table, write_table
+from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
-from dpo_stages.data.schemas import CANDIDATES, LIKELIHOODS
+from dpo_stages.data.candidates import read_candidates
+from dpo_stages.data.schemas import LIKELIHOODS
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -35,8 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     read_manifest(arguments.policy)
-    on_policy = read_table(arguments.on_policy, CANDIDATES)
-    off_policy = read_table(arguments.off_policy, CANDIDATES)
+    on_policy, off_policy = map(read_candidates, (arguments.on_policy, arguments.off_policy))
     if not {*on_policy["prompt_id"].to_pylist()} & {*off_policy["prompt_id"].to_pylist()}:
         raise BadInput(
             f"{arguments.on_policy} and {arguments.off_policy} share no prompt; give candidates of one split"

@@ -25,10 +25,11 @@ def main() -> None:
 
     from dpo_stages.core.files import write_json
     from dpo_stages.core.parquet import read_table, write_table
-    from dpo_stages.data.schemas import CANDIDATES, INSTRUCTIONS, PREFERENCES
+    from dpo_stages.data.candidates import read_candidates
+    from dpo_stages.data.schemas import INSTRUCTIONS, PREFERENCES
     from dpo_stages.evaluation.quality_pairs import draw_pairs
 
-    candidates = read_table(arguments.candidates, CANDIDATES).to_pylist()
+    candidates = read_candidates(arguments.candidates).to_pylist()
     preferences = read_table(arguments.preferences, PREFERENCES).to_pylist()
     instructions, outputs = draw_pairs(candidates, preferences, arguments.prompts, arguments.seed, arguments.generator)
     write_table(arguments.instructions, instructions, INSTRUCTIONS)

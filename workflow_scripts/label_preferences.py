@@ -4,7 +4,8 @@ Two kinds of input:
 
   candidates of the workflow (Parquet with prompt_id, prompt as a conversation, response_1, response_2 and perhaps the data
   set's own original_preference): the output is preference data to train on. A pair in which the model sees no difference
-  (a tie, or the same response twice) teaches nothing; it is dropped and counted.
+  (a tie, or the same response twice) teaches nothing; it is dropped and counted. Responses that were cut when they were
+  sampled are marked, so that training puts no end of turn behind them, and counted; --truncated drop leaves their pairs out.
 
   pairs of one's own (Parquet or JSON Lines with the texts prompt, response_1, response_2): the output has one row a pair,
   in the order of the input, with logit (mean of both orders, positive: response_1 is better), chosen_first (empty: a tie)
@@ -28,6 +29,12 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="Parquet or .jsonl, see above")
     add_preference_model_flags(parser)
+    parser.add_argument(
+        "--truncated",
+        choices=["keep", "drop"],
+        default="keep",
+        help="what becomes of pairs with a response that was cut when it was sampled (default: %(default)s)",
+    )
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
@@ -39,14 +46,14 @@ def main() -> None:
     from dpo_stages.preferences.pair_tables import read_pairs
     from dpo_stages.preferences.pairs import report
 
-    table = read_pairs(arguments.pairs, parse_shard(arguments.shard))
+    table = read_pairs(arguments.pairs, parse_shard(arguments.shard), arguments.truncated == "drop")
     model = open_preference_model(arguments.preference_model, options_from(arguments))
     started = time.monotonic()
     verdicts = model.compare(table.pairs)
     counts = report(table.pairs, verdicts, time.monotonic() - started)
-    rows, dropped, agreement = table.label(verdicts)
+    rows, dropped, further = table.label(verdicts)
     write_table(arguments.output, rows, table.labelled_schema)
-    finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **counts, **agreement)
+    finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **counts, **further)
 
 
 if __name__ == "__main__":

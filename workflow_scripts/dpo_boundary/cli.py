@@ -13,8 +13,9 @@ Measure the boundary score of a policy: should it train next on off-policy or on
 
 Algorithm 1 with any number of candidates. One row of the comparisons is one comparison of an on-policy candidate with
 an off-policy one: prompt_id, on_index, off_index, on_policy_preferred (1, 0, or 0.5 for a tie). The columns order_flip,
-on_length and off_length are used for warnings where they are there. Below 0.5 the policy is in preference injection and
-off-policy candidates are recommended; otherwise it is in preference fine-tuning and on-policy candidates are.
+on_length, off_length and on_truncated (the on-policy one was cut at the limit of its length) are used for warnings where they
+are there. Below 0.5 the policy is in preference injection and off-policy candidates are recommended; otherwise it is in
+preference fine-tuning and on-policy candidates are.
 
 With --sequential the prompts are taken in a seeded order in growing blocks, and the measurement ends as soon as an
 anytime-valid confidence sequence leaves 0.5 out: it tells how many of the prompts would have been enough.

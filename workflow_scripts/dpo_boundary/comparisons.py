@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("prompt_id", "on_policy_preferred")
 INDICES = ("on_index", "off_index")
-OPTIONAL = ("order_flip", "on_length", "off_length")
+OPTIONAL = ("order_flip", "on_length", "off_length", "on_truncated")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Comparisons:
         order_flip: whether the two orders of presentation disagree; None if unknown.
         on_length: length of the on-policy candidate in any one unit; None if unknown.
         off_length: the same of the off-policy candidate.
+        on_truncated: whether the on-policy candidate was cut at the limit of its length; None if unknown.
     """
 
     prompt_ids: tuple[str, ...]
@@ -36,6 +37,7 @@ class Comparisons:
     order_flip: np.ndarray | None = None
     on_length: np.ndarray | None = None
     off_length: np.ndarray | None = None
+    on_truncated: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.preferred)
@@ -112,6 +114,7 @@ def as_comparisons(table: Table) -> Comparisons:
         preferred,
         _numbers(columns, "order_flip").astype(bool) if "order_flip" in columns else None,
         *(_numbers(columns, name) if name in columns else None for name in ("on_length", "off_length")),
+        _numbers(columns, "on_truncated").astype(bool) if "on_truncated" in columns else None,
     )
 
 

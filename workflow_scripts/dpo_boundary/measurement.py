@@ -48,6 +48,8 @@ from dpo_boundary.result import (
     stage_of,
 )
 
+MANY_TRUNCATED = 0.05  # share of the on-policy responses above which a warning says so
+
 
 def measure_boundary(
     comparisons: Table,
@@ -64,7 +66,7 @@ def measure_boundary(
     Args:
         comparisons: one row a comparison, as a mapping of columns, a data frame or a list of rows. Columns: prompt_id;
             on_policy_preferred (1, 0, or 0.5 for a tie); optionally on_index and off_index (which candidates were
-            compared; a pair that occurs twice is refused), order_flip, and on_length with off_length.
+            compared; a pair that occurs twice is refused), order_flip, on_length with off_length, and on_truncated.
         confidence: level of the interval, in (0, 1).
         sequential: take the prompts block by block and stop as soon as the confidence sequence leaves out 0.5.
         seed: of the order in which a sequential measurement takes the prompts.
@@ -166,6 +168,7 @@ def _measurement(
     score = votes_on / total
     decided = _leaves_out_half(interval)
     order_flip_rate, longer_preferred, on_policy_longer = _biases(comparisons)
+    on_policy_truncated = None if comparisons.on_truncated is None else float(comparisons.on_truncated.mean())
     return BoundaryMeasurement(
         boundary_score=score,
         interval=interval,
@@ -181,7 +184,8 @@ def _measurement(
         order_flip_rate=order_flip_rate,
         longer_preferred=longer_preferred,
         on_policy_longer=on_policy_longer,
-        warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer)),
+        on_policy_truncated=on_policy_truncated,
+        warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer, on_policy_truncated)),
         interval_method=interval_method,
         budget=len(comparisons.prompt_ids),
         **names,
@@ -221,9 +225,13 @@ def _biases(comparisons: Comparisons) -> tuple[float | None, float | None, float
 
 
 def _warnings(
-    score: float, order_flip_rate: float | None, longer_preferred: float | None, on_policy_longer: float | None
+    score: float,
+    order_flip_rate: float | None,
+    longer_preferred: float | None,
+    on_policy_longer: float | None,
+    on_policy_truncated: float | None,
 ) -> Iterable[str]:
-    """A warning only where the bias is large enough to have made the decision."""
+    """A warning only where a bias is large enough to have made the decision, or where many responses are unfinished."""
     if order_flip_rate is not None and order_flip_rate > abs(score - 0.5):
         yield (
             f"the order of presentation decides {order_flip_rate:.1%} of the comparisons, which is more than the "
@@ -239,3 +247,8 @@ def _warnings(
                 f"on-policy responses are the longer ones in {on_policy_longer:.1%}, so length alone could have made "
                 "this decision"
             )
+    if on_policy_truncated is not None and on_policy_truncated > MANY_TRUNCATED:
+        yield (
+            f"{on_policy_truncated:.1%} of the on-policy responses were cut at the limit of their length and compared "
+            "unfinished, so a higher limit could change the score"
+        )

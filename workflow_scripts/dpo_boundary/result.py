@@ -41,6 +41,8 @@ class BoundaryMeasurement:
         longer_preferred: share of comparisons, ties and equal lengths aside, that the longer response wins; None if
             lengths are unknown.
         on_policy_longer: share of comparisons, equal lengths aside, whose on-policy response is the longer one.
+        on_policy_truncated: share of comparisons whose on-policy response was cut at the limit of its length; None if
+            unknown.
         warnings: what may make the score misleading, one sentence each.
         interval_method: how the interval was made.
         budget: prompts that could have been compared; more than `prompts` where the measurement stopped early.
@@ -64,6 +66,7 @@ class BoundaryMeasurement:
     order_flip_rate: float | None
     longer_preferred: float | None
     on_policy_longer: float | None
+    on_policy_truncated: float | None
     warnings: tuple[str, ...]
     interval_method: str
     budget: int
@@ -98,6 +101,8 @@ class BoundaryMeasurement:
             sentences.append(f"The order of presentation decided {self.order_flip_rate:.1%} of the comparisons.")
         if self.longer_preferred is not None:
             sentences.append(f"The longer response won {self.longer_preferred:.1%} of those between unequal lengths.")
+        if self.on_policy_truncated is not None:
+            sentences.append(f"Cut at the limit of their length: {self.on_policy_truncated:.1%} of its own responses.")
         sentences += [f"Warning: {warning}." for warning in self.warnings]
         return " ".join(sentences) + "\n"
 

@@ -14,20 +14,27 @@ def prompt_id(messages: list[dict[str, str]]) -> str:
     return hashlib.sha256(json.dumps(turns, ensure_ascii=True).encode()).hexdigest()[:16]
 
 
-def request_seed(seed: int, identifier: str, index: int) -> int:
-    """Seed of one sampling request: it depends on the study's seed, the prompt and the candidate's number alone.
+def request_seed(seed: int, identifier: str, index: int, policy: str | None = None) -> int:
+    """Seed of one sampling request: it depends on the study's seed, the prompt, the response's number and a name alone.
 
     What else is in the batch, its order and how the work is sharded therefore cannot change a sample.
 
+    Candidates are drawn with the policy's name: every iteration has random numbers of its own, or a policy that training
+    has hardly moved would draw its initial policy's responses again. Evaluation outputs are drawn without: common random
+    numbers make the difference of two policies less noisy. The name holds no seed (`Policy.unseeded`), so that a seed
+    counts once, and a replication is the same whether its seed is the study's first or rides on the model's name.
+
     Args:
-        seed: the study's seed.
+        seed: of the replication: the study's first, or the one that rides on the model's name.
         identifier: the prompt's `prompt_id`.
-        index: the candidate's number, from 1.
+        index: the response's number, from 1.
+        policy: name of the policy, without a seed; None for random numbers that all policies have in common.
 
     Returns:
         An integer in [0, 2**31).
     """
-    digest = hashlib.sha256(f"{seed}/{identifier}/{index}".encode()).digest()
+    parts = [seed, identifier, index] if policy is None else [seed, identifier, index, policy]
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 

@@ -17,6 +17,9 @@ PROMPT_ID = _column("prompt_id", pa.string(), "hash of the prompt's messages, se
 PROMPT = _column("prompt", CONVERSATION, "conversation that ends with the user's turn")
 RESPONSE_1 = _column("response_1", pa.string(), "first candidate")
 RESPONSE_2 = _column("response_2", pa.string(), "second candidate")
+ORIGINAL_PREFERENCE = _column(
+    "original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True
+)
 
 # results/datasets/{dataset}/{split}.parquet of a chat data set (for SFT)
 CHAT = pa.schema([PROMPT_ID, _column("messages", CONVERSATION, "whole conversation, ending with an assistant turn")])
@@ -40,7 +43,7 @@ OFF_POLICY_CANDIDATES = pa.schema(
         PROMPT,
         RESPONSE_1,
         RESPONSE_2,
-        _column("original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True),
+        ORIGINAL_PREFERENCE,
     ]
 )
 
@@ -61,8 +64,18 @@ SAMPLED_CANDIDATES = pa.schema(
 # What sampling reads of a table, whatever else it has
 PROMPTS = pa.schema([PROMPT_ID, PROMPT])
 
-# What every table of candidates has, whatever its source
-CANDIDATES = pa.schema([PROMPT_ID, PROMPT, RESPONSE_1, RESPONSE_2])
+# Candidates of any source, as candidates.read_candidates reads them: what a source does not know is null
+CANDIDATES = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        RESPONSE_1,
+        RESPONSE_2,
+        _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens; null for data sets", True),
+        _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens; null for data sets", True),
+        ORIGINAL_PREFERENCE,
+    ]
+)
 
 # results/preferences/{dataset or policy}/{split}.parquet
 PREFERENCES = pa.schema(
@@ -75,6 +88,8 @@ PREFERENCES = pa.schema(
         _column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
         _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
         _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
+        _column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
+        _column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),
     ]
 )
 
@@ -100,6 +115,12 @@ COMPARISONS = pa.schema(
         _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
         _column("on_length", pa.int32(), "length of the on-policy candidate in characters"),
         _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
+        _column(
+            "on_truncated",
+            pa.bool_(),
+            "the on-policy candidate was cut at max_new_tokens; null where nobody knows",
+            True,
+        ),
     ]
 )
 

@@ -1,7 +1,8 @@
 """Conversations as token ids, through the policy's own chat template and nothing else.
 
 Training and the reference log-probabilities both read the tokens made here, so that they cannot disagree about them.
-Of a preference pair, the completion is whatever follows the prompt's tokens, the end of the turn included; of a
+Of a preference pair, the completion is whatever follows the prompt's tokens, the end of the turn included, unless the
+response was cut when it was sampled: an end that was never sampled would teach the policy to stop in mid-sentence. Of a
 conversation, supervised fine-tuning learns what its assistant turns would be as completions.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1000
 NO_ROOM = "prompt leaves no room for a response"
+NO_TOKEN = "cut response without a token"
 NOTHING_TO_LEARN = "no assistant turn before the cut"
 
 
@@ -85,29 +87,32 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
 
     Returns:
         A table of `prompt_id`, `prompt_ids`, `chosen_ids` and `rejected_ids`, in the order of `table`. Pairs whose
-        prompt alone fills `max_length` are dropped.
+        prompt alone fills `max_length` are dropped, and those of which no token is left of a response that was cut.
 
     Raises:
-        BadInput: the chat template cannot render a conversation, or begins it with two tokens of beginning.
+        BadInput: the chat template cannot render a conversation, begins it with two tokens of beginning, or hides where a
+            response that was cut ends.
     """
     import pyarrow as pa
 
     kept: dict[str, list] = {name: [] for name in ("prompt_id", "prompt_ids", "chosen_ids", "rejected_ids")}
-    chunks, no_room, truncated = [], 0, 0
+    chunks, dropped, truncated = [], {NO_ROOM: 0, NO_TOKEN: 0}, 0
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     for rows in _in_chunks(table, "tokenising"):
         prompts = [row["prompt"] for row in rows]
         alone = _encode(tokenizer, prompts, rows, add_generation_prompt=True)
-        with_chosen = _encode(tokenizer, [_answered(row["prompt"], row["chosen"]) for row in rows], rows)
-        with_rejected = _encode(tokenizer, [_answered(row["prompt"], row["rejected"]) for row in rows], rows)
+        with_chosen, with_rejected = (_encode_answered(tokenizer, rows, name) for name in ("chosen", "rejected"))
         for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
             # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
             start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
             if start == 0:
                 raise BadInput(f"the chat template renders nothing in front of the response to {row['prompt_id']}")
             if start >= max_length:
-                no_room += 1
+                dropped[NO_ROOM] += 1
+                continue
+            if start == min(len(chosen), len(rejected)):
+                dropped[NO_TOKEN] += 1
                 continue
             truncated += max(len(chosen), len(rejected)) > max_length
             kept["prompt_id"].append(row["prompt_id"])
@@ -117,7 +122,7 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
         chunks.append(pa.table(kept, schema=schema))
         kept = {name: [] for name in kept}
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NO_ROOM: no_room}, truncated)
+    return Tokenized(tokens, dropped, truncated)
 
 
 def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
@@ -234,6 +239,28 @@ def _encode(
     for ids, row in zip(encoded, rows, strict=True):
         _refuse_doubled_beginning(tokenizer, ids, row)
     return encoded
+
+
+def _encode_answered(tokenizer: "PreTrainedTokenizerBase", rows: list[dict], name: str) -> list[list[int]]:
+    """Tokenise prompts with the response that is called `name`; one that was cut has nothing behind it."""
+    encoded = _encode(tokenizer, [_answered(row["prompt"], row[name]) for row in rows], rows)
+    return [
+        _encode_cut(tokenizer, row, name) if row[f"{name}_truncated"] else ids
+        for row, ids in zip(rows, encoded, strict=True)
+    ]
+
+
+def _encode_cut(tokenizer: "PreTrainedTokenizerBase", row: dict, name: str) -> list[int]:
+    """Tokenise a prompt and a response without what the template renders behind it, as another response shows."""
+    other = "Yes, it is."
+    text, shown = (_render(tokenizer, _answered(row["prompt"], said), row) for said in (row[name], other))
+    _, found, behind = shown.rpartition(other)
+    if not found or not text.endswith(behind):
+        raise BadInput(
+            f"the chat template hides where the response to {row['prompt_id']} ends, which was cut when it was sampled: label "
+            "with `truncated: drop`, or fetch the model with another --chat-template"
+        )
+    return tokenizer(text.removesuffix(behind), add_special_tokens=False)["input_ids"]
 
 
 def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
 from dpo_stages.core.parquet import read_table
+from dpo_stages.data.candidates import read_candidates, truncated_responses
 from dpo_stages.data.shards import Shard
 from dpo_stages.preferences.pairs import Pair, Verdicts
 
@@ -31,20 +32,19 @@ class PairTable(Protocol):
         """Labelled rows, rows dropped by reason, and further counts for the ledger."""
 
 
-def read_pairs(path: str | os.PathLike, shard: Shard) -> PairTable:
+def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = False) -> PairTable:
     """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
 
     Args:
         path: the file.
         shard: which of its rows are wanted.
+        drop_truncated: leave out pairs with a response that was cut when it was sampled, where the file tells.
 
     Raises:
         BadInput: a column is missing or of another type, or the file cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from dpo_stages.data.schemas import CANDIDATES, OFF_POLICY_CANDIDATES
 
     path = Path(path)
     if path.suffix == ".jsonl":
@@ -53,8 +53,7 @@ def read_pairs(path: str | os.PathLike, shard: Shard) -> PairTable:
     read_table(path, pa.schema([]))  # says what is wrong with a file that is not Parquet
     columns = pq.read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
-        schema = OFF_POLICY_CANDIDATES if "original_preference" in columns.names else CANDIDATES
-        return WorkflowCandidates(shard(read_table(path, schema)).to_pylist())
+        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated)
     return OwnPairs(shard(read_table(path, texts)).to_pylist())
 
 
@@ -73,11 +72,17 @@ class WorkflowCandidates:
     """Candidates of the workflow, see `schemas.CANDIDATES`; labelled, they are `schemas.PREFERENCES`."""
 
     rows: list[dict]
+    drop_truncated: bool
+
+    @property
+    def kept(self) -> list[dict]:
+        """The rows that are labelled."""
+        return [row for row in self.rows if not (self.drop_truncated and (row["truncated_1"] or row["truncated_2"]))]
 
     @property
     def pairs(self) -> list[Pair]:
-        """A pair a row."""
-        return [Pair(row["prompt"], row["response_1"], row["response_2"]) for row in self.rows]
+        """A pair for each row that is labelled."""
+        return [Pair(row["prompt"], row["response_1"], row["response_2"]) for row in self.kept]
 
     @property
     def labelled_schema(self) -> "pa.Schema":
@@ -91,31 +96,37 @@ class WorkflowCandidates:
 
     def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
         """Preference data of the pairs in which the model sees a difference."""
-        labelled, dropped, agreements = [], {"identical responses": 0, "ties": 0}, []
+        kept, labelled, agreements = self.kept, [], []
+        dropped = {"cut responses": len(self.rows) - len(kept), "identical responses": 0, "ties": 0}
         logits, flips = verdicts.logits.tolist(), verdicts.order_flips.tolist()
-        for row, logit, flip in zip(self.rows, logits, flips, strict=True):
+        for row, logit, flip in zip(kept, logits, flips, strict=True):
             first, second = row["response_1"], row["response_2"]
             if logit == 0:
                 dropped["identical responses" if first == second else "ties"] += 1
                 continue
-            original = row.get("original_preference")
+            original = row["original_preference"]
             agrees = None if original is None else (original == 1) == (logit > 0)
             if agrees is not None:
                 agreements.append(agrees)
+            chosen, rejected = (1, 2) if logit > 0 else (2, 1)
             labelled.append(
                 {
                     "prompt_id": row["prompt_id"],
                     "prompt": row["prompt"],
-                    "chosen": first if logit > 0 else second,
-                    "rejected": second if logit > 0 else first,
+                    "chosen": row[f"response_{chosen}"],
+                    "rejected": row[f"response_{rejected}"],
                     "logit": logit,
                     "chosen_first": logit > 0,
                     "order_flip": flip,
                     "original_agrees": agrees,
+                    "chosen_truncated": row[f"truncated_{chosen}"],
+                    "rejected_truncated": row[f"truncated_{rejected}"],
                 }
             )
-        agreement = {"agreement_with_original": sum(agreements) / len(agreements)} if agreements else {}
-        return labelled, dropped, agreement
+        counts: dict[str, object] = truncated_responses(self.rows)
+        if agreements:
+            counts["agreement_with_original"] = sum(agreements) / len(agreements)
+        return labelled, dropped, counts
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class Flags:
         model = self.config["preference_models"][name]
         return "" if model["judge"] else as_flags(model, ("engine", "batch_size", "precision"))
 
+    def truncated(self, wildcards: Any) -> str:
+        """What becomes of pairs with a response that was cut when it was sampled; nothing for a data set, which has none."""
+        return "" if self.study.is_dataset(wildcards.origin) else as_flags(self.config, ["truncated"])
+
     def asked_judge(self, wildcards: Any) -> list[str]:
         """Flags of what the judge is asked with that a preference model stands for, shell words each."""
         name = self.config["preference_models"][wildcards.name]["judge"]

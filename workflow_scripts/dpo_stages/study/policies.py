@@ -79,6 +79,11 @@ class Policy:
         return self.model if self.seed is None else f"{self.model}@{self.seed}"
 
     @property
+    def unseeded(self) -> str:
+        """The name without the seed that rides on it: what the same policy of every replication is called."""
+        return str(replace(self, seed=None))
+
+    @property
     def iteration(self) -> int:
         """Number of preference optimisation iterations; 0 for the SFT policy."""
         return len(self.history)

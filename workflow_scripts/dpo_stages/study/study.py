@@ -77,6 +77,10 @@ class Study:
         seed = self.named_by(wildcards).seed
         return self.config["seeds"][0] if seed is None else seed
 
+    def unseeded_name(self, wildcards: Any) -> str:
+        """The policy's name without a seed, for random numbers that are made of a seed already."""
+        return self.named_by(wildcards).unseeded
+
     def model_of(self, wildcards: Any) -> Mapping[str, Any]:
         """Settings of the base model of a policy."""
         return self.config["models"][self.named_by(wildcards).model]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpo_stages.data.schemas import LIKELIHOODS
-from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_preferences
+from dpo_stages.models.chat_tokens import NO_ROOM, NO_TOKEN, tokenize_preferences
 from dpo_stages.training.logps import response_logps
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def candidate_likelihoods(
     dropped = {
         "prompts without off-policy candidates": on_policy.num_rows - len(shared),
         "prompts without on-policy candidates": off_policy.num_rows - len(shared),
-        NO_ROOM: len(shared) - len(kept),
     }
+    dropped[NO_TOKEN] = max(tokenized.dropped[NO_TOKEN] for tokenized in tokens.values())
+    dropped[NO_ROOM] = len(shared) - len(kept) - dropped[NO_TOKEN]
     return pa.table(columns, schema=LIKELIHOODS), dropped, sum(tokenized.truncated for tokenized in tokens.values())
 
 
@@ -68,4 +69,5 @@ def _of_prompts(table: pa.Table, prompt_ids: pa.ChunkedArray) -> pa.Table:
 def _as_preferences(candidates: pa.Table) -> pa.Table:
     """The two candidates in the places of chosen and rejected, which is what the tokenisation of training reads."""
     names = {"prompt_id": "prompt_id", "prompt": "prompt", "response_1": "chosen", "response_2": "rejected"}
+    names |= {"truncated_1": "chosen_truncated", "truncated_2": "rejected_truncated"}
     return candidates.select(list(names)).rename_columns(list(names.values()))
