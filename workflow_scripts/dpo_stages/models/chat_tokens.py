@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import first_line
 from dpo_stages.core.program import ProgressReport
+from dpo_stages.models.templates import loses_white_space, render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,11 +33,13 @@ class Tokenized:
         table: `prompt_id`, and the lists of token ids that the function that made it describes.
         dropped: number of rows left out, by reason.
         truncated: number of kept rows whose end was cut at the longest length.
+        trimmed: number of rows read with a response that loses white space at its ends to the chat template.
     """
 
     table: "pa.Table"
     dropped: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
+    trimmed: int = 0
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -48,7 +52,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:
-        raise BadInput(f"{folder} has no tokenizer that can be loaded: {_first_line(error)}") from error
+        raise BadInput(f"{folder} has no tokenizer that can be loaded: {first_line(error)}") from error
     if not tokenizer.chat_template:
         raise BadInput(f"the tokenizer in {folder} has no chat template; fetch the model with --chat-template FILE")
     if tokenizer.pad_token is None:
@@ -88,19 +92,24 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
         prompt alone fills `max_length` are dropped.
 
     Raises:
-        BadInput: the chat template cannot render a conversation, or begins it with two tokens of beginning.
+        BadInput: the chat template cannot render a conversation, begins it with two tokens of beginning, or alters a
+            response by more than the white space at its ends.
     """
     import pyarrow as pa
 
     kept: dict[str, list] = {name: [] for name in ("prompt_id", "prompt_ids", "chosen_ids", "rejected_ids")}
-    chunks, no_room, truncated = [], 0, 0
+    chunks, no_room, truncated, trimmed = [], 0, 0, 0
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     for rows in _in_chunks(table, "tokenising"):
-        prompts = [row["prompt"] for row in rows]
-        alone = _encode(tokenizer, prompts, rows, add_generation_prompt=True)
-        with_chosen = _encode(tokenizer, [_answered(row["prompt"], row["chosen"]) for row in rows], rows)
-        with_rejected = _encode(tokenizer, [_answered(row["prompt"], row["rejected"]) for row in rows], rows)
+        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        chosen_texts = [_render(tokenizer, _answered(row["prompt"], row["chosen"]), row) for row in rows]
+        rejected_texts = [_render(tokenizer, _answered(row["prompt"], row["rejected"]), row) for row in rows]
+        for row, *rendered in zip(rows, texts, chosen_texts, rejected_texts, strict=True):
+            trimmed += _is_trimmed(tokenizer, row, *rendered)
+        alone = _encode(tokenizer, texts, rows)
+        with_chosen = _encode(tokenizer, chosen_texts, rows)
+        with_rejected = _encode(tokenizer, rejected_texts, rows)
         for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
             # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
             start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
@@ -117,7 +126,7 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
         chunks.append(pa.table(kept, schema=schema))
         kept = {name: [] for name in kept}
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NO_ROOM: no_room}, truncated)
+    return Tokenized(tokens, {NO_ROOM: no_room}, truncated, trimmed)
 
 
 def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
@@ -133,13 +142,14 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
         of each turn included, and -100 elsewhere. Conversations without any such token before the cut are dropped.
 
     Raises:
-        BadInput: the chat template cannot render a conversation, doubles the beginning, or looks ahead.
+        BadInput: the chat template cannot render a conversation, doubles the beginning, looks ahead, or alters a turn of
+            the assistant by more than the white space at its ends.
     """
     import pyarrow as pa
 
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
-    chunks, nothing, truncated = [], 0, 0
+    chunks, nothing, truncated, trimmed = [], 0, 0, 0
     for rows in _in_chunks(table, "tokenising"):
         texts = [_render(tokenizer, row["messages"], row) for row in rows]
         encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
@@ -148,9 +158,11 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
             _refuse_doubled_beginning(tokenizer, ids, row)
             labels = [-100] * len(ids)
             begins = [begin for begin, _ in offsets]
-            for first, end in _assistant_spans(tokenizer, row, text):
+            spans = _assistant_spans(tokenizer, row, text)
+            for first, end, _ in spans:
                 said = slice(bisect_left(begins, first), bisect_left(begins, end))
                 labels[said] = ids[said]
+            trimmed += any(loses for *_, loses in spans)
             labels = labels[:max_length]
             if all(label == -100 for label in labels):
                 nothing += 1
@@ -161,7 +173,7 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
             kept["labels"].append(labels)
         chunks.append(pa.table(kept, schema=schema))
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated)
+    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated, trimmed)
 
 
 def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") -> list[list[int]]:
@@ -181,12 +193,13 @@ def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") ->
     """
     tokens = []
     for rows in _in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
-        tokens += _encode(tokenizer, [row["prompt"] for row in rows], rows, add_generation_prompt=True)
+        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        tokens += _encode(tokenizer, texts, rows)
     return tokens
 
 
-def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int]]:
-    """Where the assistant's turns stand in a rendered conversation, as (first, one past the last) characters."""
+def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int, bool]]:
+    """Where the assistant's turns stand in a rendered conversation: first character, one past the last, is it trimmed."""
     messages, spans = row["messages"], []
     for number, turn in enumerate(messages):
         if turn["role"] != "assistant":
@@ -199,7 +212,7 @@ def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str)
                 "follow, so the assistant's tokens cannot be told apart; fetch the model with a --chat-template that "
                 "does not look ahead"
             )
-        spans.append((len(before), len(after)))
+        spans.append((len(before), len(after), _checked(tokenizer, row, before, after, turn["content"])))
     return spans
 
 
@@ -216,20 +229,30 @@ def _answered(prompt: list[dict[str, str]], response: str) -> list[dict[str, str
 
 
 def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
-    import jinja2
-
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
-    except jinja2.TemplateError as error:
-        reason = _first_line(error)
-        raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {reason}") from error
+        return render(tokenizer, messages, **options)
+    except BadInput as error:
+        raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {error}") from error
 
 
-def _encode(
-    tokenizer: "PreTrainedTokenizerBase", conversations: list[list[dict]], rows: list[dict], **options: bool
-) -> list[list[int]]:
-    """Render conversations and tokenise them; the template alone adds special tokens."""
-    texts = [_render(tokenizer, messages, row, **options) for messages, row in zip(conversations, rows, strict=True)]
+def _is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, prompt: str, chosen: str, rejected: str) -> bool:
+    """Whether a response of a rendered pair loses white space at its ends; no other change of it is allowed."""
+    first = _checked(tokenizer, row, prompt, chosen, row["chosen"])
+    return _checked(tokenizer, row, prompt, rejected, row["rejected"]) or first
+
+
+def _checked(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole: str, response: str) -> bool:
+    try:
+        return loses_white_space(before, whole, response)
+    except BadInput as error:
+        raise BadInput(
+            f"the chat template of {tokenizer.name_or_path} alters a response to {row['prompt_id']}: {error}; take the row "
+            "out, or fetch the model with another --chat-template"
+        ) from error
+
+
+def _encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[dict]) -> list[list[int]]:
+    """Tokenise rendered conversations; the template alone adds special tokens."""
     encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
     for ids, row in zip(encoded, rows, strict=True):
         _refuse_doubled_beginning(tokenizer, ids, row)
@@ -250,7 +273,3 @@ def _common_prefix(ids: list[int], others: list[int]) -> int:
     if others[: len(ids)] == ids:  # nearly always, and fast
         return len(ids)
     return next(i for i, (a, b) in enumerate(zip([*ids, None], [*others, None], strict=False)) if a != b)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
