@@ -70,12 +70,14 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     row = {"prompt_id": "of a test"}
     text = _render(tokenizer, _answered([{"role": "user", "content": "Is it?"}], answer), row)
     if answer not in text:
-        raise BadInput("the chat template leaves out what the assistant says")
+        raise BadInput("the chat template leaves out what the assistant says; give another --chat-template")
     after = tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
     special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
     end = next((token for token in after if token in special), None)
     if end is None:
-        raise BadInput("the chat template ends the assistant's turn with no special token: nothing could stop there")
+        raise BadInput(
+            "the chat template ends the assistant's turn with no special token, where nothing could stop; give another --chat-template"
+        )
     return end
 
 

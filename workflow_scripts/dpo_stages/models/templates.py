@@ -133,7 +133,10 @@ def probe_template(tokenizer: "PreTrainedTokenizerBase", end: int) -> tuple[dict
     altered = {probe.name: how for probe in probes if (how := alters(tokenizer, probe, end))}
     for probe in probes:
         if probe.needed and probe.name in altered:
-            raise BadInput(f"the chat template alters {probe.name}: {altered[probe.name]}")
+            raise BadInput(
+                f"the chat template alters {probe.name}: {altered[probe.name]}; set chat_template_arguments where it has a "
+                "variable for this (enable_thinking: false), or give another --chat-template (docs/templates.md)"
+            )
     return altered, system
 
 
@@ -150,7 +153,9 @@ def with_date(template: str, date: datetime.date) -> str:
     """
     dated = _TODAY.sub(lambda call: repr(date.strftime(call["format"])), template)
     if says_date(dated):
-        raise BadInput("the chat template makes a date of strftime_now in a way that is not understood here")
+        raise BadInput(
+            "the chat template makes a date of strftime_now in a way that is not understood here; give another --chat-template"
+        )
     return dated
 
 
@@ -166,7 +171,7 @@ def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
     """
     for name in arguments:
         if not re.search(rf"\b{re.escape(name)}\b", template):
-            raise BadInput(f"the chat template reads no variable {name}")
+            raise BadInput(f"the chat template reads no variable {name}; take it out of chat_template_arguments")
     # A literal of Python is one of Jinja; Transformers drops the line break behind a statement.
     return "".join(f"{{% set {name} = {value!r} %}}\n" for name, value in arguments.items()) + template
 
