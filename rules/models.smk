@@ -25,7 +25,7 @@ rule fetch_model:
     params:
         path=lambda w: config["models"][w.base]["path"],
         revision=lambda w: config["models"][w.base]["revision"],
-        template=lambda w, input: ["--chat-template", input.template] if input.template else [],
+        template=flags.chat_template,
     shell:
         f"{RUN} train {SCRIPTS}/fetch_model.py"
         " --path {params.path:q}"

@@ -57,7 +57,15 @@ def main() -> None:
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)
     write_table(arguments.output, rows, REFERENCE_LOGPS)
     means = {f"mean_{name}_logp": sum(values) / len(values) for name, values in logps.items() if values}
-    finish(arguments.output, preferences.num_rows, rows.num_rows, tokens.dropped, truncated=tokens.truncated, **means)
+    finish(
+        arguments.output,
+        preferences.num_rows,
+        rows.num_rows,
+        tokens.dropped,
+        truncated=tokens.truncated,
+        trimmed=tokens.trimmed,
+        **means,
+    )
 
 
 if __name__ == "__main__":

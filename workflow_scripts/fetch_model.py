@@ -4,13 +4,20 @@ The tokenizer must have a chat template, its own or the one of --chat-template; 
 that one and nothing else. The token that ends the assistant's turn in the template becomes an end of sequence of
 generation, which base models often do not declare: a policy that learns to end its turn must be stopped there.
 
+The template is tried: one that alters a plain answer or several turns is refused, since what is trained would not be what
+was sampled; what else it alters is a warning. Values for its variables, and the date if it asks for today's, are written
+into it, so that they hold wherever the model and the policies made of it are rendered.
+
 The model is not loaded, and no code that came with it is run: weights that exist only as pickles are refused. A local
 folder's files become hard links where the file system allows it.
 """
 
 import argparse
+import datetime
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, write_json, write_text
@@ -18,7 +25,11 @@ from dpo_stages.core.hub import add_hub_flags, download, find, same_commit
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.templates import probe_template, says_date, with_arguments, with_date
 from dpo_stages.models.weights import CONFIG, GENERATION_CONFIG, INDEX
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TEMPLATE = "chat_template.jinja"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -36,6 +47,7 @@ SMALL_FILES = (
     "merges.txt",
 )
 SINGLE_WEIGHTS = "model.safetensors"
+DATE = "date"  # in the manifest, and in the file of --pin
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,6 +55,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--path", required=True, metavar="ID_OR_FOLDER", help="as Qwen/Qwen2.5-1.5B, or a folder")
     add_hub_flags(parser)
     parser.add_argument("--chat-template", type=Path, metavar="FILE", help="template that replaces the model's own")
+    parser.add_argument(
+        "--chat-template-arguments",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help="values of variables that the template reads, an object (default: none)",
+    )
+    parser.add_argument(
+        "--date",
+        type=datetime.date.fromisoformat,
+        metavar="YYYY-MM-DD",
+        help="the day on which a template that asks for it is rendered (default: the day that --pin remembers, or today)",
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
@@ -52,6 +77,14 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.chat_template and not arguments.chat_template.is_file():
         raise BadInput(f"--chat-template {arguments.chat_template} does not exist")
     return arguments
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A flag's value that is a JSON object."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
 
 
 def weight_files(folder: Path) -> list[str]:
@@ -88,6 +121,33 @@ def set_template(folder: Path, template: str) -> None:
     write_text(folder / TEMPLATE, template)
 
 
+def fix_template(folder: Path, template: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write the arguments and the date into the chat template of `folder`, and say what was written."""
+    fixed, written = with_arguments(template, arguments.chat_template_arguments), {}
+    if arguments.chat_template_arguments:
+        written["chat_template_arguments"] = arguments.chat_template_arguments
+    if says_date(template):
+        pins = read_json(arguments.pin) if arguments.pin and arguments.pin.exists() else {}
+        date = arguments.date or datetime.date.fromisoformat(pins.get(DATE, datetime.date.today().isoformat()))
+        fixed, written[DATE] = with_date(fixed, date), date.isoformat()
+    if fixed != template:
+        set_template(folder, fixed)
+    return written
+
+
+def try_template(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, dict[str, Any]]:
+    """Try the chat template: the token that ends the assistant's turn, and what the ledger says of the rest."""
+    from dpo_stages.models.chat_tokens import end_of_turn
+
+    end = end_of_turn(tokenizer)
+    altered, system = probe_template(tokenizer, end)
+    for name, how in altered.items():
+        print(f"warning: the chat template alters {name}: {how}", file=sys.stderr)
+    if system != "rendered":
+        print(f"warning: system turns are {system}", file=sys.stderr)
+    return end, {"altered_by_the_chat_template": list(altered), "system_turns": system}
+
+
 def end_generation_at(folder: Path, config: dict, token: int) -> None:
     """Make `token` one of the ends of sequence that generation stops at."""
     file = folder / GENERATION_CONFIG
@@ -103,7 +163,7 @@ def main() -> None:
     arguments = parse_arguments()
     template = arguments.chat_template.read_text(encoding="utf-8") if arguments.chat_template else None
     with importing_libraries():
-        from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer
+        from dpo_stages.models.chat_tokens import load_tokenizer
     quiet_libraries()
     source, commit = find(arguments.path, arguments.revision, SMALL_FILES)
     pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
@@ -118,7 +178,12 @@ def main() -> None:
                 f"{arguments.path} has {len(tokenizer)} tokens and embeddings for {config['vocab_size']}: "
                 "the tokenizer belongs to another model"
             )
-        end_generation_at(folder, config, end_of_turn(tokenizer))
+        try:
+            written = fix_template(folder, tokenizer.get_chat_template(), arguments)
+            end, tried = try_template(load_tokenizer(folder))
+        except BadInput as error:
+            raise BadInput(f"{arguments.path}: {error}") from error
+        end_generation_at(folder, config, end)
         weights = weight_files(folder)
         if commit:
             source = download(arguments.path, commit, weights)
@@ -129,9 +194,12 @@ def main() -> None:
                 "(pytorch_model.bin) can run code; the hub offers converted revisions of many models"
             )
         link_files(source, weights, folder)
-        write_manifest(folder, {"path": arguments.path, "revision": commit})
+        write_manifest(folder, {"path": arguments.path, "revision": commit, **written})
+    if arguments.pin and DATE in written:
+        pins = read_json(arguments.pin) if arguments.pin.exists() else {}
+        write_json(arguments.pin, {**pins, DATE: written[DATE]})
     files = len(json.loads(arguments.output.read_text(encoding="utf-8"))["files"])
-    finish(arguments.output, files, files, {}, revision=commit or "local folder")
+    finish(arguments.output, files, files, {}, revision=commit or "local folder", **tried)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,7 @@ def main() -> None:
             pairs.num_rows,
             tokens.dropped,
             truncated=tokens.truncated,
+            trimmed=tokens.trimmed,
             steps=len(log),
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],

@@ -290,6 +290,14 @@ EDITS = [
         only="phi-2|results/tables",
         study="paper",
     ),
+    Edit(
+        "an argument of a model's chat template",
+        "fetch_model",
+        "models: {zephyr-7b: {chat_template_arguments: {enable_thinking: false}}}",
+        spared="train_sft",
+        only="zephyr-7b|results/tables",
+        study="paper",
+    ),
     Edit("confidence of the boundary", f"{PAGE} measure_boundary measure_consistency", "boundary: {confidence: 0.9}"),
     Edit(
         "prompts of the boundary",

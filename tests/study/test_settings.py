@@ -1,6 +1,7 @@
 """The configuration: the paper's study is valid, every mistake gives one sentence with the key and what is allowed."""
 
 import copy
+import datetime
 import re
 
 import pytest
@@ -98,6 +99,11 @@ MISTAKES = [
     (("models", "zephyr-7b", "parameters"), "7B", ["models.zephyr-7b.parameters is '7B'", "number"]),
     (("models", "zephyr-7b", "sft"), "ultrachatt", ["models.zephyr-7b.sft", "did you mean ultrachat"]),
     (("models", "zephyr-7b", "sft"), "ultrafeedback", ["kind preferences; chat is needed"]),
+    (("models", "qwen3-4b", "chat_template_arguments"), [], ["qwen3-4b.chat_template_arguments is []", "object"]),
+    (("models", "qwen3-4b", "chat_template_arguments"), {"a b": 1}, ["chat_template_arguments: 'a b' is not allowed"]),
+    (("models", "qwen3-4b", "chat_template_arguments"), {"messages": 1}, ["the name 'messages' is reserved"]),
+    (("models", "qwen3-4b", "date"), datetime.date(2026, 11, 26), ["models.qwen3-4b.date is", "YYYY-MM-DD in quotes"]),
+    (("models", "qwen3-4b", "date"), "today", ["models.qwen3-4b.date: 'today' is not allowed", "YYYY-MM-DD"]),
     (("datasets", "ultrachat", "kind"), "chats", ["datasets.ultrachat.kind", "chat"]),
     (("datasets", "ultrachat", "adapter"), "local", ["datasets.ultrachat.path"]),
     (("datasets", "ultrafeedback", "splits"), {"train": "train_prefs"}, ["no split test"]),

@@ -33,6 +33,14 @@ MARKED = (
 )
 
 
+THINKS = (  # as Qwen3's and DeepSeek-R1's: thoughts are dropped
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['role'] == 'assistant' %}{{ message['content'].split('</think>')[-1] }}{% else %}{{ message['content'] }}"
+    "{% endif %}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TRIMS = THINKS.replace("split('</think>')[-1]", "strip()")  # as Llama-3's and Gemma's
+
+
 def with_template(tokenizer, template: str):
     other = copy.deepcopy(tokenizer)
     other.chat_template = template
@@ -187,6 +195,31 @@ def test_template_that_refuses_a_conversation_is_an_error_that_names_it(tokenize
     table = preferences_table(1)
     with pytest.raises(BadInput, match=rf"{table['prompt_id'][0]}: roles must alternate"):
         tokenize_preferences(strict, table, 512)
+
+
+def test_response_that_the_template_alters_is_an_error_that_names_model_and_prompt(tokenizer, model):
+    row = preference_rows(1)[0]
+    altered = {**row, "rejected": "<think>is it?</think>blue"}
+    with pytest.raises(BadInput, match=rf"template of {model.parent} alters a response to {row['prompt_id']}: .*is it"):
+        tokenize_preferences(
+            with_template(tokenizer, THINKS), pa.Table.from_pylist([altered], schema=PREFERENCES), max_length=512
+        )
+    chat = {"prompt_id": "p", "messages": [*row["prompt"], {"role": "assistant", "content": altered["rejected"]}]}
+    with pytest.raises(BadInput, match="alters a response to p: "):
+        tokenize_conversations(with_template(tokenizer, THINKS), pa.Table.from_pylist([chat], schema=CHAT), 512)
+
+
+def test_white_space_that_the_template_takes_from_responses_is_counted(tokenizer):
+    trims, rows = with_template(tokenizer, TRIMS), preference_rows(4)
+    rows[0]["chosen"], rows[1]["rejected"], rows[2]["chosen"], rows[2]["rejected"] = " red", "red\n", "\nred ", "  "
+    table = pa.Table.from_pylist(rows, schema=PREFERENCES)
+    tokens = tokenize_preferences(trims, table, 512)
+    assert tokens.trimmed == 3
+    assert [trims.decode(ids) for ids in tokens.table["chosen_ids"].to_pylist()[:3:2]] == ["red</s>", "red</s>"]
+    assert tokenize_preferences(tokenizer, table, 512).trimmed == 0
+    chats = chat_rows(3)
+    chats[1]["messages"][1]["content"] += " "
+    assert tokenize_conversations(trims, pa.Table.from_pylist(chats, schema=CHAT), 512).trimmed == 1
 
 
 def test_supervised_labels_are_what_the_assistant_says(tokenizer):

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import first_line
 from dpo_stages.core.program import ProgressReport
+from dpo_stages.models.templates import loses_white_space, render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,11 +35,13 @@ class Tokenized:
         table: `prompt_id`, and the lists of token ids that the function that made it describes.
         dropped: number of rows left out, by reason.
         truncated: number of kept rows whose end was cut at the longest length.
+        trimmed: number of rows read with a response that loses white space at its ends to the chat template.
     """
 
     table: "pa.Table"
     dropped: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
+    trimmed: int = 0
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -50,7 +54,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:
-        raise BadInput(f"{folder} has no tokenizer that can be loaded: {_first_line(error)}") from error
+        raise BadInput(f"{folder} has no tokenizer that can be loaded: {first_line(error)}") from error
     if not tokenizer.chat_template:
         raise BadInput(f"the tokenizer in {folder} has no chat template; fetch the model with --chat-template FILE")
     if tokenizer.pad_token is None:
@@ -68,12 +72,14 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     row = {"prompt_id": "of a test"}
     text = _render(tokenizer, _answered([{"role": "user", "content": "Is it?"}], answer), row)
     if answer not in text:
-        raise BadInput("the chat template leaves out what the assistant says")
+        raise BadInput("the chat template leaves out what the assistant says; give another --chat-template")
     after = tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
     special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
     end = next((token for token in after if token in special), None)
     if end is None:
-        raise BadInput("the chat template ends the assistant's turn with no special token: nothing could stop there")
+        raise BadInput(
+            "the chat template ends the assistant's turn with no special token, where nothing could stop; give another --chat-template"
+        )
     return end
 
 
@@ -90,19 +96,28 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
         prompt alone fills `max_length` are dropped, and those of which no token is left of a response that was cut.
 
     Raises:
-        BadInput: the chat template cannot render a conversation, begins it with two tokens of beginning, or hides where a
-            response that was cut ends.
+        BadInput: the chat template cannot render a conversation, begins it with two tokens of beginning, alters a response
+            by more than the white space at its ends, or hides where a response that was cut ends.
     """
     import pyarrow as pa
 
     kept: dict[str, list] = {name: [] for name in ("prompt_id", "prompt_ids", "chosen_ids", "rejected_ids")}
-    chunks, dropped, truncated = [], {NO_ROOM: 0, NO_TOKEN: 0}, 0
+    chunks, dropped, truncated, trimmed = [], {NO_ROOM: 0, NO_TOKEN: 0}, 0, 0
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     for rows in _in_chunks(table, "tokenising"):
-        prompts = [row["prompt"] for row in rows]
-        alone = _encode(tokenizer, prompts, rows, add_generation_prompt=True)
-        with_chosen, with_rejected = (_encode_answered(tokenizer, rows, name) for name in ("chosen", "rejected"))
+        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        answered = {
+            name: [_render(tokenizer, _answered(row["prompt"], row[name]), row) for row in rows]
+            for name in ("chosen", "rejected")
+        }
+        for row, *rendered in zip(rows, texts, *answered.values(), strict=True):
+            trimmed += _is_trimmed(tokenizer, row, *rendered)
+        alone = _encode(tokenizer, texts, rows)
+        with_chosen, with_rejected = (
+            _encode(tokenizer, [_without_end(tokenizer, *one, name) for one in zip(rows, whole, strict=True)], rows)
+            for name, whole in answered.items()
+        )
         for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
             # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
             start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
@@ -122,7 +137,7 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
         chunks.append(pa.table(kept, schema=schema))
         kept = {name: [] for name in kept}
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, dropped, truncated)
+    return Tokenized(tokens, dropped, truncated, trimmed)
 
 
 def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
@@ -138,13 +153,14 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
         of each turn included, and -100 elsewhere. Conversations without any such token before the cut are dropped.
 
     Raises:
-        BadInput: the chat template cannot render a conversation, doubles the beginning, or looks ahead.
+        BadInput: the chat template cannot render a conversation, doubles the beginning, looks ahead, or alters a turn of
+            the assistant by more than the white space at its ends.
     """
     import pyarrow as pa
 
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
-    chunks, nothing, truncated = [], 0, 0
+    chunks, nothing, truncated, trimmed = [], 0, 0, 0
     for rows in _in_chunks(table, "tokenising"):
         texts = [_render(tokenizer, row["messages"], row) for row in rows]
         encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
@@ -153,9 +169,11 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
             _refuse_doubled_beginning(tokenizer, ids, row)
             labels = [-100] * len(ids)
             begins = [begin for begin, _ in offsets]
-            for first, end in _assistant_spans(tokenizer, row, text):
+            spans = _assistant_spans(tokenizer, row, text)
+            for first, end, _ in spans:
                 said = slice(bisect_left(begins, first), bisect_left(begins, end))
                 labels[said] = ids[said]
+            trimmed += any(loses for *_, loses in spans)
             labels = labels[:max_length]
             if all(label == -100 for label in labels):
                 nothing += 1
@@ -166,7 +184,7 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
             kept["labels"].append(labels)
         chunks.append(pa.table(kept, schema=schema))
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated)
+    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated, trimmed)
 
 
 def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") -> list[list[int]]:
@@ -186,12 +204,13 @@ def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") ->
     """
     tokens = []
     for rows in _in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
-        tokens += _encode(tokenizer, [row["prompt"] for row in rows], rows, add_generation_prompt=True)
+        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        tokens += _encode(tokenizer, texts, rows)
     return tokens
 
 
-def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int]]:
-    """Where the assistant's turns stand in a rendered conversation, as (first, one past the last) characters."""
+def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int, bool]]:
+    """Where the assistant's turns stand in a rendered conversation: first character, one past the last, is it trimmed."""
     messages, spans = row["messages"], []
     for number, turn in enumerate(messages):
         if turn["role"] != "assistant":
@@ -204,7 +223,7 @@ def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str)
                 "follow, so the assistant's tokens cannot be told apart; fetch the model with a --chat-template that "
                 "does not look ahead"
             )
-        spans.append((len(before), len(after)))
+        spans.append((len(before), len(after), _checked(tokenizer, row, before, after, turn["content"])))
     return spans
 
 
@@ -221,46 +240,48 @@ def _answered(prompt: list[dict[str, str]], response: str) -> list[dict[str, str
 
 
 def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
-    import jinja2
-
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
-    except jinja2.TemplateError as error:
-        reason = _first_line(error)
-        raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {reason}") from error
+        return render(tokenizer, messages, **options)
+    except BadInput as error:
+        raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {error}") from error
 
 
-def _encode(
-    tokenizer: "PreTrainedTokenizerBase", conversations: list[list[dict]], rows: list[dict], **options: bool
-) -> list[list[int]]:
-    """Render conversations and tokenise them; the template alone adds special tokens."""
-    texts = [_render(tokenizer, messages, row, **options) for messages, row in zip(conversations, rows, strict=True)]
+def _is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, prompt: str, chosen: str, rejected: str) -> bool:
+    """Whether a response of a rendered pair loses white space at its ends; no other change of it is allowed."""
+    first = _checked(tokenizer, row, prompt, chosen, row["chosen"])
+    return _checked(tokenizer, row, prompt, rejected, row["rejected"]) or first
+
+
+def _checked(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole: str, response: str) -> bool:
+    try:
+        return loses_white_space(before, whole, response)
+    except BadInput as error:
+        raise BadInput(
+            f"the chat template of {tokenizer.name_or_path} alters a response to {row['prompt_id']}: {error}; take the row "
+            "out, or fetch the model with another --chat-template"
+        ) from error
+
+
+def _encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[dict]) -> list[list[int]]:
+    """Tokenise rendered conversations; the template alone adds special tokens."""
     encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
     for ids, row in zip(encoded, rows, strict=True):
         _refuse_doubled_beginning(tokenizer, ids, row)
     return encoded
 
 
-def _encode_answered(tokenizer: "PreTrainedTokenizerBase", rows: list[dict], name: str) -> list[list[int]]:
-    """Tokenise prompts with the response that is called `name`; one that was cut has nothing behind it."""
-    encoded = _encode(tokenizer, [_answered(row["prompt"], row[name]) for row in rows], rows)
-    return [
-        _encode_cut(tokenizer, row, name) if row[f"{name}_truncated"] else ids
-        for row, ids in zip(rows, encoded, strict=True)
-    ]
-
-
-def _encode_cut(tokenizer: "PreTrainedTokenizerBase", row: dict, name: str) -> list[int]:
-    """Tokenise a prompt and a response without what the template renders behind it, as another response shows."""
+def _without_end(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str, name: str) -> str:
+    """A rendered prompt and response; one that was cut without what the template renders behind it, as another shows."""
+    if not row[f"{name}_truncated"]:
+        return text
     other = "Yes, it is."
-    text, shown = (_render(tokenizer, _answered(row["prompt"], said), row) for said in (row[name], other))
-    _, found, behind = shown.rpartition(other)
+    _, found, behind = _render(tokenizer, _answered(row["prompt"], other), row).rpartition(other)
     if not found or not text.endswith(behind):
         raise BadInput(
             f"the chat template hides where the response to {row['prompt_id']} ends, which was cut when it was sampled: label "
             "with `truncated: drop`, or fetch the model with another --chat-template"
         )
-    return tokenizer(text.removesuffix(behind), add_special_tokens=False)["input_ids"]
+    return text.removesuffix(behind)
 
 
 def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:
@@ -277,7 +298,3 @@ def _common_prefix(ids: list[int], others: list[int]) -> int:
     if others[: len(ids)] == ids:  # nearly always, and fast
         return len(ids)
     return next(i for i, (a, b) in enumerate(zip([*ids, None], [*others, None], strict=False)) if a != b)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
