@@ -155,7 +155,8 @@ def test_a_template_that_hides_where_a_response_ends_is_refused_for_cut_ones_alo
     hiding = with_template(
         tokenizer,
         "{% for message in messages %}{{ message['role'] + message['content'] + '</s>' }}"
-        "{% if message['content'] | length > 20 %}{{ 'long' }}{% endif %}{% endfor %}",
+        "{% if message['role'] == 'assistant' and message['content'] | length > 20 %}{{ 'long' }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant' }}{% endif %}",
     )
     (row,) = preference_rows(1)
     row |= {"chosen": "of more than twenty characters", "chosen_truncated": True}
