@@ -19,7 +19,7 @@ from dpo_boundary.blocks import seeded_order
 from dpo_boundary.errors import BadInput
 from dpo_boundary.measurement import measure_boundary
 from dpo_boundary.reading import read_comparisons
-from dpo_stages.core.parquet import write_table
+from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import COMPARISONS
 
 
@@ -228,6 +228,7 @@ def test_nobody_knows_of_unfinished_responses_where_the_column_is_empty_or_missi
     write_table(path, rows, COMPARISONS)
     measured = measure_boundary(read_comparisons(path))
     assert measured == measure_boundary(rows) and measured.on_policy_truncated is None
+    assert measured == measure_boundary(read_table(path, COMPARISONS).to_pylist())
     assert "limit of their length" not in measured.paragraph()
     write_table(path, [{**rows[0], "on_truncated": True}, *rows[1:]], COMPARISONS)
     with pytest.raises(BadInput, match="column on_truncated has 159 empty values"):

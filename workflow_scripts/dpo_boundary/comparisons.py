@@ -70,6 +70,8 @@ def joined(parts: list[Comparisons]) -> Comparisons:
 def as_comparisons(table: Table) -> Comparisons:
     """Check comparisons in any of the forms that `measure_boundary` takes and give them as arrays.
 
+    An optional column with nothing in it counts as not there: nobody knows.
+
     Raises:
         BadInput: a column is missing, a value is not what it should be, or there is no comparison at all.
     """
@@ -84,6 +86,8 @@ def as_comparisons(table: Table) -> Comparisons:
         if name not in names:
             raise BadInput(f"the comparisons lack the column {name}; each needs {' and '.join(REQUIRED)}")
     columns = {name: np.asarray(table[name]) for name in (*REQUIRED, *INDICES, *OPTIONAL) if name in names}
+    unknown = [name for name in OPTIONAL if name in columns and all(map(_is_missing, columns[name].tolist()))]
+    columns = {name: column for name, column in columns.items() if name not in unknown}
     preferred = _numbers(columns, "on_policy_preferred")
     if not len(preferred):
         raise BadInput("there is no comparison at all; give at least one row")

@@ -21,8 +21,8 @@ def read_comparisons(path: Path | str) -> Comparisons:
     """Read comparisons, one a row.
 
     Needed are the columns prompt_id, on_index, off_index and on_policy_preferred (1, 0, or 0.5 for a tie); order_flip,
-    on_length, off_length and on_truncated are used where they are there, others are not read. In Parquet one of these with
-    nothing in it counts as not there.
+    on_length, off_length and on_truncated are used where they are there, others are not read. In Parquet one of these
+    with nothing in it counts as not there.
 
     Args:
         path: a file that ends in .csv, .jsonl, .ndjson or .json (one object a line), each also with .gz, or else is
@@ -128,11 +128,8 @@ def _from_parquet(path: Path) -> dict[str, Any]:
             table = file.read(columns=wanted)
         table.validate(full=True)
         columns = {name: table.column(name) for name in wanted}
-        columns = {
-            name: column for name, column in columns.items() if name not in OPTIONAL or column.null_count < len(column)
-        }
         for name, column in columns.items():
-            if column.null_count:
+            if column.null_count and not (name in OPTIONAL and column.null_count == len(column)):
                 raise BadInput(f"{path}: column {name} has {column.null_count} empty values; none is allowed")
             if name == REQUIRED[0]:
                 columns[name] = column.cast(pa.string())
