@@ -8,6 +8,7 @@ the verdict, and "(date)" a template that asks for the day. Prints Markdown, the
 """
 
 import datetime
+import html
 import re
 import sys
 from collections import defaultdict
@@ -88,7 +89,7 @@ def main() -> None:
                 names[without].append(f"{path.stem} without thinking")
     print("| templates | |\n|---|---|")
     for words in sorted(names, key=lambda words: (words.startswith("refused"), words)):
-        print(f"| {', '.join(names[words])} | {words.replace('|', chr(92) + '|')} |")
+        print(f"| {', '.join(names[words])} | {html.escape(words, quote=False).replace('|', '&#124;')} |")
 
 
 if __name__ == "__main__":
