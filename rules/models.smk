@@ -25,13 +25,15 @@ rule fetch_model:
     params:
         path=lambda w: config["models"][w.base]["path"],
         revision=lambda w: config["models"][w.base]["revision"],
-        template=flags.chat_template,
+        template=lambda w, input: ["--chat-template", input.template] if input.template else [],
+        written=flags.written_into_template,  # apart: Snakemake takes no notice of a change where inputs are named
     shell:
         f"{RUN} train {SCRIPTS}/fetch_model.py"
         " --path {params.path:q}"
         " --revision {params.revision:q}"
         " --pin results/pins/models/{wildcards.base}.json"
         " {params.template:q}"
+        " {params.written:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -20,19 +20,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_json, replacing_folder, write_json, write_text
-from dpo_stages.core.hub import add_hub_flags, download, find, same_commit
+from dpo_stages.core.files import read_json, replacing_folder, write_json
+from dpo_stages.core.hub import DATE, add_hub_flags, download, find, first_day, same_commit
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
-from dpo_stages.models.templates import probe_template, says_date, with_arguments, with_date
+from dpo_stages.models.templates import (
+    TEMPLATE,
+    TOKENIZER_CONFIG,
+    probe_template,
+    says_date,
+    set_template,
+    with_arguments,
+    with_date,
+)
 from dpo_stages.models.weights import CONFIG, GENERATION_CONFIG, INDEX
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TEMPLATE = "chat_template.jinja"
-TOKENIZER_CONFIG = "tokenizer_config.json"
 SMALL_FILES = (
     CONFIG,
     GENERATION_CONFIG,
@@ -47,7 +53,6 @@ SMALL_FILES = (
     "merges.txt",
 )
 SINGLE_WEIGHTS = "model.safetensors"
-DATE = "date"  # in the manifest, and in the file of --pin
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -113,22 +118,13 @@ def check_config(folder: Path, path: str) -> dict:
     return config
 
 
-def set_template(folder: Path, template: str) -> None:
-    """Make `template` the only chat template of the tokenizer in `folder`."""
-    settings = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).exists() else {}
-    settings.pop("chat_template", None)
-    write_json(folder / TOKENIZER_CONFIG, settings)
-    write_text(folder / TEMPLATE, template)
-
-
 def fix_template(folder: Path, template: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Write the arguments and the date into the chat template of `folder`, and say what was written."""
     fixed, written = with_arguments(template, arguments.chat_template_arguments), {}
     if arguments.chat_template_arguments:
         written["chat_template_arguments"] = arguments.chat_template_arguments
     if says_date(template):
-        pins = read_json(arguments.pin) if arguments.pin and arguments.pin.exists() else {}
-        date = arguments.date or datetime.date.fromisoformat(pins.get(DATE, datetime.date.today().isoformat()))
+        date = arguments.date or first_day(arguments.pin)
         fixed, written[DATE] = with_date(fixed, date), date.isoformat()
     if fixed != template:
         set_template(folder, fixed)
@@ -195,9 +191,6 @@ def main() -> None:
             )
         link_files(source, weights, folder)
         write_manifest(folder, {"path": arguments.path, "revision": commit, **written})
-    if arguments.pin and DATE in written:
-        pins = read_json(arguments.pin) if arguments.pin.exists() else {}
-        write_json(arguments.pin, {**pins, DATE: written[DATE]})
     files = len(json.loads(arguments.output.read_text(encoding="utf-8"))["files"])
     finish(arguments.output, files, files, {}, revision=commit or "local folder", **tried)
 

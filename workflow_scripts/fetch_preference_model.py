@@ -1,7 +1,8 @@
 """Fetch a preference model from the hub or from a local folder: a ranker in llm-blender's layout, PairRM above all, or a
 reward model (sequence classification with one score).
 
-Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. Of a ranker, into the folder
+Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. The day of the first fetch is
+written into a chat template that asks for today's, so that labels do not depend on the day. Of a ranker, into the folder
 of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base model, which gives
 the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs before anything appears
 under the output's name. A local folder's files become hard links where the file system allows it.
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import replacing_folder
-from dpo_stages.core.hub import add_hub_flags, find, same_commit
+from dpo_stages.core.hub import DATE, add_hub_flags, find, first_day, same_commit
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.templates import own_template, says_date, set_template, with_date
 from dpo_stages.preferences.opening import (
     base_beside,
     check_ranker,
@@ -75,7 +77,7 @@ def main() -> None:
     pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
     with pinned, replacing_folder(arguments.output.parent) as target:
         if is_reward_model(model_config(folder)):
-            about |= put_reward_model(folder, target)
+            about |= put_reward_model(folder, target, arguments.pin)
         else:
             about |= put_ranker(folder, target, arguments.pin)
         write_manifest(target, about)
@@ -97,12 +99,17 @@ def put_ranker(folder: Path, target: Path, pin: Path | None) -> dict[str, str | 
     return about
 
 
-def put_reward_model(folder: Path, target: Path) -> dict[str, str | None]:
-    """Put a reward model into `target`; what the manifest says of it."""
+def put_reward_model(folder: Path, target: Path, pin: Path | None) -> dict[str, str | None]:
+    """Put a reward model into `target`, with the date in a chat template that asks for it; what the manifest says of it."""
     if not list(folder.glob(SAFETENSORS)):
         raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
     link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)
-    return {"kind": REWARD_MODEL_KIND}
+    template = own_template(target / REWARD_MODEL)
+    if template is None or not says_date(template):
+        return {"kind": REWARD_MODEL_KIND}
+    date = first_day(pin)
+    set_template(target / REWARD_MODEL, with_date(template, date))
+    return {"kind": REWARD_MODEL_KIND, DATE: date.isoformat()}
 
 
 def try_out(folder: Path) -> None:

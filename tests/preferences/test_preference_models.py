@@ -1,5 +1,6 @@
 """Other ways to run a ranker, and other preference models: the library's engine, bfloat16, reward models."""
 
+import datetime
 import json
 import random
 import shutil
@@ -10,6 +11,7 @@ from rankers import HOSTILE_WORDS, adversarial_pairs, plain, write_ranker
 from test_parity import by_library
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json, write_json
 from dpo_stages.preferences.opening import open_preference_model
 from dpo_stages.preferences.options import Options
 from dpo_stages.preferences.pairrm.network import cpu_has_bfloat16
@@ -197,6 +199,37 @@ def test_a_reward_model_is_fetched_and_opened_by_its_manifest(reward_folder, run
     )
     with pytest.raises(BadInput, match="leave --engine away"):
         open_preference_model(manifest, Options(engine="llm-blender", batch_size=4))
+
+
+@pytest.mark.parametrize("reward_folder", ["chat template"], indirect=True)
+@pytest.mark.parametrize("inside", [False, True], ids=["a file", "in tokenizer_config.json"])
+def test_a_reward_models_template_says_the_day_of_the_first_fetch(
+    reward_folder, run_here, tmp_path, inside, monkeypatch
+):
+    from transformers import AutoTokenizer
+    from transformers.utils import chat_template_utils
+
+    class Later(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2027, 1, 2)
+
+    source, dated = tmp_path / "source", "{{ strftime_now('%Y-%m-%d') }} " + TEMPLATE
+    shutil.copytree(reward_folder, source)
+    (source / "chat_template.jinja").write_text(dated)
+    if inside:
+        (source / "chat_template.jinja").unlink()
+        settings = read_json(source / "tokenizer_config.json")
+        several = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": dated}]
+        write_json(source / "tokenizer_config.json", {**settings, "chat_template": several})
+    write_json(tmp_path / "pin.json", {"date": "2026-11-25"})
+    manifest = tmp_path / "models/mine/manifest.json"
+    run_here("fetch_preference_model", "--path", source, "--pin", tmp_path / "pin.json", "--output", manifest)
+    monkeypatch.setattr(chat_template_utils, "datetime", Later)
+    text = AutoTokenizer.from_pretrained(manifest.parent / "model").apply_chat_template(
+        [{"role": "user", "content": "dig"}], tokenize=False
+    )
+    assert text == "2026-11-25 [CLS] user: dig [SEP]" and read_json(manifest)["date"] == "2026-11-25"
 
 
 def test_a_special_token_in_a_response_is_neutralised(reward_folder):

@@ -317,17 +317,17 @@ def test_flags_are_the_configurations_own_words(paper):
     assert list(json.loads(flags.settings_of_table("7"))) == ["sampling"]
 
 
-def test_flags_of_a_chat_template_are_those_that_differ_from_the_models_own():
+def test_flags_of_what_is_written_into_a_chat_template():
     flags = Flags(
         make_study("models: {zephyr-7b: {date: '2026-11-26', chat_template_arguments: {a: [null], b: it's}}}")
     )
-    assert flags.chat_template(Wildcards(base="qwen3-4b"), SimpleNamespace(template="t.jinja")) == [
-        "--chat-template", "t.jinja", "--chat-template-arguments", '{"enable_thinking": false}',
+    assert flags.written_into_template(Wildcards(base="qwen3-4b")) == [
+        "--chat-template-arguments", '{"enable_thinking": false}',
     ]  # fmt: skip
-    assert flags.chat_template(Wildcards(base="zephyr-7b"), SimpleNamespace(template=[])) == [
+    assert flags.written_into_template(Wildcards(base="zephyr-7b")) == [
         "--chat-template-arguments", '{"a": [null], "b": "it\'s"}', "--date", "2026-11-26",
     ]  # fmt: skip
-    assert flags.chat_template(Wildcards(base="phi-2"), SimpleNamespace(template=[])) == []
+    assert flags.written_into_template(Wildcards(base="phi-2")) == []
 
 
 JUDGED = """

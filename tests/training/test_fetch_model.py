@@ -266,9 +266,9 @@ def test_template_that_says_the_date_says_that_of_the_first_fetch(base, fetch, t
     assert json.loads(manifest)["date"] == "2026-11-25"
     assert "2 Jan 2027, a Saturday" in rendered(fetch(base, chat_template=flags["chat_template"]))
     assert "3 Feb 2025, a Monday" in rendered(fetch(base, **flags, date="2025-02-03"))
-    assert read_json(flags["pin"]) == {"date": "2025-02-03"}
+    assert read_json(flags["pin"]) == {"date": "2026-11-25"}
     given = fetch(base, **flags, chat_template_arguments='{"date_string": "Monday"}')
-    assert "<|system|>Monday, a Monday" in rendered(given)
+    assert "<|system|>Monday, a Wednesday" in rendered(given)
 
 
 def test_template_that_hides_its_use_of_the_date_is_refused(base, fetch, tmp_path):

@@ -7,6 +7,7 @@ makes (`--pin`), and another one stops the program.
 
 import argparse
 import contextlib
+import datetime
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 
+DATE = "date"  # in the files of --pin, and in manifests
 MODEL_ID = r"[\w.-]+(?:/[\w.-]+)?"
 
 
@@ -47,7 +49,7 @@ def same_commit(pin: Path | None, path: str, revision: str, commit: str | None) 
     """Make sure that a revision means the commit that `pin` remembers; if the block ends well, remember it from now on.
 
     Args:
-        pin: JSON file, an object with a commit for each `PATH@REVISION`; None: nothing is checked or remembered.
+        pin: JSON file, an object with a commit for each `PATH@REVISION` besides what else is remembered; None: nothing is checked or remembered.
         path, revision: what was asked of the hub.
         commit: what that means now; None for a folder, or where the hub did not say.
 
@@ -57,15 +59,28 @@ def same_commit(pin: Path | None, path: str, revision: str, commit: str | None) 
     if pin is None or commit is None:
         yield
         return
-    pins = read_json(pin) if pin.exists() else {}
     name = f"{path}@{revision}"
-    if (before := pins.get(name, commit)) != commit:
+    if (before := _pins(pin).get(name, commit)) != commit:
         raise BadInput(
             f"{path}: the revision {revision} was {before[:10]} when this study began and is {commit[:10]} now; "
             f"set `revision: {before}` to go on with that one, or delete {pin} to make everything of the new one"
         )
     yield
-    write_json(pin, {**pins, name: commit})
+    write_json(pin, {**_pins(pin), name: commit})  # read again: the block may have remembered something, too
+
+
+def first_day(pin: Path | None) -> datetime.date:
+    """The day that `pin` remembers; else today, which it remembers from now on."""
+    today = datetime.date.today().isoformat()
+    if pin is None:
+        return datetime.date.fromisoformat(today)
+    pins = {DATE: today, **_pins(pin)}
+    write_json(pin, pins)
+    return datetime.date.fromisoformat(pins[DATE])
+
+
+def _pins(pin: Path) -> dict[str, str]:
+    return read_json(pin) if pin.exists() else {}
 
 
 def dataset_commit(path: str, revision: str) -> str | None:

@@ -9,14 +9,17 @@ import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import first_line
+from dpo_stages.core.files import first_line, read_json, read_text, write_json, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+TEMPLATE = "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 Turns = list[dict[str, str]]
 
 _TODAY = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<format>.*?)(?P=quote)\s*\)""")
@@ -138,6 +141,24 @@ def probe_template(tokenizer: "PreTrainedTokenizerBase", end: int) -> tuple[dict
                 "variable for this (enable_thinking: false), or give another --chat-template (docs/templates.md)"
             )
     return altered, system
+
+
+def own_template(folder: Path) -> str | None:
+    """The chat template of the tokenizer in a folder that nobody has loaded; None if it has none."""
+    if (folder / TEMPLATE).is_file():
+        return read_text(folder / TEMPLATE)
+    named = read_json(folder / TOKENIZER_CONFIG).get("chat_template") if (folder / TOKENIZER_CONFIG).is_file() else None
+    if isinstance(named, list):  # several, by name
+        named = {one["name"]: one["template"] for one in named}.get("default")
+    return named
+
+
+def set_template(folder: Path, template: str) -> None:
+    """Make `template` the only chat template of the tokenizer in `folder`."""
+    settings = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).exists() else {}
+    settings.pop("chat_template", None)
+    write_json(folder / TOKENIZER_CONFIG, settings)
+    write_text(folder / TEMPLATE, template)
 
 
 def says_date(template: str) -> bool:

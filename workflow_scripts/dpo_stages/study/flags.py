@@ -40,12 +40,12 @@ class Flags:
     def __init__(self, study: Study) -> None:
         self.study, self.config = study, study.config
 
-    def chat_template(self, wildcards: Any, input: Any) -> list[str]:
-        """Flags of a base model's chat template and of what is written into it, shell words each."""
+    def written_into_template(self, wildcards: Any) -> list[str]:
+        """Flags of what is written into a base model's chat template, shell words each."""
         model = self.config["models"][wildcards.base]
         arguments = json.dumps(model["chat_template_arguments"]) if model["chat_template_arguments"] else None
-        given = {"--chat-template": input.template, "--chat-template-arguments": arguments, "--date": model["date"]}
-        return [word for flag, value in given.items() if value for word in (flag, value)]
+        given = {"--chat-template-arguments": arguments, "--date": model["date"]}
+        return [word for flag, value in given.items() if value is not None for word in (flag, value)]
 
     def optimisation(self, section: Mapping[str, Any]) -> str:
         """Flags of the optimiser."""
