@@ -26,7 +26,7 @@ LEADERBOARD = f"src/alpaca_eval/leaderboards/data_AlpacaEval_2/{PROMPT}_leaderbo
 def main() -> None:
     if len(sys.argv) != 2 or not (repository := Path(sys.argv[1])).is_dir():
         sys.exit(__doc__)
-    with open(repository / LEADERBOARD, newline="") as file:
+    with open(repository / LEADERBOARD, encoding="utf-8", newline="") as file:
         published = {row[""]: row for row in csv.DictReader(file)}
     difficulties, whole, partial = read_difficulties(), [], []
     for path in sorted(repository.glob(f"results/*/{PROMPT}/annotations.json")):

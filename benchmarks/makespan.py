@@ -23,7 +23,7 @@ GPUS = (16, 32, 64)
 
 def main() -> None:
     os.chdir(ROOT)
-    settings = yaml.safe_load(Path("config.yaml").read_text())
+    settings = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
     cases = {
         "as it is": {},
         "trainings on 8 GPUs": {"training_gpus": 8},

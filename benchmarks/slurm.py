@@ -28,13 +28,16 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def machine() -> float:
     """CPU seconds that all processes of this machine have taken since it was started."""
-    user, nice, system, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+    user, nice, system, *_ = map(int, Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:])
     return (user + nice + system) / TICKS
 
 
 def daemons(cluster: Cluster) -> float:
     """CPU seconds of SLURM's own processes, without those of the jobs."""
-    stats = [Path(f"/proc/{one.pid}/stat").read_text().rsplit(")", 1)[1].split() for one in cluster.daemons.values()]
+    stats = [
+        Path(f"/proc/{one.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        for one in cluster.daemons.values()
+    ]
     return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS
 
 

@@ -55,7 +55,9 @@ def judged_by_theirs(judge: FakeJudge, pairs: list[dict], folder: Path) -> int:
 
     annotators, constants, decoder = alpaca_eval.load("annotators", "constants", "decoders.openai")
     name = alpaca_eval.PROMPT
-    configuration = yaml.safe_load(Path(constants.EVALUATORS_CONFIG_DIR, name, "configs.yaml").read_text())
+    configuration = yaml.safe_load(
+        Path(constants.EVALUATORS_CONFIG_DIR, name, "configs.yaml").read_text(encoding="utf-8")
+    )
     kwargs = {"model_name": "fake", "num_procs": 8, "openai_api_keys": ["key"], "openai_api_base": judge.url}
     configuration[name]["completions_kwargs"] |= kwargs
     prompt = Path(constants.EVALUATORS_CONFIG_DIR, configuration[name]["prompt_template"])

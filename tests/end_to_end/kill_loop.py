@@ -46,7 +46,7 @@ def start(folder: Path, *options: str, overlays: tuple = OVERLAYS, targets: tupl
     """Start Snakemake in a session of its own; what it prints goes into a file beside the clone."""
     command = ["envs/run", "workflow", "-m", "snakemake", "--profile", "demo"]
     command += ["--configfile", *map(str, overlays), *options, "--", *targets]
-    with open(printed(folder), "w") as output:
+    with open(printed(folder), "w", encoding="utf-8") as output:
         return subprocess.Popen(
             command,
             cwd=folder,
@@ -231,7 +231,7 @@ def edit(folder: Path, programs: list[str]) -> None:
     The judge's version is a hash of its program and stands in its judgements, so what starts it is edited in its place.
     """
     for name in {"judge_outputs" if name == "serve_demo_judge" else name for name in programs}:
-        with open(folder / f"workflow_scripts/{name}.py", "a") as script:
+        with open(folder / f"workflow_scripts/{name}.py", "a", encoding="utf-8") as script:
             script.write("# edited\n")
 
 

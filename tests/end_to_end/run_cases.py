@@ -21,7 +21,7 @@ SECONDS = 120  # longer means that bad input was not noticed, and the work has b
 
 def main() -> None:
     sys.path.insert(0, str(SCRIPTS))
-    cases = json.loads(Path(sys.argv[1]).read_text())
+    cases = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for name in (*HEAVY, *sorted({case["program"] for case in cases})):
         with contextlib.suppress(ImportError):  # of another environment
             importlib.import_module(name)

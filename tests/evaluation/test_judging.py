@@ -71,7 +71,9 @@ def test_requests_are_those_of_the_published_annotator(make_evaluation, fake_jud
     outputs, instructions, _ = make_evaluation()
     judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
     utils, constants = alpaca_eval.load("utils", "constants")
-    template = Path(constants.EVALUATORS_CONFIG_DIR, "alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt").read_text()
+    template = Path(constants.EVALUATORS_CONFIG_DIR, "alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt").read_text(
+        encoding="utf-8"
+    )
     for body in fake_judge.bodies:
         assert {key: body[key] for key in body if key != "messages"} == {
             "model": "fake",
@@ -395,7 +397,7 @@ def test_what_says_too_little_is_still_refused(make_evaluation, fake_judge, tmp_
 
 def alive(pid: int) -> bool:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
     except FileNotFoundError:
         return False
     return state != "Z"

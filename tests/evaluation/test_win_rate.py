@@ -54,7 +54,7 @@ def lines_of(model: str) -> list[str]:
 
 
 def write_lines(path: Path, lines: list[str]) -> Path:
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -222,7 +222,7 @@ def test_a_draw_of_published_numbers_may_be_written_as_zero(tmp_path):
 
 
 def csv_rows(path) -> list[dict]:
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

@@ -128,7 +128,9 @@ class Study:
         wait_until(whole, PATIENCE, f"{policy} has a checkpoint beyond step {beyond}", pause=0.005)
         os.kill(pid, signal.SIGSTOP)
         status = Path(f"/proc/{pid}/status")
-        wait_until(lambda: "State:\tT" in status.read_text(), 30, f"the training of {policy} stands still")
+        wait_until(
+            lambda: "State:\tT" in status.read_text(encoding="utf-8"), 30, f"the training of {policy} stands still"
+        )
         assert not (self / f"results/policies/{MODEL}/{policy}/manifest.json").exists()
         (job,) = [job for job in self.jobs() if job["JobId"] == environment["SLURM_JOB_ID"]]
         return job, max(whole()), pid

@@ -14,7 +14,7 @@ import yaml
 configuration, program = sys.argv[1:3]
 sys.argv = sys.argv[2:]
 sys.path.insert(0, str(Path(program).parent))
-for key, value in yaml.safe_load(Path(configuration).read_text())["fsdp_config"].items():
+for key, value in yaml.safe_load(Path(configuration).read_text(encoding="utf-8"))["fsdp_config"].items():
     os.environ[key.upper()] = str(value).lower() if isinstance(value, bool) else str(value)
 os.environ["ACCELERATE_USE_FSDP"] = "true"
 

@@ -68,12 +68,12 @@ def read_annotator() -> tuple[dict, str, dict[str, Any]]:
 
     (constants,) = load("constants")
     shipped = Path(constants.EVALUATORS_CONFIG_DIR)
-    configuration = yaml.safe_load((shipped / PROMPT / "configs.yaml").read_text())
+    configuration = yaml.safe_load((shipped / PROMPT / "configs.yaml").read_text(encoding="utf-8"))
     annotator = configuration[PROMPT]
     request = {key: value for key, value in annotator.pop("completions_kwargs").items() if key != "model_name"}
     del annotator["fn_completions"]
     annotator["prompt_template"] = str(shipped / annotator["prompt_template"])
-    return configuration, Path(annotator["prompt_template"]).read_text(), request
+    return configuration, Path(annotator["prompt_template"]).read_text(encoding="utf-8"), request
 
 
 def make_annotator(complete: Callable[[Sequence[str]], list[dict]]) -> Callable[[list[dict]], list[float | None]]:
