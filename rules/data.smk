@@ -23,6 +23,7 @@ rule prepare_dataset:
         adapter=lambda w: config["datasets"][w.dataset]["adapter"],
         source=lambda w, input: config["datasets"][w.dataset]["path"] or input.rows,
         revision=lambda w: config["datasets"][w.dataset]["revision"],
+        content=lambda w: study.content("datasets", w.dataset),
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],

@@ -25,6 +25,7 @@ rule fetch_model:
     params:
         path=lambda w: config["models"][w.base]["path"],
         revision=lambda w: config["models"][w.base]["revision"],
+        content=lambda w: study.content("models", w.base),
         template=lambda w, input: ["--chat-template", input.template] if input.template else [],
         written=flags.written_into_template,  # apart: Snakemake takes no notice of a change where inputs are named
     shell:

@@ -24,6 +24,7 @@ rule fetch_preference_model:
     params:
         path=lambda w: config["preference_models"][w.name]["path"],
         revision=lambda w: config["preference_models"][w.name]["revision"],
+        content=lambda w: study.content("preference_models", w.name),
     shell:
         f"{RUN} pairrm {SCRIPTS}/fetch_preference_model.py"
         " --path {params.path:q}"

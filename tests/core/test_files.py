@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dpo_stages.core import program
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import (
+    fingerprint,
     read_csv,
     read_json,
     read_json_lines,
@@ -422,3 +423,27 @@ def test_seeds_are_of_the_study_the_prompt_the_candidate_and_the_policy(root):
     environment = {**os.environ, "PYTHONHASHSEED": "5"}
     other = subprocess.run(command, capture_output=True, text=True, cwd=root / "workflow_scripts", env=environment)
     assert int(other.stdout) == request_seed(0, "a", 1)
+
+
+def test_the_fingerprint_of_a_folder_is_of_its_content(tmp_path):
+    def written(name, files):
+        for file, content in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_bytes(content)
+        return fingerprint(tmp_path / name, ["*.json", "*.bin"])
+
+    weights = bytes(range(256)) * 40_000
+    base = written("base", {"config.json": b"{}", "model.bin": weights})
+    os.utime(tmp_path / "base/model.bin", (0, 0))
+    assert written("base", {"README.md": b"other", ".cache/config.json": b"1", "sub/config.json": b"1"}) == base
+    assert written("copy", {"config.json": b"{}", "model.bin": weights}) == base
+    others = [
+        {"config.json": b"{ }", "model.bin": weights},
+        {"config.json": b"{}", "model.bin": weights + b"1"},
+        {"config.json": b"{}", "model.bin": bytes(255 - one for one in weights)},
+        {"config.json": b"{}", "model2.bin": weights},
+        {"config.json": b"{}", "model.bin": b"1" + weights[1:]},
+    ]
+    found = [written(f"other{number}", files) for number, files in enumerate(others)]
+    assert base not in found
+    assert len(set(found)) == len(others)

@@ -169,6 +169,9 @@ analyses:
 """.replace("TABLES", ", ".join(f"table{number}: {{models: [tiny-mistral]}}" for number in range(1, 6)))
 
 PAPER = """
+models: {phi-2: {path: local/phi-2}}
+preference_models: {pairrm: {path: local/pairrm}}
+datasets: {ultrachat: {path: local/ultrachat}}
 resources: {shards: {sampling: 2, labelling: 2}}
 tables:
   table3: {models: [zephyr-7b, phi-2], sources: [], histories: ["off", "on", off-on]}
@@ -412,6 +415,14 @@ EDITS = [
         study="adaptive",
     ),
     # Files
+    Edit("weights of a model in a folder here", "fetch_model", file="local/phi-2/model.safetensors",
+         only="phi-2|results/tables", spared="adopt_policy", study="paper"),
+    Edit("weights of a preference model in a folder here", "fetch_preference_model", file="local/pairrm/pytorch_model.bin",
+         never="results/datasets|results/models|results/policies/[^/]+/sft/", study="paper"),
+    Edit("rows of a data set in a folder here", "prepare_dataset:chat", file="local/ultrachat/data/train.jsonl",
+         never="ultrafeedback|zephyr-7b/sft/manifest", study="paper"),
+    Edit("a model's description", "", file="local/phi-2/README.md", study="paper"),
+    Edit("weights of a model are touched", "", file="local/phi-2/model.safetensors", append="", study="paper"),
     Edit("a comment in the configuration", "", file="config.yaml", append="# A comment.\n"),
     Edit("a comment in the profile", "", file="demo/config.yaml", append="# A comment.\n"),
     Edit("a comment in the rules", PAGE, file="rules/models.smk", append="# A comment.\n"),
@@ -466,6 +477,10 @@ def finished(name: str, folder: Path, configuration: str, options: list[str], ta
     copy_workflow(folder)
     (folder / "study.yaml").write_text(configuration)
     (folder / "edit.yaml").write_text("{}")
+    for edit in EDITS:
+        if (edit.file or "").startswith("local/"):
+            (folder / edit.file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / edit.file).write_text("content")
     study = Study(folder, [*options, "study.yaml", "edit.yaml"], targets)
     besides = [edit.file for edit in EDITS if edit.study == name and (edit.file or "").startswith("results/")]
     stand_in_for_a_finished_run(study, besides)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dpo_stages.core.files import fingerprint
 from dpo_stages.study import paths
 from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Patterns, Policy, combinations, is_mixed
 
 History = tuple[str, ...]
+_MODEL_FILES = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.jinja")
 
 
 class Study:
@@ -56,6 +58,15 @@ class Study:
         """The file of a base model's chat template; None where it keeps its own."""
         name = self.config["models"][model]["chat_template"]
         return None if name is None else self.file(name)
+
+    def content(self, section: str, name: str) -> str:
+        """What a model, preference model or data set holds that is a folder here; empty for those of the hub.
+
+        A parameter of the rule that reads the folder: other files under the old path make everything of them again.
+        """
+        path = self.config[section][name]["path"]
+        patterns = ["**/*"] if section == "datasets" else _MODEL_FILES
+        return fingerprint(path, patterns) if path and Path(path).is_dir() else ""
 
     def local_split(self, wildcards: Any) -> str | list:
         """The file of a local data set's split, which a rule may make; nothing for a data set of the hub."""
