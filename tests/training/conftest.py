@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny import preference_rows, reference_flags, write_model
+from tiny import as_flags, preference_rows, reference_flags, write_model
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the same seed gives the same bytes on one thread
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # as every program sets it
@@ -105,3 +105,25 @@ def make_ours(make_trainer):
         return make_trainer(PreferenceTrainer, loss, objective.beta, **more)
 
     return make
+
+
+@pytest.fixture
+def base(tmp_path) -> Path:
+    """Folder of a model, as somebody else has left it: with things in it that nobody here needs."""
+    folder = write_model(tmp_path / "base").parent
+    (folder / "manifest.json").unlink()
+    (folder / "README.md").write_text("a model")
+    (folder / "consolidated.safetensors").write_bytes(b"the same weights in another format")
+    (folder / "training_args.bin").write_bytes(b"a pickle")
+    return folder
+
+
+@pytest.fixture
+def fetch(run_here, tmp_path):
+    output = tmp_path / "models/tiny/manifest.json"
+
+    def run(path: object, **flags: object) -> Path:
+        run_here("fetch_model", *as_flags(path=path, output=output, **flags))
+        return output.parent
+
+    return run
