@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from conftest import ANALYSES, ROOT, TABLE
+from clones import ROOT
+from conftest import ANALYSES, TABLE
 
 OUTPUTS = (
     "--output",

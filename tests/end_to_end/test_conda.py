@@ -5,7 +5,8 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT, SMALL
+from clones import ROOT
+from conftest import SMALL
 
 CONDA = r"""#!/bin/bash
 case "$*" in

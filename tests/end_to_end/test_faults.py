@@ -10,7 +10,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, SMALL, TABLE
+from clones import ROOT
+from conftest import SMALL, TABLE
 from kill_loop import LOCKED, everything_of, files_of, kill_once, leftovers, printed, run_to_the_end, start
 
 SECONDS = {"train_policy": 3.0, "make_table": 0.2}  # after the program has started: it is still at work then

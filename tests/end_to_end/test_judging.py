@@ -5,7 +5,8 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, Clone
+from clones import ROOT
+from conftest import Clone
 
 sys.path.insert(0, str(ROOT / "tests" / "evaluation"))
 from fake_judge import FakeJudge, expected_preference

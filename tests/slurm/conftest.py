@@ -14,10 +14,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clones import copy_workflow
+from clones import ROOT, copy_workflow
 from cluster import Cluster, missing, place, processes, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATION = ("demo/config.yaml", ROOT / "tests/end_to_end/small.yaml", Path(__file__).parent / "study.yaml")
 MODEL = "tiny-mistral"
 TABLE = "results/tables/table3.csv"
