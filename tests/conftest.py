@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
+
+# What a shell starts in the background ignores Ctrl-C, and passes that on to the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with contextlib.suppress(ImportError):  # not every environment has tests of properties
     from hypothesis import settings
