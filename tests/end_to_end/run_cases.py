@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def run(case: dict) -> dict:
             sys.argv = [f"{case['program']}.py", *case["arguments"]]
             code = 1
             try:
-                importlib.import_module("dpo_stages.core.program").run(sys.modules[case["program"]].main)
+                runpy.run_path(str(SCRIPTS / sys.argv[0]), run_name="__main__")
                 code = 0
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else 1 if error.code else 0
