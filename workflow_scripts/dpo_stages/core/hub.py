@@ -49,7 +49,8 @@ def same_commit(pin: Path | None, path: str, revision: str, commit: str | None) 
     """Make sure that a revision means the commit that `pin` remembers; if the block ends well, remember it from now on.
 
     Args:
-        pin: JSON file, an object with a commit for each `PATH@REVISION` besides what else is remembered; None: nothing is checked or remembered.
+        pin: JSON file, an object with a commit for each `PATH@REVISION` besides what else is remembered; None: nothing is
+            checked or remembered.
         path, revision: what was asked of the hub.
         commit: what that means now; None for a folder, or where the hub did not say.
 
