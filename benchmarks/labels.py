@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 envs/run pairrm benchmarks/labels.py
 
 Two rankers with random weights: one of PairRM's shape (DeBERTa-v3-large: 24 layers, 1,024 wide) on 16 pairs of mixed
-length, short ones and ones as long as config.yaml expects of UltraFeedback, and a tiny one on 2,000 short pairs. Programs take turns, so that whatever else runs on the machine disturbs
-them alike; seconds are CPU seconds of the best repetition. "bfloat16 alone" is the network in bfloat16 without scoring
-close calls again in float32, whose number hangs on the model's logits. Prints Markdown.
+length, short ones and ones as long as config.yaml expects of UltraFeedback, and a tiny one on 2,000 short pairs.
+Programs take turns, so that whatever else runs on the machine disturbs them alike; seconds are CPU seconds of the best
+repetition. "bfloat16 alone" is the network in bfloat16 without scoring close calls again in float32, whose number hangs
+on the model's logits. Prints Markdown.
 """
 
 import argparse

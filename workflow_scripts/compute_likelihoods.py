@@ -1,8 +1,9 @@
 """Compute log pi(y|x) of a policy's own candidates and of the off-policy candidates of the same prompts.
 
 Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are tokenised and
-cut exactly as in training, one that was cut when it was sampled without an end of turn; sums over their tokens, not normalised by length. Prompts that only one of the two files has,
-or that leave no room for a response, are counted and left out.
+cut exactly as in training, one that was cut when it was sampled without an end of turn; sums over their tokens, not
+normalised by length. Prompts that only one of the two files has, or that leave no room for a response, are counted and
+left out.
 """
 
 import argparse

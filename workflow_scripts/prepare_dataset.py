@@ -69,7 +69,8 @@ def read_local(path: Path) -> list[dict]:
     if path.suffix == ".parquet":
         return read_parquet(path).to_pylist()
     raise BadInput(
-        f"{path} has no name that ends in .jsonl, .json or .parquet (.ndjson, .jsonl.gz and .json.gz will do as well), so what it holds is unknown; rename it"
+        f"{path} has no name that ends in .jsonl, .json or .parquet (.ndjson, .jsonl.gz and .json.gz will do as well), "
+        "so what it holds is unknown; rename it"
     )
 
 

@@ -1,9 +1,9 @@
 """A judge behind an endpoint as preference model: AlpacaEval's weighted annotator compares the two responses of a pair.
 
-A pair is asked about twice, with either response in the first place: alpaca-eval draws from the prompt alone which one it
-calls m, so that changing places asks in the other order. The logit of one order is that of the judge's probability that
-response_1 is better, kept within `CERTAIN` where the judge is sure. Equal responses are a tie without a request; with `refused: missing`, so is a pair that the judge refuses in either
-order.
+A pair is asked about twice, with either response in the first place: alpaca-eval draws from the prompt alone which one
+it calls m, so that changing places asks in the other order. The logit of one order is that of the judge's probability
+that response_1 is better, kept within `CERTAIN` where the judge is sure. Equal responses are a tie without a request;
+with `refused: missing`, so is a pair that the judge refuses in either order.
 """
 
 import math
