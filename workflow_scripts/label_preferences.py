@@ -48,9 +48,10 @@ def main() -> None:
 
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard), arguments.truncated == "drop")
     model = open_preference_model(arguments.preference_model, options_from(arguments))
+    pairs = table.pairs
     started = time.monotonic()
-    verdicts = model.compare(table.pairs)
-    counts = report(table.pairs, verdicts, time.monotonic() - started)
+    verdicts = model.compare(pairs)
+    counts = report(pairs, verdicts, time.monotonic() - started)
     rows, dropped, further = table.label(verdicts)
     write_table(arguments.output, rows, table.labelled_schema)
     finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **counts, **further)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
@@ -23,18 +23,26 @@ def write_table(path: str | os.PathLike, rows: "list[dict] | pa.Table", schema: 
         pq.write_table(table.select(schema.names).cast(schema), temporary, compression="zstd")
 
 
-def read_table(path: str | os.PathLike, schema: "pa.Schema") -> "pa.Table":
-    """Read the columns of `schema` from a Parquet file, or say which column is missing or of another type."""
+def read_table(path: str | os.PathLike, schema: "pa.Schema", lacking: Collection[str] = ()) -> "pa.Table":
+    """Read the columns of `schema` from a Parquet file, or say which column is missing or of another type.
+
+    Args:
+        path: the file.
+        schema: what is read.
+        lacking: columns that the file need not have; they are null then.
+    """
     import pyarrow as pa
 
     with _open_parquet(path) as file:
-        missing = [name for name in schema.names if name not in file.schema_arrow.names]
-        if missing:
-            found = ", ".join(file.schema_arrow.names)
-            raise BadInput(f"{path} lacks the column {', '.join(missing)}; it has {found}")
-        table = file.read(columns=schema.names)
+        there = file.schema_arrow.names
+        if missing := [name for name in schema.names if name not in there and name not in lacking]:
+            raise BadInput(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(there)}")
+        table = file.read(columns=[name for name in schema.names if name in there])
         table.validate(full=True)
     for field in schema:
+        if field.name not in there:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+            continue
         try:
             column = table.column(field.name).cast(field.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -53,6 +61,12 @@ def read_parquet(path: str | os.PathLike) -> "pa.Table":
         table = file.read()
         table.validate(full=True)
     return table
+
+
+def read_schema(path: str | os.PathLike) -> "pa.Schema":
+    """The columns of a Parquet file and their types."""
+    with _open_parquet(path) as file:
+        return file.schema_arrow
 
 
 @contextlib.contextmanager

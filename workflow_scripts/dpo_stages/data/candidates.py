@@ -21,19 +21,10 @@ def read_candidates(path: str | os.PathLike) -> "pa.Table":
     Raises:
         BadInput: the file is not such a table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import CANDIDATES
 
-    read_table(path, pa.schema([]))  # says what is wrong with a file that is not Parquet
-    there = pq.read_schema(path).names
-    table = read_table(path, pa.schema([field for field in CANDIDATES if not field.nullable or field.name in there]))
-    for field in CANDIDATES:
-        if field.name not in there:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    return table.select(CANDIDATES.names)
+    return read_table(path, CANDIDATES, lacking=[field.name for field in CANDIDATES if field.nullable])
 
 
 def truncated_responses(candidates: Iterable[Mapping]) -> dict[str, int]:

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
-from dpo_stages.core.parquet import read_table
+from dpo_stages.core.parquet import read_schema, read_table
 from dpo_stages.data.candidates import read_candidates, truncated_responses
 from dpo_stages.data.shards import Shard
 from dpo_stages.preferences.pairs import Pair, Verdicts
@@ -44,14 +45,12 @@ def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = Fal
         BadInput: a column is missing or of another type, or the file cannot be read.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     path = Path(path)
     if path.suffix == ".jsonl":
         return OwnPairs(shard(_checked(read_json_lines(path), path)))
     texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
-    read_table(path, pa.schema([]))  # says what is wrong with a file that is not Parquet
-    columns = pq.read_schema(path)
+    columns = read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
         return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated)
     return OwnPairs(shard(read_table(path, texts)).to_pylist())
@@ -74,7 +73,7 @@ class WorkflowCandidates:
     rows: list[dict]
     drop_truncated: bool
 
-    @property
+    @cached_property
     def kept(self) -> list[dict]:
         """The rows that are labelled."""
         return [row for row in self.rows if not (self.drop_truncated and (row["truncated_1"] or row["truncated_2"]))]
