@@ -112,7 +112,7 @@ def test_the_disk_behind_a_link_counts(tmp_path):
     assert guards._disk(guards.RESULTS / "models") == tmp_path / "results"
 
 
-@pytest.mark.parametrize("path", ["/home/me/my study", "/home/me/a&b", "/home/me/(1)"])
+@pytest.mark.parametrize("path", ["/scratch/my study", "/scratch/a&b", "/scratch/(1)"])
 def test_a_path_that_slurms_jobs_cannot_be_started_through_is_refused(path, monkeypatch):
     monkeypatch.setattr("sys.executable", f"{path}/.venvs/workflow/bin/python")
     (said,) = guards.reasons_not_to_start(workflow(local=False))

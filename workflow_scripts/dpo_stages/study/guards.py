@@ -67,39 +67,34 @@ def _disks_too_small(jobs: Sequence[Any]) -> Iterator[str]:
     Models, policies and checkpoints may lie behind links, and the hub's cache elsewhere still. A checkpoint has the
     weights and both of AdamW's moments in float32, and those of one training at a time are counted.
     """
-    needed: dict[int, float] = defaultdict(float)
-    places: dict[int, list[str]] = defaultdict(list)
-    free: dict[int, float] = {}
-
-    def keep(place: Path, megabytes: float) -> None:
-        device = _disk(place).stat().st_dev
-        needed[device] += megabytes / 1e3
-        free[device] = shutil.disk_usage(_disk(place)).free / 1e9
-        if str(place) not in places[device]:
-            places[device].append(str(place))
-
     fetched = [job for job in jobs if job.rule.name == "fetch_model"]
     trained = [job for job in jobs if job.rule.name in ("train_sft", "train_policy")]
     cache = Path(
         os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
     )
-    for job in fetched:
-        keep(RESULTS / "models", job.resources["disk_mb"])
-        if (
-            _disk(cache).stat().st_dev != _disk(RESULTS / "models").stat().st_dev
-        ):  # else the files of the cache are linked
-            keep(cache, job.resources["disk_mb"])
-    for job in trained:
-        keep(RESULTS / "policies", job.resources["disk_mb"])
+    kept: dict[Path, int] = {}  # MB by folder
+    if fetched:
+        kept[RESULTS / "models"] = sum(job.resources["disk_mb"] for job in fetched)
+        if _device(cache) != _device(RESULTS / "models"):  # else the files of the cache are linked
+            kept[cache] = kept[RESULTS / "models"]
     if trained:
-        keep(RESULTS / "checkpoints", max(job.resources["checkpoint_mb"] for job in trained))
-    for device, gigabytes in needed.items():
-        if gigabytes > free[device]:
+        kept[RESULTS / "policies"] = sum(job.resources["disk_mb"] for job in trained)
+        kept[RESULTS / "checkpoints"] = max(job.resources["checkpoint_mb"] for job in trained)
+    places: dict[int, list[Path]] = defaultdict(list)
+    for place in kept:
+        places[_device(place)].append(place)
+    for together in places.values():
+        gigabytes, free = sum(map(kept.get, together)) / 1e3, shutil.disk_usage(_disk(together[0])).free / 1e9
+        if gigabytes > free:
             yield (
                 f"{len(fetched) + len(trained)} models are to be kept, which takes about {gigabytes:.0f} GB in "
-                f"{', '.join(places[device])}, and {free[device]:.0f} GB are free there; make room, let a link lead to a "
+                f"{', '.join(map(str, together))}, and {free:.0f} GB are free there; make room, let a link lead to a "
                 "larger disk, or ask for less (`results/plan.csv` says what takes how much)"
             )
+
+
+def _device(place: Path) -> int:
+    return _disk(place).stat().st_dev
 
 
 def _disk(place: Path) -> Path:
