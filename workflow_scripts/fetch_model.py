@@ -21,18 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, write_json
-from dpo_stages.core.hub import DATE, add_hub_flags, download, find, first_day, same_commit
+from dpo_stages.core.hub import add_hub_flags, download, find, first_day, same_commit
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
 from dpo_stages.models.templates import (
     TEMPLATE,
     TOKENIZER_CONFIG,
+    fix_template,
     probe_template,
-    says_date,
     set_template,
-    with_arguments,
-    with_date,
 )
 from dpo_stages.models.weights import CONFIG, GENERATION_CONFIG, INDEX
 
@@ -118,19 +116,6 @@ def check_config(folder: Path, path: str) -> dict:
     return config
 
 
-def fix_template(folder: Path, template: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write the arguments and the date into the chat template of `folder`, and say what was written."""
-    fixed, written = with_arguments(template, arguments.chat_template_arguments), {}
-    if arguments.chat_template_arguments:
-        written["chat_template_arguments"] = arguments.chat_template_arguments
-    if says_date(template):
-        date = arguments.date or first_day(arguments.pin)
-        fixed, written[DATE] = with_date(fixed, date), date.isoformat()
-    if fixed != template:
-        set_template(folder, fixed)
-    return written
-
-
 def try_template(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, dict[str, Any]]:
     """Try the chat template: the token that ends the assistant's turn, and what the ledger says of the rest."""
     from dpo_stages.models.chat_tokens import end_of_turn
@@ -175,7 +160,12 @@ def main() -> None:
                 "the tokenizer belongs to another model"
             )
         try:
-            written = fix_template(folder, tokenizer.get_chat_template(), arguments)
+            written = fix_template(
+                folder,
+                tokenizer.get_chat_template(),
+                lambda: arguments.date or first_day(arguments.pin),
+                arguments.chat_template_arguments,
+            )
             end, tried = try_template(load_tokenizer(folder))
         except BadInput as error:
             raise BadInput(f"{arguments.path}: {error}") from error

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import replacing_folder
-from dpo_stages.core.hub import DATE, add_hub_flags, find, first_day, same_commit
+from dpo_stages.core.hub import add_hub_flags, find, first_day, same_commit
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
-from dpo_stages.models.templates import own_template, says_date, set_template, with_date
+from dpo_stages.models.templates import fix_template, own_template
 from dpo_stages.preferences.opening import (
     base_beside,
     check_ranker,
@@ -105,11 +105,8 @@ def put_reward_model(folder: Path, target: Path, pin: Path | None) -> dict[str, 
         raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
     link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)
     template = own_template(target / REWARD_MODEL)
-    if template is None or not says_date(template):
-        return {"kind": REWARD_MODEL_KIND}
-    date = first_day(pin)
-    set_template(target / REWARD_MODEL, with_date(template, date))
-    return {"kind": REWARD_MODEL_KIND, DATE: date.isoformat()}
+    written = {} if template is None else fix_template(target / REWARD_MODEL, template, lambda: first_day(pin))
+    return {"kind": REWARD_MODEL_KIND, **written}
 
 
 def try_out(folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line
 from dpo_stages.core.program import ProgressReport
-from dpo_stages.models.templates import loses_white_space, render
+from dpo_stages.models.templates import ANSWER, answered, loses_white_space, render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,12 +68,10 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     Raises:
         BadInput: the template cannot render a question and its answer, or no special token follows the answer.
     """
-    answer = "Yes, it is."
-    row = {"prompt_id": "of a test"}
-    text = _render(tokenizer, _answered([{"role": "user", "content": "Is it?"}], answer), row)
-    if answer not in text:
+    behind = _behind_answer(tokenizer, [{"role": "user", "content": "Is it?"}], {"prompt_id": "of a test"})
+    if behind is None:
         raise BadInput("the chat template leaves out what the assistant says; give another --chat-template")
-    after = tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
+    after = tokenizer(behind, add_special_tokens=False)["input_ids"]
     special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
     end = next((token for token in after if token in special), None)
     if end is None:
@@ -107,16 +105,16 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     for rows in _in_chunks(table, "tokenising"):
         texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
-        answered = {
-            name: [_render(tokenizer, _answered(row["prompt"], row[name]), row) for row in rows]
+        whole = {
+            name: [_render(tokenizer, answered(row["prompt"], row[name]), row) for row in rows]
             for name in ("chosen", "rejected")
         }
-        for row, *rendered in zip(rows, texts, *answered.values(), strict=True):
+        for row, *rendered in zip(rows, texts, *whole.values(), strict=True):
             trimmed += _is_trimmed(tokenizer, row, *rendered)
         alone = _encode(tokenizer, texts, rows)
         with_chosen, with_rejected = (
-            _encode(tokenizer, [_without_end(tokenizer, *one, name) for one in zip(rows, whole, strict=True)], rows)
-            for name, whole in answered.items()
+            _encode(tokenizer, [_without_end(tokenizer, *one, name) for one in zip(rows, rendered, strict=True)], rows)
+            for name, rendered in whole.items()
         )
         for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
             # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
@@ -235,15 +233,17 @@ def _in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
     report.close()
 
 
-def _answered(prompt: list[dict[str, str]], response: str) -> list[dict[str, str]]:
-    return [*prompt, {"role": "assistant", "content": response}]
-
-
 def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
     try:
         return render(tokenizer, messages, **options)
     except BadInput as error:
         raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {error}") from error
+
+
+def _behind_answer(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict], row: dict) -> str | None:
+    """What the template renders behind an answer to a prompt; None if it leaves the answer out."""
+    _, found, behind = _render(tokenizer, answered(prompt, ANSWER), row).rpartition(ANSWER)
+    return behind if found else None
 
 
 def _is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, prompt: str, chosen: str, rejected: str) -> bool:
@@ -274,9 +274,8 @@ def _without_end(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str, nam
     """A rendered prompt and response; one that was cut without what the template renders behind it, as another shows."""
     if not row[f"{name}_truncated"]:
         return text
-    other = "Yes, it is."
-    _, found, behind = _render(tokenizer, _answered(row["prompt"], other), row).rpartition(other)
-    if not found or not text.endswith(behind):
+    behind = _behind_answer(tokenizer, row["prompt"], row)
+    if behind is None or not text.endswith(behind):
         raise BadInput(
             f"the chat template hides where the response to {row['prompt_id']} ends, which was cut when it was sampled: label "
             "with `truncated: drop`, or fetch the model with another --chat-template"

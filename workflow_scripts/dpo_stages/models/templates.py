@@ -7,13 +7,15 @@ every day. Many do not: docs/templates.md.
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line, read_json, read_text, write_json, write_text
+from dpo_stages.core.hub import DATE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -45,16 +47,16 @@ class Probe:
 
 
 _QUESTION = [{"role": "user", "content": "Is it a cat?"}]
-_ANSWER = "Yes, it is."
+ANSWER = "Yes, it is."
 _DIALOGUE = [*_QUESTION, {"role": "assistant", "content": "No."}, {"role": "user", "content": "A dog?"}]
-SYSTEM = Probe("a system turn", [{"role": "system", "content": "Be brief."}, *_QUESTION], _ANSWER, needed=True)
+SYSTEM = Probe("a system turn", [{"role": "system", "content": "Be brief."}, *_QUESTION], ANSWER, needed=True)
 PROBES = (
-    Probe("a plain answer", _QUESTION, _ANSWER, needed=True),
-    Probe("several turns", _DIALOGUE, _ANSWER, needed=True),
-    Probe("a thought", _QUESTION, f"<think>\nIt has whiskers.\n</think>\n\n{_ANSWER}"),
-    Probe("the end of a thought", _QUESTION, f"It has whiskers.\n</think>\n\n{_ANSWER}"),  # which the prompt began
+    Probe("a plain answer", _QUESTION, ANSWER, needed=True),
+    Probe("several turns", _DIALOGUE, ANSWER, needed=True),
+    Probe("a thought", _QUESTION, f"<think>\nIt has whiskers.\n</think>\n\n{ANSWER}"),
+    Probe("the end of a thought", _QUESTION, f"It has whiskers.\n</think>\n\n{ANSWER}"),  # which the prompt began
     Probe("a thought that was cut", _QUESTION, "<think>\nIt has whis"),
-    Probe("white space at both ends", _QUESTION, f"\n {_ANSWER} \n"),
+    Probe("white space at both ends", _QUESTION, f"\n {ANSWER} \n"),
 )
 
 
@@ -70,6 +72,11 @@ def render(tokenizer: "PreTrainedTokenizerBase", turns: Turns, **options: bool) 
         return tokenizer.apply_chat_template(turns, tokenize=False, **options)
     except (jinja2.TemplateError, TypeError, ValueError) as error:  # an error of Python's inside a template is its own
         raise BadInput(first_line(error)) from error
+
+
+def answered(prompt: Turns, response: str) -> Turns:
+    """A prompt and the assistant's response to it."""
+    return [*prompt, {"role": "assistant", "content": response}]
 
 
 def loses_white_space(before: str, whole: str, response: str) -> bool:
@@ -100,7 +107,7 @@ def alters(tokenizer: "PreTrainedTokenizerBase", probe: Probe, end: int) -> str 
     """
     try:
         before = render(tokenizer, probe.prompt, add_generation_prompt=True)
-        whole = render(tokenizer, [*probe.prompt, {"role": "assistant", "content": probe.response}])
+        whole = render(tokenizer, answered(probe.prompt, probe.response))
     except BadInput as refusal:
         return f"it is refused ({refusal})"
     sampled = before + probe.response + tokenizer.convert_ids_to_tokens(end)
@@ -159,6 +166,34 @@ def set_template(folder: Path, template: str) -> None:
     settings.pop("chat_template", None)
     write_json(folder / TOKENIZER_CONFIG, settings)
     write_text(folder / TEMPLATE, template)
+
+
+def fix_template(
+    folder: Path, template: str, day: Callable[[], datetime.date], arguments: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Write what decides how a template renders into the one of the tokenizer in `folder`.
+
+    Args:
+        folder: of the tokenizer.
+        template: its chat template.
+        day: gives the day on which a template that asks for it is rendered.
+        arguments: values of variables that the template reads.
+
+    Returns:
+        What was written, for the manifest.
+
+    Raises:
+        BadInput: the template reads no such variable, or makes its date in a way that is not understood.
+    """
+    fixed, written = with_arguments(template, arguments), {}
+    if arguments:
+        written["chat_template_arguments"] = arguments
+    if says_date(template):
+        date = day()
+        fixed, written[DATE] = with_date(fixed, date), date.isoformat()
+    if fixed != template:
+        set_template(folder, fixed)
+    return written
 
 
 def says_date(template: str) -> bool:
