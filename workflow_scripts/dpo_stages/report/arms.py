@@ -6,7 +6,6 @@ the trained policy minus that of the initial policy, in percentage points. Stand
 
 import math
 
-OFF, ON = "off", "on"
 NOISE = "n.s."  # marks a gain that its interval does not separate from zero
 
 Interval = tuple[float, float]

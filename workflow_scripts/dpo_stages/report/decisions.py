@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.arms import OFF, ON, separated
+from dpo_stages.report.arms import separated
 from dpo_stages.report.policy_rows import Row, read_rows
 from dpo_stages.report.records import one_judge
 from dpo_stages.report.table import Table
+from dpo_stages.study.policies import OFF, ON
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from markupsafe import Markup, escape
 
 from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.arms import NOISE, OFF, delta, format_delta, separated
+from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import OFF, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}

@@ -12,9 +12,9 @@ from typing import get_args
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_csv
-from dpo_stages.report.arms import OFF, ON, Interval, delta, gain, separated
+from dpo_stages.report.arms import Interval, delta, gain, separated
 from dpo_stages.report.records import find, judge_columns, number, require_same
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import OFF, ON, Policy
 
 History = tuple[str, ...]
 

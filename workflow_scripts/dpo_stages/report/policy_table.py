@@ -5,13 +5,13 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dpo_stages.report.arms import NOISE, OFF, ON, delta, format_delta
-from dpo_stages.report.decisions import decisions, tally
+from dpo_stages.report.arms import NOISE, delta, format_delta
+from dpo_stages.report.decisions import Decision, decisions, tally
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import half_of_interval, mean_over_seeds
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import OFF, ON, Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
 HEADERS = {
@@ -58,14 +58,14 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
         parts += _side_by_side([_block(group, columns) for group in models.values()])
     parts.append(("words", _caption(rows, columns)))
     if shown["boundary_score"]:
-        parts.append(("words", tally(decisions(rows)).sentence()))
-        parts += [("grid", _tallies(rows))] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
+        found = decisions(rows)
+        parts.append(("words", tally(found).sentence()))
+        parts += [("grid", _tallies(found))] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
     return Table(with_iterations(rows), parts)
 
 
-def _tallies(rows: Sequence[Row]) -> Grid:
+def _tallies(found: Sequence[Decision]) -> Grid:
     """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
-    found = decisions(rows)
     groups = {"all": found}
     for decision in found:
         row = decision.off

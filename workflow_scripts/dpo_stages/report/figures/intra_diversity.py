@@ -7,9 +7,9 @@ step; the lower one their standard deviation, because a signed mean hides differ
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dpo_stages.report.arms import OFF, ON
 from dpo_stages.report.figures.style import COLOURS, INK, MUTED
 from dpo_stages.report.tables.intra_diversity import Curve
+from dpo_stages.study.policies import OFF, ON
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,10 +8,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from dpo_boundary.result import recommended_source
-from dpo_stages.report.arms import OFF, ON
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table
+from dpo_stages.study.policies import OFF, ON
 
 FIGURES = ("lc_win_rate", "win_rate", "average_length", "boundary_score")
 COLUMNS = [
