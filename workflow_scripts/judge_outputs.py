@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.judges.judge import Judge, add_judge_flags
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -33,30 +34,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         help="environment variable that holds the API key; none: the endpoint wants no key",
     )
-    parser.add_argument(
-        "--api-key-header",
-        default="authorization",
-        metavar="NAME",
-        help="header that carries the key: authorization, with the word Bearer (the default), or another, alone",
-    )
-    parser.add_argument(
-        "--refused",
-        choices=["fail", "missing"],
-        default="fail",
-        help="what becomes of a row that the judge refuses: the program fails (the default), or it has no preference",
-    )
-    parser.add_argument(
-        "--serve",
-        metavar="COMMAND",
-        help="start this server for the time of the judging; {port} is replaced by a free port on this machine",
-    )
-    parser.add_argument(
-        "--identified-by",
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="files that the answers of --serve depend on, such as the model's manifest; with others it is another judge",
-    )
+    add_judge_flags(parser)
     parser.add_argument(
         "--cents-per-million-tokens",
         type=int,
@@ -82,7 +60,7 @@ def main() -> None:
 
     from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
     from dpo_stages.judges.endpoint import RETIRED, JudgeFailed
-    from dpo_stages.judges.opening import Judge, open_judge
+    from dpo_stages.judges.opening import open_judge
     from dpo_stages.judges.record import describe_judge, name_rows
 
     if arguments.judge_model in RETIRED:
@@ -91,11 +69,11 @@ def main() -> None:
     asked = Judge(
         arguments.judge_model,
         url,
+        arguments.serve,
+        arguments.identified_by,
         key,
         arguments.api_key_header,
         arguments.refused,
-        arguments.serve,
-        tuple(arguments.identified_by),
     )
     policies = [read_output_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
     try:

@@ -419,6 +419,13 @@ def program_arguments(outputs, instructions, folder):
     ]
 
 
+def options_without_server(outputs, instructions, folder):
+    arguments = program_arguments(outputs, instructions, folder)
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    del options["--serve"]
+    return options
+
+
 def test_the_program_serves_judges_and_stops_the_server(make_evaluation, tmp_path, run_script):
     outputs, instructions, _ = make_evaluation()
     arguments = program_arguments(outputs, instructions, tmp_path)
@@ -506,9 +513,7 @@ def test_the_program_takes_the_key_from_the_environment_and_leaks_it_nowhere(
     make_evaluation, fake_judge, tmp_path, run_script
 ):
     outputs, instructions, _ = make_evaluation()
-    arguments = program_arguments(outputs, instructions, tmp_path)
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    del options["--serve"]
+    options = options_without_server(outputs, instructions, tmp_path)
     options |= {"--base-url": fake_judge.url, "--api-key-variable": "TEST_JUDGE_KEY"}
     options["--cents-per-million-tokens"] = 1000
     given = [part for option in options.items() for part in option]
@@ -539,9 +544,7 @@ def test_the_program_leaves_refused_rows_without_a_preference_and_says_so(
     make_evaluation, fake_judge, tmp_path, run_script
 ):
     outputs, instructions, _ = make_evaluation()
-    arguments = program_arguments(outputs, instructions, tmp_path)
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    del options["--serve"]
+    options = options_without_server(outputs, instructions, tmp_path)
     given = [part for option in (options | {"--base-url": fake_judge.url}).items() for part in option]
     fake_judge.behave = lambda attempt, prompt: "filtered prompt" if "Question 7:" in prompt else "ok"
     failed = run_script("judge_outputs", *given, env="alpaca-eval")
@@ -564,9 +567,7 @@ def test_the_program_leaves_refused_rows_without_a_preference_and_says_so(
 
 def test_a_retired_judge_is_named_as_such_before_it_fails(make_evaluation, tmp_path, run_script):
     outputs, instructions, _ = make_evaluation()
-    arguments = program_arguments(outputs, instructions, tmp_path)
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    del options["--serve"]
+    options = options_without_server(outputs, instructions, tmp_path)
     options |= {"--judge-model": "gpt-4-1106-preview", "--api-key-variable": "NO_SUCH_KEY"}
     done = run_script("judge_outputs", *(part for option in options.items() for part in option), env="alpaca-eval")
     assert done.returncode == 2

@@ -21,9 +21,9 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
 from dpo_stages.judges.answer_cache import AnswerCache
 from dpo_stages.judges.answers import NO_ANSWER, TryAgain, read_answer, read_completion
+from dpo_stages.judges.judge import AUTHORIZATION
 
 OPENAI_URL = "https://api.openai.com/v1"
-AUTHORIZATION = "authorization"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 CONCURRENT_REQUESTS = 8
 ATTEMPTS = 8  # with delays of 1, 2, 4 … 64 s between them: about two minutes for an endpoint to come back

@@ -2,39 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.judges.answer_cache import AnswerCache
-from dpo_stages.judges.endpoint import AUTHORIZATION, OPENAI_URL, JudgeEndpoint, api_key
+from dpo_stages.judges.endpoint import OPENAI_URL, JudgeEndpoint, api_key
+from dpo_stages.judges.judge import Judge
 from dpo_stages.judges.server import served_revision, serving
 
 if TYPE_CHECKING:
     from dpo_stages.judges.annotator import WeightedAnnotator
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Where a judge is asked.
-
-    Attributes:
-        model: the judge, as its endpoint knows it.
-        base_url: of the endpoint; None: that of `command`, or else the vendor's own.
-        api_key_variable: environment variable that holds the API key; None for an endpoint without one.
-        api_key_header: header that carries the key: "authorization" with the word Bearer, any other the key alone.
-        refused: "fail", or "missing": a row that the judge refuses is left without a preference.
-        command: starts the judge's server, see `server.serving`.
-        identified_by: files that the answers of `command` depend on; with others it is another judge.
-    """
-
-    model: str
-    base_url: str | None = None
-    api_key_variable: str | None = None
-    api_key_header: str = AUTHORIZATION
-    refused: str = "fail"
-    command: str | None = None
-    identified_by: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -17,7 +17,8 @@ import numpy as np
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.prompts import instruction_text
 from dpo_stages.judges.endpoint import JudgeFailed
-from dpo_stages.judges.opening import Judge, open_judge
+from dpo_stages.judges.judge import Judge
+from dpo_stages.judges.opening import open_judge
 from dpo_stages.preferences.pairs import Pair, Verdicts
 
 CERTAIN = 1e-6
@@ -38,11 +39,7 @@ class JudgePreferences:
     def __init__(self, judge: Mapping[str, Any], cache: Path | None) -> None:
         if cache is None:
             raise BadInput(f"the judge {judge['model']} needs --cache, a folder that keeps its answers")
-        names = ("model", "base_url", "api_key_variable", "api_key_header", "refused", "command")
-        self.judge = Judge(
-            **{name: judge[name] for name in names if name in judge}, identified_by=tuple(judge["identified_by"])
-        )
-        self.cache = cache
+        self.judge, self.cache = Judge.from_manifest(judge), cache
         self.name = self.version = judge["model"]
 
     def compare(self, pairs: Sequence[Pair]) -> Verdicts:
