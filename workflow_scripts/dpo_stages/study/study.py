@@ -3,6 +3,7 @@
 Standard library only: the Snakefile is read again by every job.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ class Study:
         name = self.config["models"][model]["chat_template"]
         return None if name is None else self.file(name)
 
+    @functools.cache  # noqa: B019 - one for the whole run, in which Snakemake asks for every job anew
     def content(self, section: str, name: str) -> str:
         """What a model, preference model or data set holds that is a folder here; empty for those of the hub.
 
