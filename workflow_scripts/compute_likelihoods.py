@@ -1,8 +1,8 @@
 """Compute log pi(y|x) of a policy's own candidates and of the off-policy candidates of the same prompts.
 
-Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are tokenised and
-cut exactly as in training, one that was cut when it was sampled without an end of turn; sums over their tokens, not
-normalised by length. Prompts that only one of the two files has, or that leave no room for a response, are counted and
+Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are cut exactly as in
+training; its own are the tokens that it drew, others are tokenised, and all end with the token that ends the turn, unless they
+were cut. Sums over their tokens, not normalised by length. Prompts that only one of the two files has, or that leave no room for a response, are counted and
 left out.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
         from dpo_stages.training.likelihoods import candidate_likelihoods
     quiet_libraries()
     folder = arguments.policy.parent
-    rows, dropped, truncated = candidate_likelihoods(
+    rows, dropped, counts = candidate_likelihoods(
         load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu"),
         load_tokenizer(folder),
         on_policy,
@@ -63,7 +63,7 @@ def main() -> None:
         raise BadInput(f"no prompt of {arguments.on_policy} fits into --max-length {arguments.max_length} tokens")
     write_table(arguments.output, rows, LIKELIHOODS)
     prompts = rows.num_rows // 4
-    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, pairs_truncated=truncated)
+    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts)
 
 
 if __name__ == "__main__":

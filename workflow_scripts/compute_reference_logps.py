@@ -42,7 +42,8 @@ def main() -> None:
         import pyarrow as pa
         import torch
 
-        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.models.chat_tokens import load_tokenizer
+        from dpo_stages.models.preference_tokens import tokenize_preferences
         from dpo_stages.models.weights import load_model
         from dpo_stages.training.logps import response_logps
     quiet_libraries()
@@ -62,8 +63,7 @@ def main() -> None:
         preferences.num_rows,
         rows.num_rows,
         tokens.dropped,
-        truncated=tokens.truncated,
-        trimmed=tokens.trimmed,
+        **tokens.counts(),
         **means,
     )
 

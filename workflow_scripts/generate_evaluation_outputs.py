@@ -66,7 +66,7 @@ def main() -> None:
             "instruction": row["instruction"],
             "output": response.text,
             "generator": arguments.generator,
-            "tokens": response.tokens,
+            "tokens": len(response.ids),
             "truncated": response.truncated,
         }
         for row, response in zip(rows, responses, strict=True)

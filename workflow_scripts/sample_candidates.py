@@ -66,10 +66,13 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
             **row,
             "response_1": first.text,
             "response_2": second.text,
-            "tokens_1": first.tokens,
-            "tokens_2": second.tokens,
+            "tokens_1": len(first.ids),
+            "tokens_2": len(second.ids),
             "truncated_1": first.truncated,
             "truncated_2": second.truncated,
+            "ids_1": first.ids,
+            "ids_2": second.ids,
+            "vocabulary": sampler.vocabulary,
         }
         for (row, _), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
     ]

@@ -89,7 +89,8 @@ def main() -> None:
         from datasets import Dataset
         from trl import DPOConfig
 
-        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences
+        from dpo_stages.models.chat_tokens import load_tokenizer
+        from dpo_stages.models.preference_tokens import tokenize_preferences
         from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
@@ -121,8 +122,7 @@ def main() -> None:
             preferences.num_rows,
             pairs.num_rows,
             tokens.dropped,
-            truncated=tokens.truncated,
-            trimmed=tokens.trimmed,
+            **tokens.counts(),
             steps=len(log),
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],

@@ -1,6 +1,7 @@
 """Sampling with vLLM: reproducible, independent of what else is sampled, from the right tokens, ended by the rules."""
 
 import shutil
+from array import array
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,8 @@ from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import INSTRUCTIONS, OFF_POLICY_CANDIDATES, PREFERENCES, PROMPTS, SAMPLED_CANDIDATES
-from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences, tokenize_prompts
+from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_prompts
+from dpo_stages.models.preference_tokens import tokenize_preferences
 from dpo_stages.sampling.decoding import Decoding
 from dpo_stages.sampling.sampler import Request, Response, Sampler
 
@@ -318,7 +320,7 @@ def test_responses_come_in_the_order_of_the_requests_whatever_ends_first(sampler
     texts = [f"fox {i}" for i in range(23)]
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     responses = sampler.sample([Request(prompt, seed, 7) for seed, prompt in enumerate(ids)])
-    assert responses == [Response(text, len(prompt) + 1, False) for text, prompt in zip(texts, ids, strict=True)]
+    assert responses == [Response(text, array("i", [*prompt, 1]), False) for text, prompt in zip(texts, ids, strict=True)]
     assert engine.most == 5
     assert [(engine.parameters[str(i)].seed, engine.parameters[str(i)].max_tokens) for i in range(23)] == [
         (i, 7) for i in range(23)

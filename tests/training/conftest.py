@@ -48,7 +48,7 @@ def pairs(tokenizer, preferences):
     """Tokens of a few preference pairs."""
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import PREFERENCES
-    from dpo_stages.models.chat_tokens import tokenize_preferences
+    from dpo_stages.models.preference_tokens import tokenize_preferences
 
     return tokenize_preferences(tokenizer, read_table(preferences, PREFERENCES).slice(0, 6), 96).table
 

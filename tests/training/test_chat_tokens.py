@@ -12,13 +12,11 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES
 from dpo_stages.models.chat_tokens import (
     NO_ROOM,
-    NO_TOKEN,
     NOTHING_TO_LEARN,
-    _common_prefix,
     end_of_turn,
     tokenize_conversations,
-    tokenize_preferences,
 )
+from dpo_stages.models.preference_tokens import NO_TOKEN, _common_prefix, tokenize_preferences
 
 LOOKS_AHEAD = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"

@@ -118,7 +118,7 @@ def test_responses_are_cut_where_training_cuts_them(tmp_path, run_here, model, o
     whole, cut = likelihoods(tmp_path / "whole.parquet"), likelihoods(tmp_path / "cut.parquet")
     shorter = {key for key in cut if cut[key]["tokens"] < whole[key]["tokens"]}
     assert shorter and all(cut[key]["logp"] > whole[key]["logp"] for key in shorter)
-    assert json.loads((tmp_path / "cut.ledger.json").read_text())["pairs_truncated"] > 0
+    assert json.loads((tmp_path / "cut.ledger.json").read_text())["truncated"] > 0
 
 
 def test_a_response_that_was_cut_when_it_was_sampled_has_no_end_of_turn(tmp_path, run_here, model, own, others):

@@ -11,7 +11,7 @@ from tiny import as_flags, preference_rows, reference_flags, write_model
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.models.chat_tokens import tokenize_preferences
+from dpo_stages.models.preference_tokens import tokenize_preferences
 from dpo_stages.models.weights import load_model
 from dpo_stages.training.logps import response_logps
 

@@ -7,6 +7,7 @@ that ends with the user's turn. A response is the text of one assistant turn, wi
 import pyarrow as pa
 
 CONVERSATION = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())]))
+TOKEN_IDS = pa.list_(pa.int32())
 
 
 def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
@@ -58,6 +59,9 @@ SAMPLED_CANDIDATES = pa.schema(
         _column("tokens_2", pa.int32(), "length of response_2"),
         _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
         _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
+        _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled, its end included unless it was cut"),
+        _column("ids_2", TOKEN_IDS, "the same of response_2"),
+        _column("vocabulary", pa.string(), "whose tokens they are, see chat_tokens.vocabulary_of"),
     ]
 )
 
@@ -73,6 +77,9 @@ CANDIDATES = pa.schema(
         RESPONSE_2,
         _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens; null for data sets", True),
         _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens; null for data sets", True),
+        _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled; null for data sets", True),
+        _column("ids_2", TOKEN_IDS, "the same of response_2", True),
+        _column("vocabulary", pa.string(), "whose tokens they are; null for data sets", True),
         ORIGINAL_PREFERENCE,
     ]
 )
@@ -90,6 +97,9 @@ PREFERENCES = pa.schema(
         _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
         _column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
         _column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),
+        _column("chosen_ids", TOKEN_IDS, "chosen as the tokens that were sampled; null where nobody knows", True),
+        _column("rejected_ids", TOKEN_IDS, "the same of rejected", True),
+        _column("vocabulary", pa.string(), "whose tokens they are; null where nobody knows", True),
     ]
 )
 

@@ -1,11 +1,11 @@
 """Conversations as token ids, through the policy's own chat template and nothing else.
 
-Training and the reference log-probabilities both read the tokens made here, so that they cannot disagree about them.
-Of a preference pair, the completion is whatever follows the prompt's tokens, the end of the turn included, unless the
-response was cut when it was sampled: an end that was never sampled would teach the policy to stop in mid-sentence. Of a
-conversation, supervised fine-tuning learns what its assistant turns would be as completions.
+Sampling reads the prompts made here, and so do training, log-probabilities and likelihoods (`preference_tokens`). Of a
+conversation, supervised fine-tuning learns whatever the template renders behind the prompt of each of its assistant turns.
 """
 
+import hashlib
+import json
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1000
 NO_ROOM = "prompt leaves no room for a response"
-NO_TOKEN = "cut response without a token"
 NOTHING_TO_LEARN = "no assistant turn before the cut"
 
 
@@ -62,6 +61,12 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
+def vocabulary_of(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """A short hash of the words that token ids stand for; policies that descend from one model have the same."""
+    words = json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     """The token that ends the assistant's turn in the chat template: where a policy is to stop.
 
@@ -79,63 +84,6 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
             "the chat template ends the assistant's turn with no special token, where nothing could stop; give another --chat-template"
         )
     return end
-
-
-def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
-    """Tokenise preference pairs as TRL's `DPOTrainer` does, and cut them as its collator does.
-
-    Args:
-        tokenizer: the policy's.
-        table: `schemas.PREFERENCES`.
-        max_length: longest prompt and response together, in tokens; the end of a longer response is cut.
-
-    Returns:
-        A table of `prompt_id`, `prompt_ids`, `chosen_ids` and `rejected_ids`, in the order of `table`. Pairs whose
-        prompt alone fills `max_length` are dropped, and those of which no token is left of a response that was cut.
-
-    Raises:
-        BadInput: the chat template cannot render a conversation, begins it with two tokens of beginning, alters a response
-            by more than the white space at its ends, or hides where a response that was cut ends.
-    """
-    import pyarrow as pa
-
-    kept: dict[str, list] = {name: [] for name in ("prompt_id", "prompt_ids", "chosen_ids", "rejected_ids")}
-    chunks, dropped, truncated, trimmed = [], {NO_ROOM: 0, NO_TOKEN: 0}, 0, 0
-    token_lists = pa.list_(pa.int32())
-    schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
-    for rows in _in_chunks(table, "tokenising"):
-        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
-        whole = {
-            name: [_render(tokenizer, answered(row["prompt"], row[name]), row) for row in rows]
-            for name in ("chosen", "rejected")
-        }
-        for row, *rendered in zip(rows, texts, *whole.values(), strict=True):
-            trimmed += _is_trimmed(tokenizer, row, *rendered)
-        alone = _encode(tokenizer, texts, rows)
-        with_chosen, with_rejected = (
-            _encode(tokenizer, [_without_end(tokenizer, *one, name) for one in zip(rows, rendered, strict=True)], rows)
-            for name, rendered in whole.items()
-        )
-        for row, prompt, chosen, rejected in zip(rows, alone, with_chosen, with_rejected, strict=True):
-            # Tokens may merge across the border; the completion starts where the sequences part, as in TRL.
-            start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
-            if start == 0:
-                raise BadInput(f"the chat template renders nothing in front of the response to {row['prompt_id']}")
-            if start >= max_length:
-                dropped[NO_ROOM] += 1
-                continue
-            if start == min(len(chosen), len(rejected)):
-                dropped[NO_TOKEN] += 1
-                continue
-            truncated += max(len(chosen), len(rejected)) > max_length
-            kept["prompt_id"].append(row["prompt_id"])
-            kept["prompt_ids"].append(prompt[:start])
-            kept["chosen_ids"].append(chosen[start:max_length])
-            kept["rejected_ids"].append(rejected[start:max_length])
-        chunks.append(pa.table(kept, schema=schema))
-        kept = {name: [] for name in kept}
-    tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, dropped, truncated, trimmed)
 
 
 def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
@@ -246,12 +194,6 @@ def _behind_answer(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict], row
     return behind if found else None
 
 
-def _is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, prompt: str, chosen: str, rejected: str) -> bool:
-    """Whether a response of a rendered pair loses white space at its ends; no other change of it is allowed."""
-    first = _checked(tokenizer, row, prompt, chosen, row["chosen"])
-    return _checked(tokenizer, row, prompt, rejected, row["rejected"]) or first
-
-
 def _checked(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole: str, response: str) -> bool:
     try:
         return loses_white_space(before, whole, response)
@@ -270,19 +212,6 @@ def _encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[d
     return encoded
 
 
-def _without_end(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str, name: str) -> str:
-    """A rendered prompt and response; one that was cut without what the template renders behind it, as another shows."""
-    if not row[f"{name}_truncated"]:
-        return text
-    behind = _behind_answer(tokenizer, row["prompt"], row)
-    if behind is None or not text.endswith(behind):
-        raise BadInput(
-            f"the chat template hides where the response to {row['prompt_id']} ends, which was cut when it was sampled: label "
-            "with `truncated: drop`, or fetch the model with another --chat-template"
-        )
-    return text.removesuffix(behind)
-
-
 def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:
     beginning = tokenizer.bos_token_id
     if beginning is not None and ids[:2] == [beginning, beginning]:
@@ -290,10 +219,3 @@ def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[in
             f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template "
             "or of the prompt's text"
         )
-
-
-def _common_prefix(ids: list[int], others: list[int]) -> int:
-    """Number of leading tokens that two sequences share."""
-    if others[: len(ids)] == ids:  # nearly always, and fast
-        return len(ids)
-    return next(i for i, (a, b) in enumerate(zip([*ids, None], [*others, None], strict=False)) if a != b)

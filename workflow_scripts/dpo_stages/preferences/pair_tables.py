@@ -120,6 +120,9 @@ class WorkflowCandidates:
                     "original_agrees": agrees,
                     "chosen_truncated": row[f"truncated_{chosen}"],
                     "rejected_truncated": row[f"truncated_{rejected}"],
+                    "chosen_ids": row[f"ids_{chosen}"],
+                    "rejected_ids": row[f"ids_{rejected}"],
+                    "vocabulary": row["vocabulary"],
                 }
             )
         counts: dict[str, object] = truncated_responses(self.rows)

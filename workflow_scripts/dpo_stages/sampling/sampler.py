@@ -10,8 +10,10 @@ so vLLM neither renders nor tokenises anything again. A response ends with the t
 that template, or any end of sequence that the tokenizer or the checkpoint's generation_config.json names.
 """
 
+from array import array
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import ProgressReport
-from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer
+from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
 from dpo_stages.sampling.decoding import GPU_MEMORY_UTILIZATION, Decoding
 from dpo_stages.sampling.engine import gpus_for, on_cpu, prepare_environment
 
@@ -50,12 +52,12 @@ class Response:
 
     Attributes:
         text: without special tokens.
-        tokens: its length in the policy's tokens, the end of sequence included.
-        truncated: whether it was cut at the length of the request.
+        ids: the policy's tokens as they were drawn, the one that ended it included.
+        truncated: whether it was cut at the length of the request, and so has no end.
     """
 
     text: str
-    tokens: int
+    ids: array
     truncated: bool
 
 
@@ -128,6 +130,11 @@ class Sampler:
             ends.update(named if isinstance(named, list) else [named])
         return ends - {None}
 
+    @cached_property
+    def vocabulary(self) -> str:
+        """Whose tokens the responses are made of."""
+        return vocabulary_of(self.tokenizer)
+
     def room(self, prompt: list[int]) -> int:
         """Longest response to a prompt, in tokens; 0 if the prompt fills the context."""
         return max(0, min(self.decoding.max_new_tokens, self.context - len(prompt)))
@@ -175,7 +182,7 @@ class Sampler:
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )
-        return Response(text, len(tokens), truncated)
+        return Response(text, array("i", tokens), truncated)
 
     def _start_engine(self, requests: list[Request]) -> "LLMEngine":
         from vllm import EngineArgs, LLMEngine
@@ -226,5 +233,5 @@ def counts(responses: list[Response]) -> dict[str, object]:
     return {
         "truncated": sum(response.truncated for response in responses),
         "empty": sum(not response.text.strip() for response in responses),
-        "mean_tokens": sum(response.tokens for response in responses) / max(1, len(responses)),
+        "mean_tokens": sum(len(response.ids) for response in responses) / max(1, len(responses)),
     }

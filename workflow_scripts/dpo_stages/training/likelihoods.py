@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpo_stages.data.schemas import LIKELIHOODS
-from dpo_stages.models.chat_tokens import NO_ROOM, NO_TOKEN, tokenize_preferences
+from dpo_stages.models.chat_tokens import NO_ROOM
+from dpo_stages.models.preference_tokens import NO_TOKEN, tokenize_preferences
 from dpo_stages.training.logps import response_logps
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def candidate_likelihoods(
     off_policy: pa.Table,
     max_length: int,
     dtype: str,
-) -> tuple[pa.Table, dict[str, int], int]:
+) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
     """Compute log pi(y|x) of both on-policy and both off-policy candidates of every prompt that the two tables share.
 
     Args:
@@ -32,8 +33,8 @@ def candidate_likelihoods(
         dtype: "float32", or "bfloat16" for the mixed precision of training.
 
     Returns:
-        `schemas.LIKELIHOODS`, four rows a prompt; the number of prompts left out, by reason; the number of pairs of
-        candidates of which one or both were cut.
+        `schemas.LIKELIHOODS`, four rows a prompt; the number of prompts left out, by reason; and what became of the pairs
+        of candidates of both tables, as `TokenizedPairs` counts it.
     """
     pairs = {True: on_policy, False: off_policy}
     shared = pc.filter(on_policy["prompt_id"], pc.is_in(on_policy["prompt_id"], off_policy["prompt_id"]))
@@ -59,7 +60,8 @@ def candidate_likelihoods(
     }
     dropped[NO_TOKEN] = max(tokenized.dropped[NO_TOKEN] for tokenized in tokens.values())
     dropped[NO_ROOM] = len(shared) - len(kept) - dropped[NO_TOKEN]
-    return pa.table(columns, schema=LIKELIHOODS), dropped, sum(tokenized.truncated for tokenized in tokens.values())
+    ours, theirs = (tokenized.counts() for tokenized in tokens.values())
+    return pa.table(columns, schema=LIKELIHOODS), dropped, {name: ours[name] + theirs[name] for name in ours}
 
 
 def _of_prompts(table: pa.Table, prompt_ids: pa.ChunkedArray) -> pa.Table:
@@ -70,4 +72,5 @@ def _as_preferences(candidates: pa.Table) -> pa.Table:
     """The two candidates in the places of chosen and rejected, which is what the tokenisation of training reads."""
     names = {"prompt_id": "prompt_id", "prompt": "prompt", "response_1": "chosen", "response_2": "rejected"}
     names |= {"truncated_1": "chosen_truncated", "truncated_2": "rejected_truncated"}
+    names |= {"ids_1": "chosen_ids", "ids_2": "rejected_ids", "vocabulary": "vocabulary"}
     return candidates.select(list(names)).rename_columns(list(names.values()))

@@ -26,7 +26,7 @@ def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, d
 
     Args:
         model: the policy, in float32, on its device.
-        tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `chat_tokens.tokenize_preferences` makes.
+        tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `tokenize_preferences` makes.
         padding: token id that fills shorter sequences; it is masked.
         dtype: "float32", or "bfloat16" for the mixed precision of training.
 
