@@ -114,8 +114,9 @@ def test_json_is_stable_and_refuses_what_json_has_not(tmp_path):
 def test_candidates_of_any_source_are_read_with_what_the_source_knows(tmp_path):
     path = tmp_path / "table.parquet"
     row = {"prompt_id": "a", "prompt": [{"role": "user", "content": "Hi"}], "response_1": "1", "response_2": "2"}
-    unknown = {"truncated_1": None, "truncated_2": None, "original_preference": None}
+    unknown = {field.name: None for field in schemas.CANDIDATES if field.nullable}
     sampled = {"tokens_1": 3, "tokens_2": 4, "truncated_1": True, "truncated_2": False}
+    sampled |= {"ids_1": [5, 6, 7], "ids_2": [5, 5, 6, 1], "vocabulary": "0123456789abcdef"}
     for schema, more in (
         (schemas.OFF_POLICY_CANDIDATES, {"original_preference": 2}),
         (schemas.SAMPLED_CANDIDATES, sampled),

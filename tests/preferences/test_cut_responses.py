@@ -1,4 +1,4 @@
-"""Responses that were cut when they were sampled: marked in preferences and comparisons, counted, dropped on request."""
+"""What is known of sampled responses: their tokens, and whether they were cut, which is counted, or drops them on request."""
 
 import json
 
@@ -27,8 +27,10 @@ def rows(seed):
 @pytest.fixture
 def sampled(tmp_path):
     """Sampled candidates of which 4 + 3 were cut, in 6 pairs."""
-    more = [{"truncated_1": n % 3 == 0, "truncated_2": n in (0, 1, 2), "tokens_1": 9, "tokens_2": 9} for n in range(12)]
+    more = [{"truncated_1": n % 3 == 0, "truncated_2": n in (0, 1, 2), "tokens_1": 2, "tokens_2": 1} for n in range(12)]
     table = [{**row, **cut} for row, cut in zip(rows(5), more, strict=True)]
+    for number, row in enumerate(table):
+        row |= {"ids_1": [number, 1], "ids_2": [number], "vocabulary": "0123456789abcdef"}
     write_table(tmp_path / "sampled.parquet", table, SAMPLED_CANDIDATES)
     return tmp_path / "sampled.parquet"
 
@@ -60,6 +62,17 @@ def test_preferences_say_which_response_was_cut(label, sampled):
         cut = {row[f"response_{number}"]: row[f"truncated_{number}"] for number in (1, 2)}
         assert (pair["chosen_truncated"], pair["rejected_truncated"]) == (cut[pair["chosen"]], cut[pair["rejected"]])
     assert ledger["truncated_responses"] == 7 and ledger["dropped"]["cut responses"] == 0
+
+
+def test_preferences_have_the_tokens_that_were_sampled(label, sampled, off_policy):
+    labelled, _ = label(sampled)
+    for row in read_table(sampled, SAMPLED_CANDIDATES).to_pylist():
+        pair = labelled[row["prompt_id"]]
+        ids = {row[f"response_{number}"]: row[f"ids_{number}"] for number in (1, 2)}
+        assert (pair["chosen_ids"], pair["rejected_ids"]) == (ids[pair["chosen"]], ids[pair["rejected"]])
+        assert pair["vocabulary"] == row["vocabulary"]
+    labelled, _ = label(off_policy)
+    assert {row[name] for row in labelled.values() for name in ("chosen_ids", "rejected_ids", "vocabulary")} == {None}
 
 
 def test_pairs_with_a_cut_response_are_dropped_on_request_and_counted(label, sampled):

@@ -2,6 +2,7 @@
 
 import shutil
 from array import array
+from math import log
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,6 +44,19 @@ def prompt_rows(number=24):
         *user("why?"),
     ]
     return [*rows, {"prompt_id": prompt_id(system), "prompt": system}]
+
+
+def as_pairs(rows):
+    """Sampled candidates as preferences of which the first was chosen."""
+    return [
+        {
+            **{name: row[name] for name in ("prompt_id", "prompt", "vocabulary")},
+            **{"chosen": row["response_1"], "chosen_ids": row["ids_1"], "chosen_truncated": row["truncated_1"]},
+            **{"rejected": row["response_2"], "rejected_ids": row["ids_2"], "rejected_truncated": row["truncated_2"]},
+            **{"logit": 1.0, "chosen_first": True, "order_flip": False},
+        }
+        for row in rows
+    ]
 
 
 def instruction_rows(rows):
@@ -224,6 +238,25 @@ def test_responses_end_at_every_end_and_are_cut_at_the_limit(sample, scripted_po
     ledger = read_json(output.with_name("train.ledger.json"))
     assert ledger["truncated"] == sum(cut for _, _, cut in found)
     assert ledger["empty"] == sum(not text for text, _, _ in found) > 0
+    assert_training_sees_the_draws(scripted_policy.parent, rows)
+
+
+def assert_training_sees_the_draws(folder, rows):
+    """Training sees the end that was drawn, whichever it was, and so the log-probability is that of the draws."""
+    from transformers import AutoModelForCausalLM
+
+    from dpo_stages.training.logps import response_logps
+
+    loaded = load_tokenizer(folder)
+    pairs = tokenize_preferences(loaded, pa.Table.from_pylist(as_pairs(rows), PREFERENCES), max_length=96).table
+    logps = response_logps(AutoModelForCausalLM.from_pretrained(folder).eval(), pairs, 0, "float32")
+    for number, side in ((1, "chosen"), (2, "rejected")):
+        ends = [not row[f"truncated_{number}"] for row in rows]
+        lengths = [row[f"tokens_{number}"] for row in rows]
+        drawn = [(n - end) * log(0.7) + end * log(0.1) for n, end in zip(lengths, ends, strict=True)]
+        assert logps[side] == pytest.approx(drawn, abs=1e-3)
+        last = {loaded.convert_ids_to_tokens(ids[-1]) for ids in pairs[f"{side}_ids"].to_pylist()}
+        assert last == {"</s>", "<|end|>", "[STOP]", "a"}
 
 
 def test_the_context_limits_prompts_and_responses(sample, scripted_policy, tokenizer, tmp_path):
@@ -260,6 +293,19 @@ def test_training_sampling_and_the_template_agree_on_a_prompts_tokens(policy, to
     ]
     trained = tokenize_preferences(loaded, pa.Table.from_pylist(pairs, PREFERENCES), max_length=128)
     assert trained.table["prompt_ids"].to_pylist() == sampled
+
+
+def test_what_is_sampled_is_what_training_sees(candidates, policy):
+    loaded, rows = load_tokenizer(policy.parent), read_table(candidates[1], SAMPLED_CANDIDATES).to_pylist()
+    trained = tokenize_preferences(loaded, pa.Table.from_pylist(as_pairs(rows), PREFERENCES), max_length=128)
+    assert trained.table["prompt_ids"].to_pylist() == tokenize_prompts(loaded, pa.Table.from_pylist(rows, PROMPTS))
+    for number, side in ((1, "chosen"), (2, "rejected")):
+        ids = trained.table[f"{side}_ids"].to_pylist()
+        assert [len(one) for one in ids] == [row[f"tokens_{number}"] for row in rows]
+        whole = [one if row[f"truncated_{number}"] else one[:-1] for one, row in zip(ids, rows, strict=True)]
+        assert [loaded.decode(one, skip_special_tokens=True) for one in whole] == [r[f"response_{number}"] for r in rows]
+    assert trained.as_sampled == 2 * len(rows)
+    assert 0 < trained.retokenized  # a policy with random weights draws what no tokenizer would write
 
 
 def test_the_beginning_stands_once(policy):

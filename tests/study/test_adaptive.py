@@ -24,6 +24,7 @@ def preferences(prompts, word):
             "prompt_id": prompt, "prompt": [{"role": "user", "content": prompt}], "chosen": f"{word} {prompt}",
             "rejected": "", "logit": 1.0, "chosen_first": True, "order_flip": False, "original_agrees": None,
             "chosen_truncated": word == "on" or None, "rejected_truncated": None,
+            "chosen_ids": [7, 1] if word == "on" else None, "rejected_ids": None, "vocabulary": None,
         }
         for prompt in prompts
     ]  # fmt: skip
@@ -77,6 +78,7 @@ def test_mixed_preferences_are_rows_of_their_sources_and_no_prompt_stands_there_
     assert sum(row["chosen"].startswith("on ") for row in rows) == 15
     assert all(row["chosen"].split()[1] == row["prompt_id"] for row in rows)
     assert all((row["chosen_truncated"] is True) == row["chosen"].startswith("on ") for row in rows)
+    assert all((row["chosen_ids"] == [7, 1]) == row["chosen"].startswith("on ") for row in rows)
     ledger = read_json(tmp_path / "mix30.ledger.json")
     assert (ledger["rows_in"], ledger["rows_out"], sum(ledger["dropped"].values())) == (90, 50, 40)
     assert (ledger["on_policy_share"], ledger["on_policy_prompts"], ledger["off_policy_prompts"]) == (0.3, 15, 35)

@@ -39,6 +39,23 @@ THINKS = (  # as Qwen3's and DeepSeek-R1's: thoughts are dropped
 TRIMS = THINKS.replace("split('</think>')[-1]", "strip()")  # as Llama-3's and Gemma's
 
 
+# What real templates do: ChatML ends the turn with a line of its own, Llama-3 trims, the last one numbers its turns.
+TEMPLATES = {
+    "chatml": (
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+    ),
+    "trimmed": (
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] | trim + '</s>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    ),
+    "numbered": (
+        "{% for message in messages %}{{ message['role'] + ' said:' + message['content'] + '</s>' }}{{ loop.index }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ 'assistant said:' }}{% endif %}"
+    ),
+}
+
+
 def with_template(tokenizer, template: str):
     other = copy.deepcopy(tokenizer)
     other.chat_template = template
@@ -50,12 +67,14 @@ def preferences_table(count: int, **options) -> pa.Table:
 
 
 @pytest.mark.parametrize("max_length", [1024, 14])
-def test_preference_tokens_are_those_of_trl(tmp_path, tokenizer, max_length):
+@pytest.mark.parametrize("template", [None, "chatml"])
+def test_preference_tokens_are_those_of_trl_up_to_the_end_of_the_turn(tmp_path, tokenizer, max_length, template):
+    """TRL also trains what a template renders behind the end, here ChatML's line break."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
     from trl import DPOConfig, DPOTrainer
 
-    rows = preference_rows(30)
+    rows, tokenizer = preference_rows(30), with_template(tokenizer, TEMPLATES.get(template, tokenizer.chat_template))
     trainer = DPOTrainer(
         AutoModelForCausalLM.from_pretrained(write_model(tmp_path / "model").parent),
         ref_model=AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
@@ -77,6 +96,8 @@ def test_preference_tokens_are_those_of_trl(tmp_path, tokenizer, max_length):
     ours = tokenize_preferences(tokenizer, pa.Table.from_pylist(rows, schema=PREFERENCES), max_length)
     columns = ("prompt_ids", "chosen_ids", "rejected_ids")
     theirs = trainer.train_dataset.to_list()
+    if template == "chatml":
+        assert {tokenizer.decode(row[name].pop()) for row in theirs for name in columns[1:]} == {"\n"}
     assert ours.table.num_rows == len(theirs)
     assert sum(ours.dropped.values()) == len(rows) - len(theirs)
     collated = [trainer.data_collator([{name: row[name] for name in columns}]) for row in theirs]
@@ -97,23 +118,6 @@ def test_completion_is_the_response_and_the_end_of_its_turn(tokenizer):
         assert tokenizer.decode(tokens["chosen_ids"]) == row["chosen"] + "</s>"
         assert tokenizer.decode(tokens["rejected_ids"]) == row["rejected"] + "</s>"
         assert tokenizer.decode(tokens["prompt_ids"]).endswith("<|assistant|>")
-
-
-# What real templates do: ChatML ends the turn with a line of its own, Llama-3 trims, the last one numbers its turns.
-TEMPLATES = {
-    "chatml": (
-        "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
-    ),
-    "trimmed": (
-        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] | trim + '</s>' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-    ),
-    "numbered": (
-        "{% for message in messages %}{{ message['role'] + ' said:' + message['content'] + '</s>' }}{{ loop.index }}"
-        "{% endfor %}{% if add_generation_prompt %}{{ 'assistant said:' }}{% endif %}"
-    ),
-}
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
