@@ -1,9 +1,11 @@
-"""What fetch_model.py says of every chat template that TRL ships, which are those of the models as published.
+"""What fetch_model.py says of every chat template that TRL ships, which are those of the models as published, and what training
+reads of a policy's own samples behind it.
 
     OMP_NUM_THREADS=1 envs/run train benchmarks/templates.py
 
 The models' tokenizers are not there: each template gets a small one in which its marks are special tokens, and words and line
-breaks are tokens, split as Llama-3 and Qwen split them. "Without thinking" is with enable_thinking: false, where that changes
+breaks are tokens, split as Llama-3 and Qwen split them. Samples are what the models are tried with, once in the tokens of
+their text, once drawn letter by letter and cut. "Without thinking" is with enable_thinking: false, where that changes
 the verdict, and "(date)" a template that asks for the day. Prints Markdown, the table of docs/templates.md.
 """
 
@@ -14,6 +16,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pyarrow as pa
 import trl
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -22,7 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.core.errors import BadInput  # noqa: E402
-from dpo_stages.models.chat_tokens import end_of_turn  # noqa: E402
+from dpo_stages.data.schemas import PREFERENCES  # noqa: E402
+from dpo_stages.models.chat_tokens import end_of_turn, tokenize_prompts, vocabulary_of  # noqa: E402
+from dpo_stages.models.preference_tokens import tokenize_preferences  # noqa: E402
 from dpo_stages.models.templates import (  # noqa: E402
     PROBES,
     probe_template,
@@ -64,17 +69,46 @@ def make_tokenizer(name: str, template: str) -> PreTrainedTokenizerFast:
     )
 
 
-def verdict(name: str, template: str) -> str:
-    """What becomes of a model with this template."""
+def verdict(name: str, template: str) -> tuple[str, str]:
+    """What becomes of a model with this template, and of its samples."""
+    samples = "none"
     try:
         if says_date(template):
             template = with_date(template, DAY)
         tokenizer = make_tokenizer(name, template)
-        altered, system = probe_template(tokenizer, end_of_turn(tokenizer))
+        end = end_of_turn(tokenizer)
+        samples = "exact" if are_exact(tokenizer, end) else "altered"
+        altered, system = probe_template(tokenizer, end)
     except BadInput as refusal:
-        return "refused: " + str(refusal).partition("; ")[0]
+        return "refused: " + str(refusal).partition("; ")[0], samples
     words = "exact" if not altered else f"exact but for {', '.join(altered)}"
-    return words if system == "rendered" else f"{words}; system turns {system}"
+    return (words if system == "rendered" else f"{words}; system turns {system}"), samples
+
+
+def are_exact(tokenizer: PreTrainedTokenizerFast, end: int) -> bool:
+    """Whether training reads samples in the tokens that were drawn, behind the prompts that sampling reads."""
+    rows = [
+        {
+            **{"prompt_id": probe.name, "prompt": probe.prompt, "chosen": probe.response, "rejected": probe.response},
+            **{"chosen_truncated": False, "chosen_ids": [*in_tokens(tokenizer, probe.response), end]},
+            **{
+                "rejected_truncated": True,
+                "rejected_ids": sum((in_tokens(tokenizer, one) for one in probe.response), []),
+            },
+            "vocabulary": vocabulary_of(tokenizer),
+        }
+        for probe in PROBES
+    ]
+    table = pa.Table.from_pylist(rows, schema=PREFERENCES)
+    read = tokenize_preferences(tokenizer, table, max_length=8192).table
+    drawn = {name: [row[name] for row in rows] for name in ("chosen_ids", "rejected_ids")}
+    return read.select(drawn).to_pydict() == drawn and read["prompt_ids"].to_pylist() == tokenize_prompts(
+        tokenizer, table
+    )
+
+
+def in_tokens(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def main() -> None:
@@ -87,9 +121,10 @@ def main() -> None:
             without = verdict(path.stem, with_arguments(template, {"enable_thinking": False}))
             if without != found:
                 names[without].append(f"{path.stem} without thinking")
-    print("| templates | |\n|---|---|")
-    for words in sorted(names, key=lambda words: (words.startswith("refused"), words)):
-        print(f"| {', '.join(names[words])} | {html.escape(words, quote=False).replace('|', '&#124;')} |")
+    print("| templates | texts | samples |\n|---|---|---|")
+    for words, samples in sorted(names, key=lambda found: (found[0].startswith("refused"), *found)):
+        cells = ", ".join(names[words, samples]), html.escape(words, quote=False).replace("|", "&#124;"), samples
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

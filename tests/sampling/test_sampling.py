@@ -303,9 +303,11 @@ def test_what_is_sampled_is_what_training_sees(candidates, policy):
         ids = trained.table[f"{side}_ids"].to_pylist()
         assert [len(one) for one in ids] == [row[f"tokens_{number}"] for row in rows]
         whole = [one if row[f"truncated_{number}"] else one[:-1] for one, row in zip(ids, rows, strict=True)]
-        assert [loaded.decode(one, skip_special_tokens=True) for one in whole] == [r[f"response_{number}"] for r in rows]
+        assert [loaded.decode(one, skip_special_tokens=True) for one in whole] == [
+            r[f"response_{number}"] for r in rows
+        ]
     assert trained.as_sampled == 2 * len(rows)
-    assert 0 < trained.retokenized  # a policy with random weights draws what no tokenizer would write
+    assert trained.retokenized > 0  # a policy with random weights draws what no tokenizer would write
 
 
 def test_the_beginning_stands_once(policy):
@@ -366,7 +368,9 @@ def test_responses_come_in_the_order_of_the_requests_whatever_ends_first(sampler
     texts = [f"fox {i}" for i in range(23)]
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     responses = sampler.sample([Request(prompt, seed, 7) for seed, prompt in enumerate(ids)])
-    assert responses == [Response(text, array("i", [*prompt, 1]), False) for text, prompt in zip(texts, ids, strict=True)]
+    assert responses == [
+        Response(text, array("i", [*prompt, 1]), False) for text, prompt in zip(texts, ids, strict=True)
+    ]
     assert engine.most == 5
     assert [(engine.parameters[str(i)].seed, engine.parameters[str(i)].max_tokens) for i in range(23)] == [
         (i, 7) for i in range(23)

@@ -1,8 +1,8 @@
 """What is asked of a chat template, and what is written into it when a model is fetched.
 
-A policy is sampled behind the rendered prompt, and trained on the conversation as the template renders it. The two are the
-same text only if the template renders prompt, response and end of turn one behind the other as they are, and the same on
-every day. Many do not: docs/templates.md.
+A policy is sampled behind the rendered prompt, and a response that comes as text is trained as the template renders it. The
+two are comparable only if the template renders prompt, response and end of turn one behind the other as they are, and the same
+on every day. Many do not: docs/templates.md.
 """
 
 import datetime
