@@ -33,12 +33,11 @@ def test_the_guide_has_the_table_of_the_templates_that_trl_ships(published, root
     ],
 )
 def test_published_templates(published, name, words):
-    assert published.verdict(name, (published.TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")).startswith(
-        words
-    )
+    texts, samples = published.verdict(name, (published.TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8"))
+    assert texts.startswith(words) and samples == "exact"
 
 
 def test_the_templates_that_the_study_brings_along_are_exact_but_for_white_space(published, root):
     """A line break before a response merges with the one that ends the prompt."""
     for path in Path(root, "workflow_scripts/dpo_stages/models/chat_templates").glob("*.jinja"):
-        assert published.verdict(path.stem, path.read_text()) == "exact but for white space at both ends"
+        assert published.verdict(path.stem, path.read_text()) == ("exact but for white space at both ends", "exact")
