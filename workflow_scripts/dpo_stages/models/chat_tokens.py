@@ -73,7 +73,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     Raises:
         BadInput: the template cannot render a question and its answer, or no special token follows the answer.
     """
-    behind = _behind_answer(tokenizer, [{"role": "user", "content": "Is it?"}], {"prompt_id": "of a test"})
+    behind = behind_answer(tokenizer, [{"role": "user", "content": "Is it?"}], {"prompt_id": "of a test"})
     if behind is None:
         raise BadInput("the chat template leaves out what the assistant says; give another --chat-template")
     after = tokenizer(behind, add_special_tokens=False)["input_ids"]
@@ -107,8 +107,8 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
     chunks, nothing, truncated, trimmed = [], 0, 0, 0
-    for rows in _in_chunks(table, "tokenising"):
-        texts = [_render(tokenizer, row["messages"], row) for row in rows]
+    for rows in in_chunks(table, "tokenising"):
+        texts = [render_row(tokenizer, row["messages"], row) for row in rows]
         encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
         kept: dict[str, list] = {name: [] for name in schema.names}
         for row, text, ids, offsets in zip(rows, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
@@ -149,9 +149,9 @@ def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") ->
         BadInput: the chat template cannot render a prompt, or begins it with two tokens of beginning.
     """
     tokens = []
-    for rows in _in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
-        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
-        tokens += _encode(tokenizer, texts, rows)
+    for rows in in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
+        texts = [render_row(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        tokens += encode(tokenizer, texts, rows)
     return tokens
 
 
@@ -161,19 +161,20 @@ def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str)
     for number, turn in enumerate(messages):
         if turn["role"] != "assistant":
             continue
-        before = _render(tokenizer, messages[:number], row, add_generation_prompt=True)
-        after = _render(tokenizer, messages[: number + 1], row)
+        before = render_row(tokenizer, messages[:number], row, add_generation_prompt=True)
+        after = render_row(tokenizer, messages[: number + 1], row)
         if not (text.startswith(before) and text.startswith(after)):
             raise BadInput(
                 f"the chat template renders turn {number + 1} of {row['prompt_id']} differently when more turns "
                 "follow, so the assistant's tokens cannot be told apart; fetch the model with a --chat-template that "
                 "does not look ahead"
             )
-        spans.append((len(before), len(after), _checked(tokenizer, row, before, after, turn["content"])))
+        spans.append((len(before), len(after), is_trimmed(tokenizer, row, before, after, turn["content"])))
     return spans
 
 
-def _in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
+def in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
+    """The rows of a table, some at a time, with progress lines that say `what`."""
     report = ProgressReport(what, table.num_rows)
     for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
         yield batch.to_pylist()
@@ -181,20 +182,22 @@ def _in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
     report.close()
 
 
-def _render(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
+def render_row(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
+    """A conversation of a row as the chat template renders it; what it refuses is a `BadInput` with the row's `prompt_id`."""
     try:
         return render(tokenizer, messages, **options)
     except BadInput as error:
         raise BadInput(f"the chat template cannot render the conversation {row['prompt_id']}: {error}") from error
 
 
-def _behind_answer(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict], row: dict) -> str | None:
+def behind_answer(tokenizer: "PreTrainedTokenizerBase", prompt: list[dict], row: dict) -> str | None:
     """What the template renders behind an answer to a prompt; None if it leaves the answer out."""
-    _, found, behind = _render(tokenizer, answered(prompt, ANSWER), row).rpartition(ANSWER)
+    _, found, behind = render_row(tokenizer, answered(prompt, ANSWER), row).rpartition(ANSWER)
     return behind if found else None
 
 
-def _checked(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole: str, response: str) -> bool:
+def is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole: str, response: str) -> bool:
+    """As `templates.loses_white_space`; what is altered otherwise is a `BadInput` with the model and the row's `prompt_id`."""
     try:
         return loses_white_space(before, whole, response)
     except BadInput as error:
@@ -204,8 +207,8 @@ def _checked(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, whole
         ) from error
 
 
-def _encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[dict]) -> list[list[int]]:
-    """Tokenise rendered conversations; the template alone adds special tokens."""
+def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[dict]) -> list[list[int]]:
+    """Tokenise rendered conversations of `rows`; the template alone adds special tokens, and not two of beginning."""
     encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
     for ids, row in zip(encoded, rows, strict=True):
         _refuse_doubled_beginning(tokenizer, ids, row)

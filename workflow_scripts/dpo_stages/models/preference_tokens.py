@@ -12,12 +12,12 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.models.chat_tokens import (
     NO_ROOM,
     Tokenized,
-    _behind_answer,
-    _checked,
-    _encode,
-    _in_chunks,
-    _render,
+    behind_answer,
+    encode,
     end_of_turn,
+    in_chunks,
+    is_trimmed,
+    render_row,
     vocabulary_of,
 )
 from dpo_stages.models.templates import answered
@@ -88,9 +88,9 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     chunks, pairs = [], TokenizedPairs(schema.empty_table(), {NO_ROOM: 0, NO_TOKEN: 0})
-    for rows in _in_chunks(table, "tokenising"):
-        texts = [_render(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
-        prompts = _encode(tokenizer, texts, rows)
+    for rows in in_chunks(table, "tokenising"):
+        texts = [render_row(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
+        prompts = encode(tokenizer, texts, rows)
         sides = (_sequences(tokenizer, vocabulary, rows, texts, prompts, name) for name in ("chosen", "rejected"))
         for row, prompt, one, other in zip(rows, prompts, *sides, strict=True):
             pairs.trimmed += one.trimmed or other.trimmed
@@ -133,7 +133,7 @@ def _sequences(
         _as_text(tokenizer, row, text, name) if ids is None else (text + row[name], False)
         for row, text, ids in zip(rows, texts, sampled, strict=True)
     ]
-    told = _encode(tokenizer, [whole for whole, _ in wholes], rows)
+    told = encode(tokenizer, [whole for whole, _ in wholes], rows)
     end = end_of_turn(tokenizer) if None in sampled else None
     for row, prompt, ids, whole, (_, trimmed) in zip(rows, prompts, sampled, told, wholes, strict=True):
         cut = row[f"{name}_truncated"]
@@ -147,14 +147,14 @@ def _sequences(
 
 def _as_text(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str, name: str) -> tuple[str, bool]:
     """A response behind its prompt as the template renders it, one that was cut without an end; and whether it is trimmed."""
-    whole = _render(tokenizer, answered(row["prompt"], row[name]), row)
-    trimmed = _checked(tokenizer, row, text, whole, row[name])
+    whole = render_row(tokenizer, answered(row["prompt"], row[name]), row)
+    trimmed = is_trimmed(tokenizer, row, text, whole, row[name])
     return (_without_end(tokenizer, row, whole) if row[f"{name}_truncated"] else whole), trimmed
 
 
 def _without_end(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> str:
     """A rendered prompt and response without what the template renders behind it, which another response shows."""
-    behind = _behind_answer(tokenizer, row["prompt"], row)
+    behind = behind_answer(tokenizer, row["prompt"], row)
     if behind is None or not text.endswith(behind):
         raise BadInput(
             f"the chat template hides where the response to {row['prompt_id']} ends, which was cut when it was sampled: label "
