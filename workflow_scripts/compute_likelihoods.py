@@ -51,7 +51,7 @@ def main() -> None:
         from dpo_stages.training.likelihoods import candidate_likelihoods
     quiet_libraries()
     folder = arguments.policy.parent
-    rows, dropped, truncated = candidate_likelihoods(
+    rows, dropped, counts = candidate_likelihoods(
         load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu"),
         load_tokenizer(folder),
         on_policy,
@@ -63,7 +63,7 @@ def main() -> None:
         raise BadInput(f"no prompt of {arguments.on_policy} fits into --max-length {arguments.max_length} tokens")
     write_table(arguments.output, rows, LIKELIHOODS)
     prompts = rows.num_rows // 4
-    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, pairs_truncated=truncated)
+    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def main() -> None:
         tokens.dropped,
         truncated=tokens.truncated,
         trimmed=tokens.trimmed,
+        control_texts=tokens.control_texts,
         **means,
     )
 

@@ -20,7 +20,7 @@ def candidate_likelihoods(
     off_policy: pa.Table,
     max_length: int,
     dtype: str,
-) -> tuple[pa.Table, dict[str, int], int]:
+) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
     """Compute log pi(y|x) of both on-policy and both off-policy candidates of every prompt that the two tables share.
 
     Args:
@@ -32,8 +32,8 @@ def candidate_likelihoods(
         dtype: "float32", or "bfloat16" for the mixed precision of training.
 
     Returns:
-        `schemas.LIKELIHOODS`, four rows a prompt; the number of prompts left out, by reason; the number of pairs of
-        candidates of which one or both were cut.
+        `schemas.LIKELIHOODS`, four rows a prompt; the number of prompts left out, by reason; and of the pairs of candidates,
+        how many were cut (`pairs_truncated`) and how many have the text of a control token (`control_texts`).
     """
     pairs = {True: on_policy, False: off_policy}
     shared = pc.filter(on_policy["prompt_id"], pc.is_in(on_policy["prompt_id"], off_policy["prompt_id"]))
@@ -59,7 +59,11 @@ def candidate_likelihoods(
     }
     dropped[NO_TOKEN] = max(tokenized.dropped[NO_TOKEN] for tokenized in tokens.values())
     dropped[NO_ROOM] = len(shared) - len(kept) - dropped[NO_TOKEN]
-    return pa.table(columns, schema=LIKELIHOODS), dropped, sum(tokenized.truncated for tokenized in tokens.values())
+    counts = {
+        "pairs_truncated": sum(tokenized.truncated for tokenized in tokens.values()),
+        "control_texts": sum(tokenized.control_texts for tokenized in tokens.values()),
+    }
+    return pa.table(columns, schema=LIKELIHOODS), dropped, counts
 
 
 def _of_prompts(table: pa.Table, prompt_ids: pa.ChunkedArray) -> pa.Table:
