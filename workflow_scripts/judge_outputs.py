@@ -91,8 +91,9 @@ def main() -> None:
                     print(f"{policy}: the judge refused {name_rows(refused)}", file=sys.stderr, flush=True)
                 usage = {name: value - before[name] for name, value in vars(annotator.usage).items()}
                 paid = {"dollars": usage["tokens"] * price} if price else {}
+                counts = {**usage, **paid, "control_texts": annotator.control_texts}
                 judged, dropped = len(pairs) - len(refused), {"refused": len(refused)}
-                finish(output, len(pairs), judged, dropped, judge=describe_judge(judge), **usage, **paid)
+                finish(output, len(pairs), judged, dropped, judge=describe_judge(judge), **counts)
     except JudgeFailed as error:
         sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 
