@@ -17,6 +17,7 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.prompts import request_seed
 from dpo_stages.data.shards import add_shard_flag, parse_shard
 from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
+from dpo_stages.data.thoughts import whole
 from dpo_stages.models.chat_tokens import tokenize_prompts
 from dpo_stages.models.control_texts import control_texts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
@@ -65,12 +66,12 @@ def main() -> None:
             "prompt_id": row["prompt_id"],
             "dataset": row["subset"],
             "instruction": row["instruction"],
-            "output": response.text,
+            "output": whole(response.text, sampler.opens_thought(request.prompt)),
             "generator": arguments.generator,
             "tokens": response.tokens,
             "truncated": response.truncated,
         }
-        for row, response in zip(rows, responses, strict=True)
+        for row, request, response in zip(rows, requests, responses, strict=True)
     ]
     write_json(arguments.output, outputs)
     finish(

@@ -71,8 +71,9 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
             "tokens_2": second.tokens,
             "truncated_1": first.truncated,
             "truncated_2": second.truncated,
+            "opens_thought": sampler.opens_thought(ids),
         }
-        for (row, _), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
+        for (row, ids), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
     ]
     write_table(output, rows, SAMPLED_CANDIDATES)
     finish(

@@ -114,8 +114,8 @@ def test_json_is_stable_and_refuses_what_json_has_not(tmp_path):
 def test_candidates_of_any_source_are_read_with_what_the_source_knows(tmp_path):
     path = tmp_path / "table.parquet"
     row = {"prompt_id": "a", "prompt": [{"role": "user", "content": "Hi"}], "response_1": "1", "response_2": "2"}
-    unknown = {"truncated_1": None, "truncated_2": None, "original_preference": None}
-    sampled = {"tokens_1": 3, "tokens_2": 4, "truncated_1": True, "truncated_2": False}
+    unknown = {"truncated_1": None, "truncated_2": None, "opens_thought": None, "original_preference": None}
+    sampled = {"tokens_1": 3, "tokens_2": 4, "truncated_1": True, "truncated_2": False, "opens_thought": True}
     for schema, more in (
         (schemas.OFF_POLICY_CANDIDATES, {"original_preference": 2}),
         (schemas.SAMPLED_CANDIDATES, sampled),
@@ -144,7 +144,7 @@ def test_tables_have_exactly_the_schema(tmp_path):
     target = tmp_path / "table.parquet"
     row = {"prompt_id": "a", "prompt": [{"role": "user", "content": "Hi"}], "response_1": "1", "response_2": "2"}
     write_table(target, [{**row, "extra": 1}], schemas.CANDIDATES)
-    nothing = {"truncated_1": None, "truncated_2": None, "original_preference": None}
+    nothing = {"truncated_1": None, "truncated_2": None, "opens_thought": None, "original_preference": None}
     assert read_table(target, schemas.CANDIDATES).to_pylist() == [{**row, **nothing}]
     assert pq.read_schema(target).names == schemas.CANDIDATES.names
     with pytest.raises((pa.ArrowInvalid, ValueError)):

@@ -27,7 +27,11 @@ def rows(seed):
 @pytest.fixture
 def sampled(tmp_path):
     """Sampled candidates of which 4 + 3 were cut, in 6 pairs."""
-    more = [{"truncated_1": n % 3 == 0, "truncated_2": n in (0, 1, 2), "tokens_1": 9, "tokens_2": 9} for n in range(12)]
+    more = [
+        {"truncated_1": n % 3 == 0, "truncated_2": n in (0, 1, 2), "tokens_1": 9, "tokens_2": 9}
+        | {"opens_thought": False}
+        for n in range(12)
+    ]
     table = [{**row, **cut} for row, cut in zip(rows(5), more, strict=True)]
     write_table(tmp_path / "sampled.parquet", table, SAMPLED_CANDIDATES)
     return tmp_path / "sampled.parquet"

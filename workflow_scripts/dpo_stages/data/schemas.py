@@ -17,6 +17,7 @@ PROMPT_ID = _column("prompt_id", pa.string(), "hash of the prompt's messages, se
 PROMPT = _column("prompt", CONVERSATION, "conversation that ends with the user's turn")
 RESPONSE_1 = _column("response_1", pa.string(), "first candidate")
 RESPONSE_2 = _column("response_2", pa.string(), "second candidate")
+OPENS_THOUGHT = "the prompt, as it is rendered, ends with the beginning of a thought, which the responses go on with"
 ORIGINAL_PREFERENCE = _column(
     "original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True
 )
@@ -58,6 +59,7 @@ SAMPLED_CANDIDATES = pa.schema(
         _column("tokens_2", pa.int32(), "length of response_2"),
         _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
         _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
+        _column("opens_thought", pa.bool_(), OPENS_THOUGHT),
     ]
 )
 
@@ -73,6 +75,7 @@ CANDIDATES = pa.schema(
         RESPONSE_2,
         _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens; null for data sets", True),
         _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens; null for data sets", True),
+        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null for data sets", True),
         ORIGINAL_PREFERENCE,
     ]
 )
@@ -90,6 +93,7 @@ PREFERENCES = pa.schema(
         _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
         _column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
         _column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),
+        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null where nobody knows", True),
     ]
 )
 
@@ -113,8 +117,8 @@ COMPARISONS = pa.schema(
         _column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
         _column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
         _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-        _column("on_length", pa.int32(), "length of the on-policy candidate in characters"),
-        _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
+        _column("on_length", pa.int32(), "length of what was shown of the on-policy candidate, in characters"),
+        _column("off_length", pa.int32(), "the same of the off-policy candidate"),
         _column(
             "on_truncated",
             pa.bool_(),
