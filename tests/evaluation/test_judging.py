@@ -439,8 +439,12 @@ def test_the_program_serves_judges_and_stops_the_server(make_evaluation, tmp_pat
     assert "12 rows in, 12 rows out" in first.stderr and "about" in first.stderr
     written = (tmp_path / "annotations.json").read_bytes()
     (tmp_path / "cache" / "answers.jsonl").unlink()
+    thinks = json.loads(outputs.read_text())
+    outputs.write_text(json.dumps([{**row, "output": f"<think>why\n</think>\n\n{row['output']}"} for row in thinks]))
     assert run_script("judge_outputs", *arguments, env="alpaca-eval").returncode == 0
-    assert (tmp_path / "annotations.json").read_bytes() == written  # the port and the order of answers leave no trace
+    # The port, the order of answers and thoughts leave no trace: lengths are those of the answers
+    assert (tmp_path / "annotations.json").read_bytes() == written
+    assert json.loads((tmp_path / "annotations.ledger.json").read_text())["thoughts"] == 12
 
 
 def test_a_killed_run_keeps_its_answers_and_takes_the_server_with_it(make_evaluation, tmp_path, run_script):

@@ -260,7 +260,7 @@ EDITS = [
     ),
     Edit(
         "thoughts are shown to a judge that labels and to second opinions",
-        "label_preferences measure_boundary make_second_opinion judge_with_preference_model",
+        "label_preferences compare_candidates measure_boundary make_second_opinion judge_with_preference_model",
         "thoughts: show",
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
