@@ -54,9 +54,9 @@ class Comparer:
 def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     """Compare one file of samples."""
     from dpo_stages.core.parquet import write_table
-    from dpo_stages.data.candidates import read_candidates, truncated_responses, whole_responses
+    from dpo_stages.data.candidates import read_candidates, truncated_responses
     from dpo_stages.data.schemas import COMPARISONS
-    from dpo_stages.data.thoughts import count_thoughts, shown
+    from dpo_stages.data.thoughts import count_thoughts, shown, whole_responses
     from dpo_stages.preferences.pairs import Pair, report
 
     off_policy, shard = comparer.off_policy, comparer.shard

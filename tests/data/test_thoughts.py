@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpo_stages.data.candidates import whole_responses
-from dpo_stages.data.thoughts import HIDE, SHOW, answer, count_thoughts, opens_thought, shown, whole
+from dpo_stages.data.thoughts import HIDE, SHOW, answer, count_thoughts, opens_thought, shown, whole, whole_responses
 
 
 @pytest.mark.parametrize(

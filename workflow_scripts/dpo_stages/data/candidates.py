@@ -4,8 +4,6 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from dpo_stages.data.thoughts import whole
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -27,11 +25,6 @@ def read_candidates(path: str | os.PathLike) -> "pa.Table":
     from dpo_stages.data.schemas import CANDIDATES
 
     return read_table(path, CANDIDATES, lacking=[field.name for field in CANDIDATES if field.nullable])
-
-
-def whole_responses(row: Mapping) -> tuple[str, str]:
-    """Both responses of a candidate row, each with the beginning of its thought where the prompt has opened one."""
-    return whole(row["response_1"], row["opens_thought"]), whole(row["response_2"], row["opens_thought"])
 
 
 def truncated_responses(candidates: Iterable[Mapping]) -> dict[str, int]:

@@ -5,7 +5,7 @@ setting: `thoughts: hide | show`.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 BEGINNING, END = "<think>", "</think>"
 HIDE, SHOW = "hide", "show"
@@ -19,6 +19,11 @@ def opens_thought(prompt: str) -> bool:
 def whole(response: str, opened: bool | None) -> str:
     """A response with the beginning of its thought where the prompt has `opened` it; None: nobody knows."""
     return f"{BEGINNING}\n{response}" if opened else response
+
+
+def whole_responses(row: Mapping) -> tuple[str, str]:
+    """Both responses of a row of `schemas.CANDIDATES`, whole."""
+    return whole(row["response_1"], row["opens_thought"]), whole(row["response_2"], row["opens_thought"])
 
 
 def answer(response: str) -> str:

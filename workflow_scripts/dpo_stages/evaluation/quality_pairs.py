@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.data.candidates import whole_responses
 from dpo_stages.data.prompts import instruction_text, request_seed
-from dpo_stages.data.thoughts import whole
+from dpo_stages.data.thoughts import whole, whole_responses
 
 SUBSET = "quality"
 

@@ -280,8 +280,7 @@ def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[in
     beginning = tokenizer.bos_token_id
     if beginning is not None and ids[:2] == [beginning, beginning]:
         raise BadInput(
-            f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template "
-            "or of the prompt's text"
+            f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template"
         )
 
 

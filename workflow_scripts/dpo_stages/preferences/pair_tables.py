@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
 from dpo_stages.core.parquet import read_schema, read_table
-from dpo_stages.data.candidates import read_candidates, truncated_responses, whole_responses
+from dpo_stages.data.candidates import read_candidates, truncated_responses
 from dpo_stages.data.shards import Shard
-from dpo_stages.data.thoughts import HIDE, count_thoughts, shown
+from dpo_stages.data.thoughts import HIDE, count_thoughts, shown, whole_responses
 from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
