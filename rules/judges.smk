@@ -85,6 +85,7 @@ else:
             api_key_variable=study.judge["api_key_variable"] or "none",
             api_key_header=study.judge["api_key_header"],
             refused=study.judge["refused"],
+            thoughts=config["thoughts"],
             serve=lambda w, input: ["--serve", SERVE_COMMAND, "--identified-by", *input.identified_by] if SERVED else [],
         shell:
             f"{RUN} alpaca-eval {SCRIPTS}/judge_outputs.py"
@@ -95,6 +96,7 @@ else:
             " --api-key-variable {params.api_key_variable}"
             " --api-key-header {params.api_key_header}"
             " --refused {params.refused}"
+            " --thoughts {params.thoughts}"
             " {params.serve:q}"
             " --cents-per-million-tokens {resources.cents_per_million_tokens}"
             " --cache results/judge_cache/{wildcards.judged}"

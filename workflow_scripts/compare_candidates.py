@@ -1,7 +1,8 @@
 """Compare a policy's own candidates with off-policy candidates of the same prompts: Algorithm 1's comparisons.
 
 Two on-policy and two off-policy candidates a prompt make four comparisons a prompt. Prompts that only one of the two
-files has are counted and left out. measure_boundary.py turns the comparisons into the boundary score.
+files has are counted and left out. Of a candidate that thinks before it answers the answer is shown alone, unless
+--thoughts says otherwise; lengths are those of what is shown. measure_boundary.py turns the comparisons into the boundary score.
 """
 
 import argparse
@@ -40,14 +41,14 @@ class Comparer:
     def __init__(self, arguments: argparse.Namespace) -> None:
         from dpo_stages.data.candidates import read_candidates
 
-        self.arguments, self.shard = arguments, parse_shard(arguments.shard)
+        self.arguments, self.options, self.shard = arguments, options_from(arguments), parse_shard(arguments.shard)
         rows = read_candidates(arguments.off_policy).to_pylist()
         self.off_policy = {row["prompt_id"]: row for row in rows}
 
     @cached_property
     def model(self) -> "PreferenceModel":
         """The preference model."""
-        return open_preference_model(self.arguments.preference_model, options_from(self.arguments))
+        return open_preference_model(self.arguments.preference_model, self.options)
 
 
 def compare(comparer: Comparer, samples: Path, output: Path) -> None:
@@ -55,6 +56,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     from dpo_stages.core.parquet import write_table
     from dpo_stages.data.candidates import read_candidates, truncated_responses
     from dpo_stages.data.schemas import COMPARISONS
+    from dpo_stages.data.thoughts import count_thoughts, shown, whole_responses
     from dpo_stages.preferences.pairs import Pair, report
 
     off_policy, shard = comparer.off_policy, comparer.shard
@@ -68,9 +70,10 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     shared = [row for row in on_policy if row["prompt_id"] in off_policy]
     model = comparer.model
     keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
+    said = {row["prompt_id"]: [*whole_responses(row), *whole_responses(off_policy[row["prompt_id"]])] for row in shared}
+    texts = {name: [shown(text, comparer.options.thoughts) for text in four] for name, four in said.items()}
     pairs = [
-        Pair(row["prompt"], row[f"response_{on}"], off_policy[row["prompt_id"]][f"response_{off}"])
-        for row, on, off in keys
+        Pair(row["prompt"], texts[row["prompt_id"]][on - 1], texts[row["prompt_id"]][off + 1]) for row, on, off in keys
     ]
     started = time.monotonic()
     verdicts = model.compare(pairs)
@@ -95,6 +98,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
     counts |= truncated_responses(shared)
+    counts |= count_thoughts((text for four in said.values() for text in four), comparer.options.thoughts)
     finish(output, len(on_policy) + only_off, len(shared), dropped, preference_model=model.name, **counts)
 
 

@@ -17,7 +17,9 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.prompts import request_seed
 from dpo_stages.data.shards import add_shard_flag, parse_shard
 from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
+from dpo_stages.data.thoughts import whole
 from dpo_stages.models.chat_tokens import tokenize_prompts
+from dpo_stages.models.control_texts import control_texts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
 from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
@@ -64,15 +66,27 @@ def main() -> None:
             "prompt_id": row["prompt_id"],
             "dataset": row["subset"],
             "instruction": row["instruction"],
-            "output": response.text,
+            "output": whole(response.text, sampler.opens_thought(request.prompt)),
             "generator": arguments.generator,
             "tokens": len(response.ids),
             "truncated": response.truncated,
         }
-        for row, response in zip(rows, responses, strict=True)
+        for row, request, response in zip(rows, requests, responses, strict=True)
     ]
     write_json(arguments.output, outputs)
-    finish(arguments.output, len(rows), len(outputs), {}, **counts(responses), **shared, context=sampler.context)
+    finish(
+        arguments.output,
+        len(rows),
+        len(outputs),
+        {},
+        **counts(responses),
+        **shared,
+        control_texts=sum(
+            control_texts(sampler.tokenizer).found_in({**row, **output})
+            for row, output in zip(rows, outputs, strict=True)
+        ),
+        context=sampler.context,
+    )
 
 
 if __name__ == "__main__":

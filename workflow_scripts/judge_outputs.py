@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.data.thoughts import add_thoughts_flag
 from dpo_stages.judges.judge import Judge, add_judge_flags
 
 
@@ -45,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, required=True, metavar="DIR", help="folder of the judge's answers, of this run alone"
     )
+    add_thoughts_flag(parser)
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="annotations.json of each policy")
     return parser.parse_args()
 
@@ -58,7 +60,7 @@ def main() -> None:
     if arguments.serve and arguments.base_url != "none":
         raise BadInput("--serve brings its own endpoint; give --base-url none with it")
 
-    from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
+    from dpo_stages.evaluation.annotations import read_output_pairs, show_pairs, write_annotations
     from dpo_stages.judges.endpoint import RETIRED, JudgeFailed
     from dpo_stages.judges.opening import open_judge
     from dpo_stages.judges.record import describe_judge, name_rows
@@ -75,14 +77,18 @@ def main() -> None:
         arguments.api_key_header,
         arguments.refused,
     )
-    policies = [read_output_pairs(outputs, arguments.instructions) for outputs in arguments.outputs]
+    policies = [
+        show_pairs(read_output_pairs(outputs, arguments.instructions), arguments.thoughts)
+        for outputs in arguments.outputs
+    ]
     try:
         with open_judge(asked, arguments.cache) as annotator:
-            rows, tokens = sum(map(len, policies)), sum(map(annotator.estimated_tokens, policies))
+            rows = sum(len(pairs) for pairs, _ in policies)
+            tokens = sum(annotator.estimated_tokens(pairs) for pairs, _ in policies)
             price = arguments.cents_per_million_tokens / 1e8  # dollars a token
             cost = f", about {tokens * price:.2f} dollars less what {arguments.cache} has" if price else ""
             print(f"{rows} pairs for {arguments.judge_model}, about {tokens} tokens{cost}", file=sys.stderr, flush=True)
-            for pairs, output in zip(policies, arguments.output, strict=True):
+            for (pairs, thoughts), output in zip(policies, arguments.output, strict=True):
                 before = dict(vars(annotator.usage))
                 preferences, judge = annotator.judge(pairs)
                 write_annotations(output, pairs, preferences, judge)
@@ -91,8 +97,9 @@ def main() -> None:
                     print(f"{policy}: the judge refused {name_rows(refused)}", file=sys.stderr, flush=True)
                 usage = {name: value - before[name] for name, value in vars(annotator.usage).items()}
                 paid = {"dollars": usage["tokens"] * price} if price else {}
+                counts = {**usage, **paid, **thoughts, "control_texts": annotator.control_texts}
                 judged, dropped = len(pairs) - len(refused), {"refused": len(refused)}
-                finish(output, len(pairs), judged, dropped, judge=describe_judge(judge), **usage, **paid)
+                finish(output, len(pairs), judged, dropped, judge=describe_judge(judge), **counts)
     except JudgeFailed as error:
         sys.exit(f"judge_outputs: {error}; what was answered is kept in {arguments.cache}")
 

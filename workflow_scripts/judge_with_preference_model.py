@@ -29,14 +29,15 @@ def main() -> None:
 
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import INSTRUCTIONS
-    from dpo_stages.evaluation.annotations import read_output_pairs, write_annotations
+    from dpo_stages.evaluation.annotations import read_output_pairs, show_pairs, write_annotations
     from dpo_stages.judges.record import describe_judge, judge_record
     from dpo_stages.preferences.pairs import Pair, report
 
-    rows = read_output_pairs(arguments.outputs, arguments.instructions)
+    options = options_from(arguments)
+    rows, thoughts = show_pairs(read_output_pairs(arguments.outputs, arguments.instructions), options.thoughts)
     instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
     prompts = {row["index"]: row["prompt"] for row in instructions}
-    model = open_preference_model(arguments.preference_model, options_from(arguments))
+    model = open_preference_model(arguments.preference_model, options)
     pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
     started = time.monotonic()
     verdicts = model.compare(pairs)
@@ -44,7 +45,7 @@ def main() -> None:
     preferences = 1 + 1 / (1 + np.exp(-verdicts.logits.astype(np.float64)))
     judge = judge_record(model.name, model.version, "pairwise comparison in both orders", "preference-model")
     write_annotations(arguments.output, rows, preferences.tolist(), judge)
-    finish(arguments.output, len(rows), len(rows), {}, judge=describe_judge(judge), **counts)
+    finish(arguments.output, len(rows), len(rows), {}, judge=describe_judge(judge), **counts, **thoughts)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ Two kinds of input:
   and order_flip (read in the other order, the model prefers the other one). A row in which a text is missing is kept
   with nothing in these columns, and counted.
 
+Of a response that thinks before it answers (<think>…</think>) the model is shown the answer; --thoughts show shows it all.
+
 A label depends on its pair alone: not on the order, the number or the company of the pairs.
 """
 
@@ -46,8 +48,9 @@ def main() -> None:
     from dpo_stages.preferences.pair_tables import read_pairs
     from dpo_stages.preferences.pairs import report
 
-    table = read_pairs(arguments.pairs, parse_shard(arguments.shard), arguments.truncated == "drop")
-    model = open_preference_model(arguments.preference_model, options_from(arguments))
+    options = options_from(arguments)
+    table = read_pairs(arguments.pairs, parse_shard(arguments.shard), arguments.truncated == "drop", options.thoughts)
+    model = open_preference_model(arguments.preference_model, options)
     pairs = table.pairs
     started = time.monotonic()
     verdicts = model.compare(pairs)

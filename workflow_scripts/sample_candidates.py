@@ -20,6 +20,7 @@ from dpo_stages.data.prompts import request_seed
 from dpo_stages.data.shards import add_shard_flag, parse_shard
 from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_prompts
+from dpo_stages.models.control_texts import control_texts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
 from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
@@ -73,8 +74,9 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
             "ids_1": first.ids,
             "ids_2": second.ids,
             "vocabulary": sampler.vocabulary,
+            "opens_thought": sampler.opens_thought(ids),
         }
-        for (row, _), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
+        for (row, ids), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
     ]
     write_table(output, rows, SAMPLED_CANDIDATES)
     finish(
@@ -84,6 +86,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
         {NO_ROOM: prompts.num_rows - len(rows)},
         **counts(responses),
         **shared,
+        control_texts=sum(map(control_texts(sampler.tokenizer).found_in, rows)),
         identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
         context=sampler.context,
     )

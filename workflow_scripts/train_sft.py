@@ -67,6 +67,7 @@ def main() -> None:
             tokens.dropped,
             truncated=tokens.truncated,
             trimmed=tokens.trimmed,
+            control_texts=tokens.control_texts,
             steps=len(log),
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],

@@ -117,6 +117,7 @@ def test_candidates_of_any_source_are_read_with_what_the_source_knows(tmp_path):
     unknown = {field.name: None for field in schemas.CANDIDATES if field.nullable}
     sampled = {"tokens_1": 3, "tokens_2": 4, "truncated_1": True, "truncated_2": False}
     sampled |= {"ids_1": [5, 6, 7], "ids_2": [5, 5, 6, 1], "vocabulary": "0123456789abcdef"}
+    sampled |= {"opens_thought": True}
     for schema, more in (
         (schemas.OFF_POLICY_CANDIDATES, {"original_preference": 2}),
         (schemas.SAMPLED_CANDIDATES, sampled),

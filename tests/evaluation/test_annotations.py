@@ -20,6 +20,18 @@ def test_pairs_are_put_together_by_index_whatever_the_order(make_evaluation):
     assert {pair["generator_1"] for pair in pairs} == {"reference"}
 
 
+def test_a_judge_is_shown_answers_unless_the_study_shows_thoughts(make_evaluation):
+    outputs, instructions, rows = make_evaluation()
+    whole = annotations.read_output_pairs(outputs, instructions)
+    thinks = [{**row, "output": f"<think>hm</think>\n{row['output']}"} for row in read_json(outputs)]
+    write_json(outputs, [{**thinks[0], "output": "<think>h"}, *thinks[1:]])
+    pairs = annotations.read_output_pairs(outputs, instructions)
+    shown, counts = annotations.show_pairs(pairs, "hide")
+    assert shown == [{**whole[0], "output_2": ""}, *whole[1:]] and counts == {"thoughts": 12, "empty_answers": 1}
+    assert annotations.show_pairs(pairs, "show") == (pairs, {"thoughts": 12, "empty_answers": 0})
+    assert annotations.show_pairs(whole, "hide") == (whole, {"thoughts": 0, "empty_answers": 0})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

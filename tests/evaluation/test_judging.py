@@ -20,6 +20,7 @@ from dpo_stages.evaluation.annotations import read_output_pairs
 from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.annotator import WeightedAnnotator, chat_messages
 from dpo_stages.judges.answer_cache import AnswerCache
+from dpo_stages.judges.control_tokens import NONE_KNOWN, control_tokens
 from dpo_stages.judges.endpoint import CONCURRENT_REQUESTS, JudgeEndpoint, JudgeFailed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -438,8 +439,12 @@ def test_the_program_serves_judges_and_stops_the_server(make_evaluation, tmp_pat
     assert "12 rows in, 12 rows out" in first.stderr and "about" in first.stderr
     written = (tmp_path / "annotations.json").read_bytes()
     (tmp_path / "cache" / "answers.jsonl").unlink()
+    thinks = json.loads(outputs.read_text())
+    outputs.write_text(json.dumps([{**row, "output": f"<think>why\n</think>\n\n{row['output']}"} for row in thinks]))
     assert run_script("judge_outputs", *arguments, env="alpaca-eval").returncode == 0
-    assert (tmp_path / "annotations.json").read_bytes() == written  # the port and the order of answers leave no trace
+    # The port, the order of answers and thoughts leave no trace: lengths are those of the answers
+    assert (tmp_path / "annotations.json").read_bytes() == written
+    assert json.loads((tmp_path / "annotations.ledger.json").read_text())["thoughts"] == 12
 
 
 def test_a_killed_run_keeps_its_answers_and_takes_the_server_with_it(make_evaluation, tmp_path, run_script):
@@ -586,3 +591,49 @@ def test_what_a_served_judge_stands_on_makes_its_version_and_its_answers(make_ev
         assert json.loads((tmp_path / "annotations.ledger.json").read_text())["from_cache"] == from_cache
         versions.append(json.loads((tmp_path / "annotations.json").read_text())[0]["judge"]["version"])
     assert versions[0] == versions[1] != versions[2] and versions[0].startswith("fake-v1@")
+
+
+# Control tokens in what is judged
+
+TOKENIZER = {
+    "added_tokens": [
+        {"content": "<|im_end|>", "special": True},
+        {"content": "<think>", "special": False},
+        {"content": "|im_end|", "special": True},
+        {"content": "<s", "special": True},
+    ]
+}
+SETTINGS = {
+    "eos_token": "</s>",
+    "pad_token": {"content": "<pad>"},
+    "bos_token": None,
+    "add_bos_token": True,
+    "added_tokens_decoder": {"5": {"content": "[INST]", "special": True}},
+}
+
+
+def judged_with(control, pair, fake_judge, folder):
+    """What the judge was sent about a pair, and how many rows were counted."""
+    with closing(AnswerCache(folder)) as cache:
+        endpoint = JudgeEndpoint(fake_judge.url, "fake", None, cache)
+        annotator = WeightedAnnotator(endpoint, "served", None, control)
+        annotator.judge([pair])
+    return fake_judge.bodies[-1]["messages"][-1]["content"], annotator.control_texts
+
+
+def test_control_tokens_of_a_judge_that_is_served_are_set_apart_and_counted(make_evaluation, fake_judge, tmp_path):
+    outputs, instructions, _ = make_evaluation(2)
+    pair, _ = read_output_pairs(outputs, instructions)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(SETTINGS))
+    control = control_tokens([tmp_path / "manifest.json", ROOT / "Makefile"])
+    assert control.known == ("<|im_end|>", "|im_end|", "[INST]", "<pad>", "</s>", "<s")
+    clean = judged_with(NONE_KNOWN, pair, fake_judge, tmp_path / "1")
+    assert judged_with(control, pair, fake_judge, tmp_path / "2") == clean and clean[1] == 0
+    hostile = {**pair, "output_2": pair["output_2"] + "<|im_end|> <think> </s><pad><s"}
+    sent, counted = judged_with(control, hostile, fake_judge, tmp_path / "3")
+    assert counted == 1 and not any(token in sent for token in control.known)
+    assert "<| im_end|> <think> </ s><p ad>< s" in sent
+    sent, counted = judged_with(NONE_KNOWN, hostile, fake_judge, tmp_path / "4")  # a vendor's
+    assert counted == 1 and hostile["output_2"] in sent
+    assert control_tokens([]) == control_tokens([ROOT / "Makefile"]) == NONE_KNOWN

@@ -18,6 +18,11 @@ def ask(prompt, first, second):
     return Pair([{"role": "user", "content": prompt}], first, second)
 
 
+def has_control_text(pair) -> bool:
+    texts = (pair.response_1, pair.response_2, *(turn["content"] for turn in pair.prompt))
+    return any(token in text for text in texts for token in ("[SEP]", "[CLS]", "[PAD]", "[MASK]", "[UNK]"))
+
+
 def test_the_library_stops_at_its_own_markers(blender):
     """What this is for: one such text, and none of the pairs of the call gets a label."""
     both = [[conversation(ask("q", "a", text).prompt, text)] for text in ("fine", "a <|candidate|> b")]
@@ -29,10 +34,10 @@ def test_markers_in_texts_are_neutralised_and_counted_and_cost_no_other_row(mode
     plain = adversarial_pairs(30, seed=2)
     hostile = [ask("Which?", text, "fine") for text in HOSTILE] + [ask(text, "one", "two") for text in HOSTILE]
     alone = model.compare(plain).logits
-    assert model.encoder.neutralised == 0
+    assert model.encoder.control_texts == (own := sum(has_control_text(pair) for pair in plain)) > 0
     mixed = [pair for both in zip(plain, hostile * 3, strict=False) for pair in both]
     verdicts = model.compare(mixed)
-    assert verdicts.counts["neutralised"] == 30
+    assert verdicts.counts["control_texts"] == 2 * own + 30
     assert np.abs(verdicts.logits[::2] - alone).max() <= 1e-5
     again = model.compare(hostile).logits
     assert np.abs(again - verdicts.logits[1:24:2]).max() <= 1e-5
@@ -44,6 +49,14 @@ def test_neutral_text_has_no_marker_whatever_surrounds_it(model):
         assert not model.encoder._has_marker(next(model.encoder._ids([model.encoder.neutral(text)])))
     for text in NASTY:
         assert model.encoder.neutral(text) == text
+
+
+@pytest.mark.parametrize("control", ["<|im_end|>", "</s>", "<|eot_id|>", "<end_of_turn>", "[/INST]"])
+def test_a_policys_control_token_is_ordinary_text(model, control):
+    """All its letters are read, as tokens that hold letters."""
+    first, second = (model.encoder.encode([ask("Which?", text, "fine")])[0][1] for text in (f"a {control}", "a"))
+    letters = "".join(model.encoder.tokenizer.id_to_token(number) for number in first[len(second) - 1 : -1])
+    assert letters == f"▁{control}" and model.encoder.control_texts == 0
 
 
 def test_long_and_odd_texts(model):
@@ -112,7 +125,7 @@ def test_pairs_of_ones_own_come_back_in_their_order(label, model, tmp_path, suff
         assert row["logit"] == pytest.approx(float(alone.logits[0]), abs=1e-5)
         assert row["chosen_first"] == (alone.logits[0] > 0) and row["order_flip"] == bool(alone.order_flips[0])
     assert (ledger["rows_in"], ledger["rows_out"], ledger["pairs"]) == (5, 5, 4)
-    assert (ledger["rows_without_text"], ledger["neutralised"], ledger["ties"]) == (1, 1, 1)
+    assert (ledger["rows_without_text"], ledger["control_texts"], ledger["ties"]) == (1, 1, 1)
     assert {
         "pairs_per_second",
         "order_flip_rate",

@@ -31,6 +31,7 @@ def sampled(tmp_path):
     table = [{**row, **cut} for row, cut in zip(rows(5), more, strict=True)]
     for number, row in enumerate(table):
         row |= {"ids_1": [number, 1], "ids_2": [number], "vocabulary": "0123456789abcdef"}
+        row["opens_thought"] = False
     write_table(tmp_path / "sampled.parquet", table, SAMPLED_CANDIDATES)
     return tmp_path / "sampled.parquet"
 

@@ -40,7 +40,7 @@ def test_the_engine_llm_blender_takes_any_text_and_none(model_folder):
     model = open_preference_model(model_folder, Options(engine="llm-blender", batch_size=2))
     hostile = [Pair([{"role": "user", "content": text}], text, "fine") for text in HOSTILE_WORDS]
     verdicts = model.compare(hostile)
-    assert np.isfinite(verdicts.orders).all() and verdicts.counts["neutralised"] == len(hostile)
+    assert np.isfinite(verdicts.orders).all() and verdicts.counts["control_texts"] == len(hostile)
     assert model.compare([]).orders.shape == (0, 2)
 
 
@@ -140,7 +140,7 @@ def reward_folder(request, tmp_path_factory):
     from dpo_stages.demo.ranker import train_tokenizer
 
     folder = tmp_path_factory.mktemp("reward_model")
-    tokenizer = train_tokenizer([plain(random.Random(0), 300), "user: assistant: system"], 200)
+    tokenizer = train_tokenizer([plain(random.Random(0), 300), "user: assistant: system S E P [ ]"], 200)
     if request.param == "chat template":
         tokenizer.chat_template = TEMPLATE
     tokenizer.model_max_length = 120
@@ -232,10 +232,19 @@ def test_a_reward_models_template_says_the_day_of_the_first_fetch(
     assert text == "2026-11-25 [CLS] user: dig [SEP]" and read_json(manifest)["date"] == "2026-11-25"
 
 
-def test_a_special_token_in_a_response_is_neutralised(reward_folder):
+def test_a_control_token_in_a_text_is_text(reward_folder):
     model = open_preference_model(reward_folder)
-    counts = model.compare([Pair([{"role": "user", "content": "who"}], "honey [SEP] moss", "moss")]).counts
-    assert counts["neutralised"] == 1
+    asked = [{"role": "user", "content": "who"}]
+    ends, honey = (model._encode(asked, text) for text in ("honey [SEP] moss", "honey moss"))
+    separator = model.tokenizer.sep_token_id
+    assert ends.ids.count(separator) == honey.ids.count(separator) > 0
+    read = model.tokenizer.decode(ends.ids, skip_special_tokens=False).replace(" ", "")
+    assert "honey[SEP]moss" in read and (ends.control_text, honey.control_text) == (True, False)
+    counts = model.compare([Pair(asked, "honey [SEP] moss", "moss"), Pair(asked, "honey", "moss")]).counts
+    assert counts["control_texts"] == 1
+    assert model._encode([{"role": "user", "content": "[CLS]"}], "moss").ids.count(
+        model.tokenizer.cls_token_id
+    ) == honey.ids.count(model.tokenizer.cls_token_id)
 
 
 def test_a_classifier_is_no_reward_model(reward_folder, tmp_path):

@@ -10,7 +10,7 @@ from dpo_stages.core.errors import BadInput
 LABELS = {
     "output": "train.parquet", "rows_in": 61135, "rows_out": 61100, "dropped": {"ties": 35}, "preference_model": "pairrm",
     "pairs": 61135, "pairs_per_second": 41.25, "order_flip_rate": 0.0412, "ties": 35, "longer_preferred": 0.615,
-    "truncated_sources": 12, "truncated_candidates": 1804, "neutralised": 3, "close_calls": 9,
+    "truncated_sources": 12, "truncated_candidates": 1804, "control_texts": 3, "close_calls": 9,
     "agreement_with_original": 0.731,
 }  # fmt: skip
 COMPARISONS = {"preference_model": "a-judge", "pairs": 8000, "pairs_per_second": 4.0, "order_flip_rate": 0.5, "ties": 0,
@@ -37,12 +37,12 @@ def test_every_pass_is_a_row_with_what_its_model_has(run_here, tmp_path, files):
     make(run_here, tmp_path, files, "ultrafeedback", "zephyr-7b/sft")
     labels, comparisons = csv.DictReader((tmp_path / "labels.csv").open(newline=""))
     figures = (
-        "pairs", "pairs_per_second", "order_flip_rate", "ties", "truncated_sources", "truncated_candidates", "neutralised",
+        "pairs", "pairs_per_second", "order_flip_rate", "ties", "truncated_sources", "truncated_candidates", "control_texts",
         "longer_preferred", "agreement_with_original", "close_calls",
     )  # fmt: skip
     assert {name: float(labels[name]) for name in figures} == {name: LABELS[name] for name in figures}
     assert (labels["candidates"], labels["work"], comparisons["work"]) == ("ultrafeedback", "labels", "comparisons")
-    assert comparisons["neutralised"] == comparisons["agreement_with_original"] == labels["truncated_responses"] == ""
+    assert comparisons["control_texts"] == comparisons["agreement_with_original"] == labels["truncated_responses"] == ""
     assert comparisons["truncated_responses"] == "412"
     text = (tmp_path / "labels.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]

@@ -18,12 +18,13 @@ def sources(size, shared=None):
     prompts = [[{"role": "user", "content": f"question {n}"}] for n in range(size)]
     candidates = [
         {"prompt_id": f"p{n}", "prompt": prompt, "response_1": f"first {n}", "response_2": f"second {n}"}
+        | {"opens_thought": None}
         for n, prompt in enumerate(prompts)
     ]
     chosen = [
         {
             "prompt_id": f"p{n}", "prompt": prompt, "chosen": f"chosen {n}", "rejected": "no", "logit": 1.0,
-            "chosen_first": True, "order_flip": False, "original_agrees": None,
+            "chosen_first": True, "order_flip": False, "original_agrees": None, "opens_thought": False,
         }
         for n, prompt in enumerate(prompts[:shared])
     ]  # fmt: skip
@@ -41,6 +42,17 @@ def test_each_prompt_has_one_of_its_candidates_and_its_own_chosen_response():
         assert answered["output"] in (f"first {number}", f"second {number}")
     firsts = sum(row["output"].startswith("first") for row in outputs)
     assert 40 < firsts < 80  # a fair coin
+
+
+def test_what_a_prompt_opened_stands_in_front_of_what_is_judged():
+    candidates, chosen = sources(20)
+    for row in candidates:
+        row["opens_thought"] = True
+    instructions, outputs = draw_pairs(candidates, chosen, 10, 0, "m/sft")
+    assert all(row["output"].startswith("<think>\n") for row in outputs)
+    assert not any(row["reference"].startswith("<think>") for row in instructions)
+    instructions, _ = draw_pairs(candidates, [{**row, "opens_thought": True} for row in chosen], 10, 0, "m/sft")
+    assert all(row["reference"].startswith("<think>\nchosen ") for row in instructions)
 
 
 def test_the_draw_depends_on_seed_and_prompt_alone():

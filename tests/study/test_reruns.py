@@ -252,6 +252,19 @@ EDITS = [
     ),
     Edit("cut responses", f"{PAGE} label_preferences", "truncated: drop", spared="make_boundary_cost",
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
+    Edit(
+        "thoughts are shown to the preference model and the judge",
+        f"{PAGE} label_preferences compare_candidates {JUDGING}",
+        "thoughts: show",
+        never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
+    ),
+    Edit(
+        "thoughts are shown to a judge that labels and to second opinions",
+        "label_preferences compare_candidates measure_boundary make_second_opinion judge_with_preference_model",
+        "thoughts: show",
+        never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
+        study="adaptive",
+    ),
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
     Edit(
         "longest training example",

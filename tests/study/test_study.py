@@ -303,7 +303,7 @@ def test_flags_are_the_configurations_own_words(paper):
     assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
     assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5")
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
-    assert flags.preference_model("pairrm") == "--engine batched --precision float32"
+    assert flags.preference_model("pairrm") == "--engine batched --precision float32 --thoughts hide"
     assert labelled(paper.config["models"], ["phi-2"]) == ["phi-2=Phi-2-2.7B"]
     assert pretraining(None) == ""
     assert pretraining({"texts": "t.jsonl", "epochs": 2, "learning_rate": 0.1}) == (
@@ -344,7 +344,7 @@ def test_a_judge_that_labels_is_described_and_keeps_its_answers_by_job():
         "--model", "m", "--serve", "serve {port}", "--api-key-header", "authorization", "--refused", "fail",
         "--identified-by", "weights.bin", "w/serve.py",
     ]  # fmt: skip
-    assert flags.preference_model("judged") == ""
+    assert flags.preference_model("judged") == "--thoughts hide"
     assert flags.judge_cache("comparisons", "x") == " --cache results/judge_cache/comparisons/x"
     assert flags.judge_cache("preferences", "x") == " --cache results/judge_cache/preferences/x/{wildcards.scatteritem}"
 

@@ -18,6 +18,7 @@ PROMPT_ID = _column("prompt_id", pa.string(), "hash of the prompt's messages, se
 PROMPT = _column("prompt", CONVERSATION, "conversation that ends with the user's turn")
 RESPONSE_1 = _column("response_1", pa.string(), "first candidate")
 RESPONSE_2 = _column("response_2", pa.string(), "second candidate")
+OPENS_THOUGHT = "the prompt, as it is rendered, ends with the beginning of a thought, which the responses go on with"
 ORIGINAL_PREFERENCE = _column(
     "original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True
 )
@@ -62,6 +63,7 @@ SAMPLED_CANDIDATES = pa.schema(
         _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled, its end included unless it was cut"),
         _column("ids_2", TOKEN_IDS, "the same of response_2"),
         _column("vocabulary", pa.string(), "whose tokens they are, see chat_tokens.vocabulary_of"),
+        _column("opens_thought", pa.bool_(), OPENS_THOUGHT),
     ]
 )
 
@@ -80,6 +82,7 @@ CANDIDATES = pa.schema(
         _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled; null for data sets", True),
         _column("ids_2", TOKEN_IDS, "the same of response_2", True),
         _column("vocabulary", pa.string(), "whose tokens they are; null for data sets", True),
+        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null for data sets", True),
         ORIGINAL_PREFERENCE,
     ]
 )
@@ -100,6 +103,7 @@ PREFERENCES = pa.schema(
         _column("chosen_ids", TOKEN_IDS, "chosen as the tokens that were sampled; null where nobody knows", True),
         _column("rejected_ids", TOKEN_IDS, "the same of rejected", True),
         _column("vocabulary", pa.string(), "whose tokens they are; null where nobody knows", True),
+        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null where nobody knows", True),
     ]
 )
 
@@ -123,8 +127,8 @@ COMPARISONS = pa.schema(
         _column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
         _column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
         _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-        _column("on_length", pa.int32(), "length of the on-policy candidate in characters"),
-        _column("off_length", pa.int32(), "length of the off-policy candidate in characters"),
+        _column("on_length", pa.int32(), "length of what was shown of the on-policy candidate, in characters"),
+        _column("off_length", pa.int32(), "the same of the off-policy candidate"),
         _column(
             "on_truncated",
             pa.bool_(),

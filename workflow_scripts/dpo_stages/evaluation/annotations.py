@@ -5,8 +5,8 @@
     index         position of the instruction in its set (AlpacaEval's difficulties belong to this number)
     prompt_id     identifier of the prompt, see prompts.prompt_id
     instruction   what was asked
-    output_1      the reference's response
-    output_2      the policy's response
+    output_1      the reference's response, as the judge was shown it
+    output_2      the policy's response, likewise: its length is the one that win rates are controlled for
     generator_1   "reference"
     generator_2   the policy's name
     annotator     the judge's prompt, which is also alpaca-eval's name of the annotator
@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
+from dpo_stages.data.thoughts import count_thoughts, shown
 from dpo_stages.judges.record import name_rows
 
 REFERENCE = "reference"
@@ -85,6 +86,13 @@ def read_output_pairs(outputs: str | os.PathLike, instructions: str | os.PathLik
         }
         for index, reference in sorted(by_index.items())
     ]
+
+
+def show_pairs(pairs: Sequence[dict], thoughts: str) -> tuple[list[dict], dict[str, int]]:
+    """What a judge is shown of pairs from `read_output_pairs`, and counts of their thoughts for a ledger; see `data/thoughts`."""
+    outputs = ("output_1", "output_2")
+    shown_pairs = [{**pair, **{name: shown(pair[name], thoughts) for name in outputs}} for pair in pairs]
+    return shown_pairs, count_thoughts((pair[name] for pair in pairs for name in outputs), thoughts)
 
 
 def write_annotations(

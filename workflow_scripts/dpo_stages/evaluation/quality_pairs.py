@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.prompts import instruction_text, request_seed
+from dpo_stages.data.thoughts import whole, whole_responses
 
 SUBSET = "quality"
 
@@ -29,7 +30,7 @@ def draw_pairs(
     Raises:
         BadInput: the sources share fewer prompts than are to be drawn.
     """
-    chosen = {row["prompt_id"]: row["chosen"] for row in preferences}
+    chosen = {row["prompt_id"]: whole(row["chosen"], row["opens_thought"]) for row in preferences}
     number = {row["prompt_id"]: request_seed(seed, row["prompt_id"], 0) for row in candidates}
     shared = sorted(
         (row for row in candidates if row["prompt_id"] in chosen),
@@ -45,6 +46,6 @@ def draw_pairs(
         instructions.append(
             {**common, "prompt": row["prompt"], "reference": chosen[row["prompt_id"]], "subset": SUBSET}
         )
-        drawn = row["response_1"] if number[row["prompt_id"]] % 2 == 0 else row["response_2"]
+        drawn = whole_responses(row)[number[row["prompt_id"]] % 2]
         outputs.append({**common, "dataset": SUBSET, "output": drawn, "generator": generator})
     return instructions, outputs

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dpo_stages.judges.alpaca_eval import PROMPT, make_annotator, read_annotator
 from dpo_stages.judges.answers import NO_ANSWER
+from dpo_stages.judges.control_tokens import NONE_KNOWN, TEXTS, ControlTokens
 from dpo_stages.judges.endpoint import JudgeEndpoint, JudgeFailed, Usage
 from dpo_stages.judges.record import judge_record, name_rows
 
@@ -21,12 +22,19 @@ class WeightedAnnotator:
         endpoint: the judge.
         kind: kind of the endpoint, see record.ENDPOINTS.
         revision: what the endpoint's own name for the model does not tell, such as which weights are served under it.
+        control: the judge's control tokens, whose text is set apart before it is asked.
+
+    Attributes:
+        control_texts: rows with the text of a control token among those that were judged last.
     """
 
-    def __init__(self, endpoint: JudgeEndpoint, kind: str, revision: str | None = None) -> None:
+    def __init__(
+        self, endpoint: JudgeEndpoint, kind: str, revision: str | None = None, control: ControlTokens = NONE_KNOWN
+    ) -> None:
         _, template, self._request = read_annotator()
         self._template_length = len(template)
-        self._endpoint, self._kind, self._revision = endpoint, kind, revision
+        self._endpoint, self._kind, self._revision, self._control = endpoint, kind, revision, control
+        self.control_texts = 0
         self._refused: list[str] = []  # prompts; alpaca-eval asks about a pair that comes again no second time
         self._annotate = make_annotator(self._complete)
 
@@ -56,15 +64,16 @@ class WeightedAnnotator:
             JudgeFailed: at least one row could not be judged, and was not refused, or all that were asked about were
                 refused; the message names the rows.
         """
-        self._pairs, self._versions = pairs, set()
-        rows = [{key: pair[key] for key in ("instruction", "output_1", "output_2")} for pair in pairs]
+        self.control_texts = sum(map(self._control.found_in, pairs))
+        self._pairs, self._versions = [self._control.set_apart(pair) for pair in pairs], set()
+        rows = [{text: pair[text] for text in TEXTS} for pair in self._pairs]
         preferences = self._annotate(rows)
         preferences = [float(value) if value is not None and 1 <= value <= 2 else None for value in preferences]
-        without = [pair for pair, value in zip(pairs, preferences, strict=True) if value is None]
+        without = [pair for pair, value in zip(self._pairs, preferences, strict=True) if value is None]
         lost = [pair["index"] for pair in without if not any(_is_about(prompt, pair) for prompt in self._refused)]
         if lost:
             raise JudgeFailed(f"alpaca-eval read no preference from the judge's answer for {name_rows(lost)}")
-        if without and len(without) == sum(pair["output_1"] != pair["output_2"] for pair in pairs):
+        if without and len(without) == sum(pair["output_1"] != pair["output_2"] for pair in self._pairs):
             raise JudgeFailed("the judge refused every row that it was asked about")
         version = "+".join(sorted(self._versions)) or self._endpoint.model
         version += f"@{self._revision}" if self._revision else ""
@@ -89,7 +98,7 @@ class WeightedAnnotator:
 
 
 def _is_about(prompt: str, pair: dict) -> bool:
-    return all(pair[text].strip() in prompt for text in ("instruction", "output_1", "output_2"))
+    return all(pair[text].strip() in prompt for text in TEXTS)
 
 
 def chat_messages(prompt: str) -> list[dict[str, str]]:

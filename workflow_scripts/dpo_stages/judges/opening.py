@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.judges.answer_cache import AnswerCache
+from dpo_stages.judges.control_tokens import NONE_KNOWN, control_tokens
 from dpo_stages.judges.endpoint import OPENAI_URL, JudgeEndpoint, api_key
 from dpo_stages.judges.judge import Judge
 from dpo_stages.judges.server import served_revision, serving
@@ -30,9 +31,11 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
     with ExitStack() as stack:
         answers = stack.enter_context(closing(AnswerCache(cache)))
         server = revision = None
+        control = NONE_KNOWN
         if judge.command:
             server = stack.enter_context(serving(judge.command))
             kind, url, revision = "served", server.url, served_revision(judge.command, judge.identified_by)
+            control = control_tokens(judge.identified_by)
         else:
             url = (judge.base_url or OPENAI_URL).rstrip("/")
             kind = "openai" if url == OPENAI_URL else "openai-compatible"
@@ -42,7 +45,7 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
 
         from dpo_stages.judges.annotator import WeightedAnnotator  # a second or two, in which the server comes up
 
-        annotator = WeightedAnnotator(endpoint, kind, revision)
+        annotator = WeightedAnnotator(endpoint, kind, revision, control)
         if server:
             server.wait_until_ready()
         yield annotator

@@ -7,21 +7,19 @@ conversation, supervised fine-tuning learns whatever the template renders behind
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line
-from dpo_stages.core.program import ProgressReport
+from dpo_stages.models.control_texts import CONTROL_TEXT, control_texts, control_tokens
 from dpo_stages.models.templates import ANSWER, answered, loses_white_space, render
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
-ROWS_AT_ONCE = 1000
 NO_ROOM = "prompt leaves no room for a response"
 NOTHING_TO_LEARN = "no assistant turn before the cut"
 
@@ -35,12 +33,14 @@ class Tokenized:
         dropped: number of rows left out, by reason.
         truncated: number of kept rows whose end was cut at the longest length.
         trimmed: number of rows read with a response that loses white space at its ends to the chat template.
+        control_texts: number of rows read with the text of a control token, which is read as text.
     """
 
     table: "pa.Table"
     dropped: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
     trimmed: int = 0
+    control_texts: int = 0
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -77,8 +77,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     if behind is None:
         raise BadInput("the chat template leaves out what the assistant says; give another --chat-template")
     after = tokenizer(behind, add_special_tokens=False)["input_ids"]
-    special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}
-    end = next((token for token in after if token in special), None)
+    end = next((token for token in after if token in control_tokens(tokenizer)), None)
     if end is None:
         raise BadInput(
             "the chat template ends the assistant's turn with no special token, where nothing could stop; give another --chat-template"
@@ -106,10 +105,11 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
 
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
-    chunks, nothing, truncated, trimmed = [], 0, 0, 0
-    for rows in in_chunks(table, "tokenising"):
+    chunks, nothing, truncated, trimmed, control = [], 0, 0, 0, 0
+    for rows in control_texts(tokenizer).in_chunks(table):
+        control += sum(row[CONTROL_TEXT] for row in rows)
         texts = [render_row(tokenizer, row["messages"], row) for row in rows]
-        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = control_texts(tokenizer).encode(texts, rows, return_offsets_mapping=True)
         kept: dict[str, list] = {name: [] for name in schema.names}
         for row, text, ids, offsets in zip(rows, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
             _refuse_doubled_beginning(tokenizer, ids, row)
@@ -130,7 +130,7 @@ def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Tabl
             kept["labels"].append(labels)
         chunks.append(pa.table(kept, schema=schema))
     tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated, trimmed)
+    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated, trimmed, control)
 
 
 def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") -> list[list[int]]:
@@ -149,7 +149,7 @@ def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") ->
         BadInput: the chat template cannot render a prompt, or begins it with two tokens of beginning.
     """
     tokens = []
-    for rows in in_chunks(table.select(["prompt_id", "prompt"]), "tokenising"):
+    for rows in control_texts(tokenizer).in_chunks(table.select(["prompt_id", "prompt"])):
         texts = [render_row(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
         tokens += encode(tokenizer, texts, rows)
     return tokens
@@ -171,15 +171,6 @@ def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str)
             )
         spans.append((len(before), len(after), is_trimmed(tokenizer, row, before, after, turn["content"])))
     return spans
-
-
-def in_chunks(table: "pa.Table", what: str) -> Iterator[list[dict]]:
-    """The rows of a table, some at a time, with progress lines that say `what`."""
-    report = ProgressReport(what, table.num_rows)
-    for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
-        yield batch.to_pylist()
-        report.advance(batch.num_rows)
-    report.close()
 
 
 def render_row(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
@@ -209,7 +200,7 @@ def is_trimmed(tokenizer: "PreTrainedTokenizerBase", row: dict, before: str, who
 
 def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[dict]) -> list[list[int]]:
     """Tokenise rendered conversations of `rows`; the template alone adds special tokens, and not two of beginning."""
-    encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+    encoded = control_texts(tokenizer).encode(texts, rows, return_attention_mask=False)["input_ids"]
     for ids, row in zip(encoded, rows, strict=True):
         _refuse_doubled_beginning(tokenizer, ids, row)
     return encoded
@@ -219,6 +210,5 @@ def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[in
     beginning = tokenizer.bos_token_id
     if beginning is not None and ids[:2] == [beginning, beginning]:
         raise BadInput(
-            f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template "
-            "or of the prompt's text"
+            f"the prompt {row['prompt_id']} begins with {tokenizer.bos_token} twice: take it out of the chat template"
         )

@@ -15,11 +15,11 @@ from dpo_stages.models.chat_tokens import (
     behind_answer,
     encode,
     end_of_turn,
-    in_chunks,
     is_trimmed,
     render_row,
     vocabulary_of,
 )
+from dpo_stages.models.control_texts import CONTROL_TEXT, control_texts
 from dpo_stages.models.templates import answered
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class TokenizedPairs(Tokenized):
 
     def counts(self) -> dict[str, int]:
         """What a ledger says of them."""
-        names = ("truncated", "trimmed", "as_sampled", "retokenized", "other_vocabulary")
+        names = ("truncated", "trimmed", "control_texts", "as_sampled", "retokenized", "other_vocabulary")
         return {name: getattr(self, name) for name in names}
 
 
@@ -88,7 +88,8 @@ def tokenize_preferences(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table"
     token_lists = pa.list_(pa.int32())
     schema = pa.schema([(name, pa.string() if name == "prompt_id" else token_lists) for name in kept])
     chunks, pairs = [], TokenizedPairs(schema.empty_table(), {NO_ROOM: 0, NO_TOKEN: 0})
-    for rows in in_chunks(table, "tokenising"):
+    for rows in control_texts(tokenizer).in_chunks(table):
+        pairs.control_texts += sum(row[CONTROL_TEXT] for row in rows)
         texts = [render_row(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
         prompts = encode(tokenizer, texts, rows)
         sides = (_sequences(tokenizer, vocabulary, rows, texts, prompts, name) for name in ("chosen", "rejected"))

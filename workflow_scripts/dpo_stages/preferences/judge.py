@@ -73,7 +73,8 @@ class JudgePreferences:
         orders = np.array(columns, dtype=float).T  # None becomes NaN
         refused = np.isnan(orders).any(axis=1)
         orders[refused] = 0.0
-        return orders, {**vars(annotator.usage), "refused": int(refused.sum())}
+        counts = {"refused": int(refused.sum()), "control_texts": annotator.control_texts}
+        return orders, {**vars(annotator.usage), **counts}
 
 
 def _logit(probability: float) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.data.thoughts import HIDE, add_thoughts_flag
 
 if TYPE_CHECKING:
     from dpo_stages.preferences.pairs import Pair, Verdicts
@@ -25,7 +26,7 @@ WEIGHTS = ("*.bin", SAFETENSORS)  # of rankers; PairRM itself is published as a 
 
 @dataclass(frozen=True)
 class Options:
-    """How a preference model is run.
+    """How a preference model is run, and what it is shown.
 
     Attributes:
         engine: of a ranker. "batched": our batching, in which a label depends on its pair alone; "llm-blender": the
@@ -34,12 +35,14 @@ class Options:
         batch_size: of the library's own engines.
         precision: of the network; see `pairrm` for what bfloat16 is held to.
         cache: folder of a judge's answers.
+        thoughts: whether it is shown what a response thinks before it answers, see `data/thoughts`.
     """
 
     engine: str = "batched"
     batch_size: int | None = None
     precision: str = "float32"
     cache: Path | None = None
+    thoughts: str = HIDE
 
     def as_flags(self) -> list[str]:
         """The flags that `options_from` reads this from."""
@@ -80,6 +83,7 @@ def add_options_flags(parser: argparse.ArgumentParser) -> None:
         help="of the network; bfloat16 is tried out on the pairs first (default: %(default)s)",
     )
     add("--cache", type=Path, metavar="DIR", help="folder of a judge's answers, of this run alone")
+    add_thoughts_flag(parser)
 
 
 def options_from(arguments: argparse.Namespace) -> Options:
@@ -94,7 +98,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
         )
     if arguments.batch_size is not None and (arguments.batch_size < 1 or arguments.precision != Options.precision):
         raise BadInput(f"--engine {arguments.engine} wants a --batch-size of 1 or more, and no --precision")
-    return Options(arguments.engine, arguments.batch_size, arguments.precision, arguments.cache)
+    return Options(arguments.engine, arguments.batch_size, arguments.precision, arguments.cache, arguments.thoughts)
 
 
 class PreferenceModel(Protocol):

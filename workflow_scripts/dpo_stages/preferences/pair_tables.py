@@ -12,12 +12,14 @@ from dpo_stages.core.files import read_json_lines
 from dpo_stages.core.parquet import read_schema, read_table
 from dpo_stages.data.candidates import read_candidates, truncated_responses
 from dpo_stages.data.shards import Shard
+from dpo_stages.data.thoughts import HIDE, count_thoughts, shown, whole_responses
 from dpo_stages.preferences.pairs import Pair, Verdicts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TEXTS = ("prompt", "response_1", "response_2")
+RESPONSES = ("response_1", "response_2")
+TEXTS = ("prompt", *RESPONSES)
 
 
 class PairTable(Protocol):
@@ -33,13 +35,14 @@ class PairTable(Protocol):
         """Labelled rows, rows dropped by reason, and further counts for the ledger."""
 
 
-def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = False) -> PairTable:
+def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = False, thoughts: str = HIDE) -> PairTable:
     """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
 
     Args:
         path: the file.
         shard: which of its rows are wanted.
         drop_truncated: leave out pairs with a response that was cut when it was sampled, where the file tells.
+        thoughts: whether thoughts are shown, see `data/thoughts`; the labelled rows hold them in any case.
 
     Raises:
         BadInput: a column is missing or of another type, or the file cannot be read.
@@ -48,12 +51,12 @@ def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = Fal
 
     path = Path(path)
     if path.suffix == ".jsonl":
-        return OwnPairs(shard(_checked(read_json_lines(path), path)))
+        return OwnPairs(shard(_checked(read_json_lines(path), path)), thoughts)
     texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
     columns = read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
-        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated)
-    return OwnPairs(shard(read_table(path, texts)).to_pylist())
+        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated, thoughts)
+    return OwnPairs(shard(read_table(path, texts)).to_pylist(), thoughts)
 
 
 def _checked(rows: list[dict], path: Path) -> list[dict]:
@@ -72,6 +75,7 @@ class WorkflowCandidates:
 
     rows: list[dict]
     drop_truncated: bool
+    thoughts: str
 
     @cached_property
     def kept(self) -> list[dict]:
@@ -81,7 +85,9 @@ class WorkflowCandidates:
     @property
     def pairs(self) -> list[Pair]:
         """A pair for each row that is labelled."""
-        return [Pair(row["prompt"], row["response_1"], row["response_2"]) for row in self.kept]
+        return [
+            Pair(row["prompt"], *(shown(text, self.thoughts) for text in whole_responses(row))) for row in self.kept
+        ]
 
     @property
     def labelled_schema(self) -> "pa.Schema":
@@ -123,9 +129,11 @@ class WorkflowCandidates:
                     "chosen_ids": row[f"ids_{chosen}"],
                     "rejected_ids": row[f"ids_{rejected}"],
                     "vocabulary": row["vocabulary"],
+                    "opens_thought": row["opens_thought"],
                 }
             )
-        counts: dict[str, object] = truncated_responses(self.rows)
+        counts: dict[str, object] = dict(truncated_responses(self.rows))
+        counts |= count_thoughts((text for row in kept for text in whole_responses(row)), self.thoughts)
         if agreements:
             counts["agreement_with_original"] = sum(agreements) / len(agreements)
         return labelled, dropped, counts
@@ -136,6 +144,7 @@ class OwnPairs:
     """Pairs of texts; labelled, each keeps its place."""
 
     rows: list[dict]
+    thoughts: str
 
     @property
     def pairs(self) -> list[Pair]:
@@ -143,7 +152,7 @@ class OwnPairs:
         return [
             Pair(
                 [{"role": "user", "content": _whole(row["prompt"])}],
-                *map(_whole, (row["response_1"], row["response_2"])),
+                *(shown(_whole(row[name]), self.thoughts) for name in RESPONSES),
             )
             for row in self.rows
             if _is_whole(row)
@@ -170,7 +179,8 @@ class OwnPairs:
             chosen_first = logit > 0 if logit else None
             labelled.append({**texts, "logit": logit, "chosen_first": chosen_first, "order_flip": flip})
         missing = sum(not _is_whole(row) for row in self.rows)
-        return labelled, {}, {"rows_without_text": missing}
+        said = (row[name] for row in self.rows for name in RESPONSES if _is_whole(row))
+        return labelled, {}, {"rows_without_text": missing, **count_thoughts(said, self.thoughts)}
 
 
 def _is_whole(row: dict) -> bool:

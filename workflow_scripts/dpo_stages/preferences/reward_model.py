@@ -2,8 +2,8 @@
 
 The logit of a pair is score(response_1) - score(response_2). Each response is read for itself, so both orders are the same
 and none flips. A conversation is written with the tokenizer's chat template, or as a pair of texts where it has none. One
-that is too long for the model loses its beginning (with a template) or the ends of both texts. What the tokenizer
-would take for one of its special tokens is set apart in the texts, `<| im_end|>` say, so that no response ends its own turn.
+that is too long for the model loses its beginning (with a template) or the ends of both texts. The text of a special token
+is read as text, as policies read it (`models/control_texts`), so that no response ends its own turn.
 
 As with PairRM, batches are made for speed and a label depends on its pair alone: every distinct conversation is scored
 once, and pairs whose scores differ by less than rounding could explain are scored again, one conversation at a time.
@@ -21,6 +21,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.data.prompts import instruction_text
+from dpo_stages.models.control_texts import ControlTexts
 from dpo_stages.preferences.pairrm.scoring import TOKENS_PER_BATCH
 from dpo_stages.preferences.pairrm.tokens import Tokens, conversation
 from dpo_stages.preferences.pairs import Pair, Turn, Verdicts
@@ -38,7 +39,7 @@ class _Conversation:
 
     ids: Tokens
     truncated: bool
-    neutralised: bool
+    control_text: bool
 
 
 class RewardModel:
@@ -65,7 +66,7 @@ class RewardModel:
         self.longest = min(
             tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None) or 1 << 30
         )
-        self.special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+        self.control_texts = ControlTexts(tokenizer)
 
     def compare(self, pairs: Sequence[Pair]) -> Verdicts:
         """Compare the responses of every pair; the two columns of `orders` are the same."""
@@ -85,43 +86,40 @@ class RewardModel:
             logits[row] = alone[rows[row][0].ids] - alone[rows[row][1].ids]
         counts = {
             "truncated_candidates": sum(first.truncated or second.truncated for first, second in rows),
-            "neutralised": sum(first.neutralised or second.neutralised for first, second in rows),
+            "control_texts": sum(first.control_text or second.control_text for first, second in rows),
             "close_calls": len(close),
         }
         return Verdicts(np.column_stack([logits, logits]), counts)
 
     def _encode(self, prompt: Sequence[Turn], response: str) -> _Conversation:
-        turns = [{**turn, "content": self._neutral(turn["content"])} for turn in prompt]
-        answer = self._neutral(response)
-        neutralised = answer != response or any(
-            turn["content"] != neutral["content"] for turn, neutral in zip(prompt, turns, strict=True)
+        broken = self.control_texts.broken
+        turns = [{**turn, "content": broken(turn["content"])} for turn in prompt]
+        answer = broken(response)
+        control_text = answer is not response or any(
+            turn["content"] is not own["content"] for turn, own in zip(turns, prompt, strict=True)
         )
-        if self.tokenizer.chat_template:
-            ids = tuple(self._templated(turns, answer))
-            return _Conversation(ids[-self.longest :], len(ids) > self.longest, neutralised)
+        reader = self.control_texts.reader if control_text else self.tokenizer
+        if reader.chat_template:
+            ids = tuple(self._templated(reader, turns, answer))
+            return _Conversation(ids[-self.longest :], len(ids) > self.longest, control_text)
         text = instruction_text(turns)
-        ids = self.tokenizer(text, answer).input_ids
+        ids = reader(text, answer).input_ids
         truncated = len(ids) > self.longest
         if truncated:
-            ids = self.tokenizer(text, answer, truncation="longest_first", max_length=self.longest).input_ids
-        return _Conversation(tuple(ids), truncated, neutralised)
+            ids = reader(text, answer, truncation="longest_first", max_length=self.longest).input_ids
+        return _Conversation(tuple(ids), truncated, control_text)
 
-    def _neutral(self, text: str) -> str:
-        for token in self.special:
-            text = text.replace(token, f"{token[:2]} {token[2:]}")
-        return text
-
-    def _templated(self, turns: Sequence[Turn], answer: str) -> list[int]:
+    def _templated(self, reader: "PreTrainedTokenizerBase", turns: Sequence[Turn], answer: str) -> list[int]:
         """Tokens by the chat template; where it refuses the roles as they are, of turns that alternate."""
         from jinja2 import TemplateError
 
         alternating = [{**turn, "role": turn["role"].lower()} for turn in conversation(turns, answer)]
         try:
-            return self.tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": answer}])
+            return reader.apply_chat_template([*turns, {"role": "assistant", "content": answer}])
         except TemplateError:
             pass
         try:
-            return self.tokenizer.apply_chat_template(alternating)
+            return reader.apply_chat_template(alternating)
         except TemplateError as error:
             raise BadInput(f"the chat template of the reward model {self.name} refuses a prompt: {error}") from error
 

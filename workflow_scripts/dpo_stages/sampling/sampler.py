@@ -23,6 +23,8 @@ from dpo_stages.core.libraries import importing_libraries, quiet_libraries, with
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
+from dpo_stages.data.thoughts import opens_thought
+from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer
 from dpo_stages.sampling.decoding import GPU_MEMORY_UTILIZATION, Decoding
 from dpo_stages.sampling.engine import gpus_for, on_cpu, prepare_environment
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from vllm import LLMEngine
 
 REQUESTS_IN_ENGINE = 4096  # several batches; the others wait outside, where they cost nothing
+TOKENS_OF_A_BEGINNING = 16  # more than any tokenizer needs for the beginning of a thought and white space
 CPU_BATCH = 256  # requests at a time on CPU cores: throughput is flat from 128 to 512
 CPU_BLOCK = 128  # tokens in a block of the CPU's key-value cache
 CPU_BATCHED_TOKENS = 4096  # prompt tokens in one forward pass on CPU cores
@@ -138,6 +141,10 @@ class Sampler:
     def room(self, prompt: list[int]) -> int:
         """Longest response to a prompt, in tokens; 0 if the prompt fills the context."""
         return max(0, min(self.decoding.max_new_tokens, self.context - len(prompt)))
+
+    def opens_thought(self, prompt: list[int]) -> bool:
+        """Whether a response to a prompt goes on with a thought that the chat template has begun."""
+        return opens_thought(self.tokenizer.decode(prompt[-TOKENS_OF_A_BEGINNING:]))
 
     def sample(self, requests: list[Request]) -> list[Response]:
         """Sample one response a request, in the order of the requests."""

@@ -60,9 +60,10 @@ class Flags:
         return as_flags(self.config["sampling"])
 
     def preference_model(self, name: str) -> str:
-        """Flags that say how a preference model is run."""
+        """Flags that say how a preference model is run, and what it is shown."""
         model = self.config["preference_models"][name]
-        return "" if model["judge"] else as_flags(model, ("engine", "batch_size", "precision"))
+        run = {} if model["judge"] else {key: model[key] for key in ("engine", "batch_size", "precision")}
+        return as_flags({**run, "thoughts": self.config["thoughts"]})
 
     def truncated(self, wildcards: Any) -> str:
         """What becomes of pairs with a response that was cut when it was sampled; nothing for a data set, which has none."""

@@ -1,4 +1,8 @@
-"""What PairRM reads: texts of a prompt and two candidates as token ids, cut as the library cuts one pair alone."""
+"""What PairRM reads: texts of a prompt and two candidates as token ids, cut as the library cuts one pair alone.
+
+Control tokens of policies are ordinary text to it. Of its own in a text, the library's markers are set apart, since the
+library stops at them; what it reads all the same is read as it does: a separator as a space, `[CLS]` as the token.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -85,17 +89,20 @@ class PairEncoder:
         self.source_maxlength, self.candidate_maxlength = source_maxlength, candidate_maxlength
         self.separator_id = tokenizer.token_to_id(separator)
         self.source_id, self.left_id, self.right_id, self.candidate_id = map(tokenizer.token_to_id, MARKERS)
-        self.neutralised = self.truncated_sources = self.truncated_candidates = 0
+        own = (token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special)
+        self._control = re.compile("|".join(map(re.escape, {separator, *own})))
+        self.control_texts = self.truncated_sources = self.truncated_candidates = 0
 
     def counts(self) -> dict[str, int]:
         """Counts, in pairs, of what has been encoded so far."""
-        names = ("truncated_sources", "truncated_candidates", "neutralised")
+        names = ("truncated_sources", "truncated_candidates", "control_texts")
         return {name: getattr(self, name) for name in names}
 
     def encode(self, pairs: Sequence[Pair]) -> list[TokenPair]:
         """Tokens of (source, response_1, response_2) of each pair, cut to the lengths of batch size 1.
 
-        Both candidates bear the marker `<|candidate|>`. Counts, in pairs, what was neutralised or truncated.
+        Both candidates bear the marker `<|candidate|>`. Counts, in pairs, what was truncated or has the text
+        of one of the tokenizer's control tokens.
         """
         texts: dict[str, Tokens] = {}
         rows = []
@@ -107,8 +114,8 @@ class PairEncoder:
             )
             rows.append(row)
             texts.update(dict.fromkeys(row, ()))
-        neutralised = self._tokenise(texts)
-        self.neutralised += sum(any(text in neutralised for text in row) for row in rows)
+        control = self._tokenise(texts)
+        self.control_texts += sum(any(text in control for text in row) for row in rows)
         return [self._cut(*(texts[text] for text in row)) for row in rows]
 
     def neutral(self, text: str) -> str:
@@ -126,17 +133,19 @@ class PairEncoder:
         return re.sub("[<|>]", " ", text)
 
     def _tokenise(self, texts: dict[str, Tokens]) -> set[str]:
-        """Fill in the tokens of every text; returns those that had to be neutralised."""
-        neutralised = set()
+        """Fill in the tokens of every text; returns those with the text of a control token."""
+        control = set()
         # The library reads a separator in a text as a space.
         plain = [text.replace(self.separator, " ") for text in texts]
         for text, clean, ids in zip(list(texts), plain, self._ids(plain), strict=True):
+            marker = next(marker for marker in (MARKERS[0], MARKERS[3]) if text.startswith(marker))
+            if self._control.search(text, len(marker)):
+                control.add(text)
             if self._has_marker(ids[2:]):
-                neutralised.add(text)
-                marker = next(marker for marker in (MARKERS[0], MARKERS[3]) if clean.startswith(marker))
+                control.add(text)
                 ids = next(self._ids([marker + self.neutral(clean.removeprefix(marker))]))
             texts[text] = tuple(ids)
-        return neutralised
+        return control
 
     def _ids(self, texts: list[str]) -> Iterator[list[int]]:
         self.tokenizer.no_truncation()

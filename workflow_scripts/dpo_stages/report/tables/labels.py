@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dpo_stages.report.table import Grid, Table
 
-COUNTS = ("ties", "truncated_sources", "truncated_candidates", "neutralised", "close_calls", "truncated_responses")
+COUNTS = ("ties", "truncated_sources", "truncated_candidates", "control_texts", "close_calls", "truncated_responses")
 SHARES = ("order_flip_rate", "longer_preferred", "agreement_with_original")
 
 
@@ -23,7 +23,7 @@ def row(name: str, work: str, ledger: Mapping) -> dict:
 def table(rows: Sequence[Mapping]) -> Table:
     """The table, and what its columns mean."""
     columns = ["Candidates of", "For", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred"]
-    columns += ["As the data set says", "Cut prompts", "Cut responses", "Neutralised", "Unfinished"]
+    columns += ["As the data set says", "Cut prompts", "Cut responses", "Control texts", "Unfinished"]
     lines = [
         [
             one["candidates"],
@@ -36,7 +36,7 @@ def table(rows: Sequence[Mapping]) -> Table:
             _percent(one["agreement_with_original"]),
             *(
                 _count(one[key])
-                for key in ("truncated_sources", "truncated_candidates", "neutralised", "truncated_responses")
+                for key in ("truncated_sources", "truncated_candidates", "control_texts", "truncated_responses")
             ),
         ]
         for one in rows
@@ -47,7 +47,7 @@ def table(rows: Sequence[Mapping]) -> Table:
         "reads them in the other order. Ties: pairs without a preference, which are not trained on and count half in a "
         "comparison. Longer preferred: share of decided pairs in which the longer response won. As the data set says: "
         "share in which the data set's own label is the same. Cut: pairs of which the model did not read everything. "
-        "Neutralised: pairs whose text held the model's own special tokens. Unfinished: responses that were cut at "
+        "Control texts: pairs with the text of one of the model's own control tokens. Unfinished: responses that were cut at "
         "max_new_tokens when they were sampled. –: it has no such thing, or nobody counted."
     )
     return Table(rows, [("title", "Labels"), ("grid", Grid(columns, lines)), ("words", caption)])
