@@ -40,7 +40,8 @@ def main() -> None:
         from datasets import Dataset
         from trl import SFTConfig
 
-        from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_conversations
+        from dpo_stages.models.chat_tokens import load_tokenizer
+        from dpo_stages.models.conversation_tokens import tokenize_conversations
         from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import SupervisedTrainer
     quiet_libraries()

@@ -13,12 +13,11 @@ from dpo_stages.data.schemas import CHAT, PREFERENCES
 from dpo_stages.models.chat_tokens import (
     NO_ROOM,
     NO_TOKEN,
-    NOTHING_TO_LEARN,
     _common_prefix,
     end_of_turn,
-    tokenize_conversations,
     tokenize_preferences,
 )
+from dpo_stages.models.conversation_tokens import NOTHING_TO_LEARN, tokenize_conversations
 
 LOOKS_AHEAD = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"

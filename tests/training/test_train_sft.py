@@ -55,7 +55,7 @@ def test_the_first_loss_is_that_of_the_assistants_tokens(trained, model, tokeniz
     import torch
     from torch.nn.functional import cross_entropy
 
-    from dpo_stages.models.chat_tokens import tokenize_conversations
+    from dpo_stages.models.conversation_tokens import tokenize_conversations
     from dpo_stages.models.weights import load_model
 
     policy = load_model(model.parent, 96)

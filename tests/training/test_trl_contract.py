@@ -136,7 +136,7 @@ def test_conversations_are_taken_as_they_are(tmp_path, model, tokenizer):
     from trl import SFTConfig, SFTTrainer
 
     from dpo_stages.data.schemas import CHAT
-    from dpo_stages.models.chat_tokens import tokenize_conversations
+    from dpo_stages.models.conversation_tokens import tokenize_conversations
 
     tokens = tokenize_conversations(tokenizer, pa.Table.from_pylist(chat_rows(4), schema=CHAT), 128).table
     data = Dataset(tokens, fingerprint="conversations")
