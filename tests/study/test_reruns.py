@@ -250,6 +250,8 @@ EDITS = [
         "sft: {learning_rate: 5.0e-4}",
         never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama",
     ),
+    Edit("recipe of SFT", f"{PAGE} train_sft make_settings_table", "sft: {packing: true, loss_on_prompts: true}",
+         never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama"),
     Edit("cut responses", f"{PAGE} label_preferences", "truncated: drop", spared="make_boundary_cost",
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
