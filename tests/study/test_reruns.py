@@ -341,7 +341,7 @@ EDITS = [
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
         "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
         "make_intra_diversity make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
-        only="tiny-new|results/tables/(table1|comparison|labels)|results/figures|results/report|results/cost",
+        only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
     ),
     Edit(
         "one model more in the paper's study",

@@ -11,7 +11,6 @@ from tiny import CHAT_TEMPLATE, chat_rows
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT
-from dpo_stages.models import chat_tokens
 from dpo_stages.models.conversation_tokens import count_tokens, pack, tokenize_conversations
 
 RECIPE = {"empty_system_turn": True, "loss_on_prompts": True, "packing": True}
@@ -58,10 +57,11 @@ def by_hand(tokenizer, rows: list[dict]) -> list[list[int]]:
     return found
 
 
-def test_the_rows_are_the_handbooks_token_for_token(zephyr, monkeypatch):
-    monkeypatch.setattr(chat_tokens, "ROWS_AT_ONCE", 7)  # several chunks
+def test_the_rows_are_the_handbooks_token_for_token(zephyr):
     rows = chats(30)
-    tokens = tokenize_conversations(zephyr, table(rows), 64, **RECIPE)
+    in_chunks = pa.concat_tables([table(rows[begin : begin + 7]) for begin in range(0, 30, 7)])
+    tokens = tokenize_conversations(zephyr, in_chunks, 64, **RECIPE)
+    assert tokens.table["input_ids"].num_chunks == 5
     expected = by_hand(zephyr, rows)
     assert tokens.table["input_ids"].to_pylist() == tokens.table["labels"].to_pylist() == expected
     assert (tokens.truncated, tokens.system_turns) == (0, 29) and max(map(len, expected)) > 64
