@@ -1,7 +1,7 @@
 """What stands behind the results: labels, settings, the judge's prompt, sample responses; and all beside the paper.
 
-Required: preferences and comparisons, evaluation outputs, the configuration, tables of policies.
-Output:   results/tables/{labels,table6,table7,table9,table10,comparison}.{csv,md,json}
+Required: data, candidates, preferences and comparisons, evaluation outputs, the configuration, tables of policies.
+Output:   results/tables/{labels,pairs,table6,table7,table9,table10,comparison}.{csv,md,json}
 """
 
 
@@ -25,6 +25,33 @@ rule make_labels_table:
         f"{RUN} workflow {SCRIPTS}/make_labels_table.py"
         " --preferences {input.preferences:q}"
         " --comparisons {input.comparisons:q}"
+        " --names {params.names:q}"
+        " --csv {output.csv:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule make_pairs_table:
+    input:
+        data=study.off_policy("train"),
+        candidates=[study.candidates(origin, "train") for origin in contents.labelled_for_report(study)],
+        preferences=[f"results/preferences/{origin}/train.parquet" for origin in contents.labelled_for_report(study)],
+        program=program("make_pairs_table", "workflow"),
+    output:
+        csv=report("results/tables/pairs.csv", category="Tables", labels={"table": "Pairs"}),
+        markdown="results/tables/pairs.md",
+        parts="results/tables/pairs.json",
+    log:
+        "results/logs/make_pairs_table.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        names=contents.labelled_for_report(study),
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_pairs_table.py"
+        " --data {input.data:q}"
+        " --candidates {input.candidates:q}"
+        " --preferences {input.preferences:q}"
         " --names {params.names:q}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

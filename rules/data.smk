@@ -25,6 +25,7 @@ rule prepare_dataset:
         revision=lambda w: config["datasets"][w.dataset]["revision"],
         content=lambda w: study.content("datasets", w.dataset),
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
+        duplicates=lambda w: config["datasets"][w.dataset]["duplicates"],
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],
     shell:
@@ -35,6 +36,7 @@ rule prepare_dataset:
         " --revision {params.revision:q}"
         " --pin results/pins/datasets/{wildcards.dataset}.json"
         " --split {params.split:q}"
+        " --duplicates {params.duplicates}"
         " --limit {params.limit}"
         " --seed {params.seed}"
         " --output {output:q}"

@@ -65,7 +65,7 @@ rule train_sft:
         disk_mb=needs.checkpoint_size,
         checkpoint_mb=needs.resumable_size,
     params:
-        optimisation=flags.optimisation(config["sft"]),
+        settings=flags.sft(),
         max_length=config["max_length"],
         dtype=study.dtype,
         seed=study.seed_of,
@@ -73,7 +73,7 @@ rule train_sft:
         f"{TRAIN} {SCRIPTS}/train_sft.py"
         " --base {input.base:q}"
         " --dataset {input.dataset:q}"
-        " {params.optimisation}"
+        " {params.settings}"
         " --max-length {params.max_length}"
         " --dtype {params.dtype}"
         " --seed {params.seed}"

@@ -112,12 +112,14 @@ rule label_preferences:
     params:
         preference_model=flags.preference_model(config["preference_model"]),
         truncated=flags.truncated,
+        ties=config["ties"],
     shell:
         f"{RUN} {LABEL_ENV} {SCRIPTS}/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
         " {params.truncated}"
+        " --ties {params.ties}"
         f"{flags.judge_cache('preferences', '{wildcards.origin}/{wildcards.split}')}"
         f"{flags.shard('preferences')}"
         " --output {output:q}"

@@ -8,6 +8,7 @@ Output:   results/figures/{table,rules}.svg, results/report.html
 # (results/figures/{name}.svg). Add others here.
 REPORT_TABLES = [
     *config["tables"],
+    "pairs",
     "table8",
     "quality",
     "intra_diversity",

@@ -4,7 +4,8 @@ Two kinds of input:
 
   candidates of the workflow (Parquet with prompt_id, prompt as a conversation, response_1, response_2 and perhaps the data
   set's own original_preference): the output is preference data to train on. A pair in which the model sees no difference
-  (a tie, or the same response twice) teaches nothing; it is dropped and counted. Responses that were cut when they were
+  (a tie, or the same response twice) teaches nothing; it is dropped and counted, or with --ties second its second response
+  is chosen. Responses that were cut when they were
   sampled are marked, so that training puts no end of turn behind them, and counted; --truncated drop leaves their pairs out.
 
   pairs of one's own (Parquet or JSON Lines with the texts prompt, response_1, response_2): the output has one row a pair,
@@ -37,6 +38,12 @@ def parse_arguments() -> argparse.Namespace:
         default="keep",
         help="what becomes of pairs with a response that was cut when it was sampled (default: %(default)s)",
     )
+    parser.add_argument(
+        "--ties",
+        choices=["drop", "second"],
+        default="drop",
+        help="what becomes of candidates between which the model sees no difference (default: %(default)s)",
+    )
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
@@ -49,7 +56,8 @@ def main() -> None:
     from dpo_stages.preferences.pairs import report
 
     options = options_from(arguments)
-    table = read_pairs(arguments.pairs, parse_shard(arguments.shard), arguments.truncated == "drop", options.thoughts)
+    drops = arguments.truncated == "drop", arguments.ties == "drop"
+    table = read_pairs(arguments.pairs, parse_shard(arguments.shard), *drops, options.thoughts)
     model = open_preference_model(arguments.preference_model, options)
     pairs = table.pairs
     started = time.monotonic()

@@ -12,7 +12,7 @@ Adapters and what they read:
 
 A prompt is a text or a list of turns {"role", "content"}; so are chosen and rejected. Of several scored responses the
 best is chosen and a random other one rejected. Empty prompts and responses, identical responses and duplicate prompts
-are dropped and counted; dpo_stages/data/adapters.py has the rules.
+(--duplicates says which record stays) are dropped and counted; dpo_stages/data/adapters.py has the rules.
 """
 
 import argparse
@@ -42,6 +42,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", required=True, help="the split's name at the source; says nothing of a local file")
     parser.add_argument(
         "--limit", default="none", metavar="N", help="keep N rows, a seeded subset (default: none, keep all)"
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=["first", "last"],
+        default="first",
+        help="which usable record of a prompt stays (default: %(default)s)",
     )
     parser.add_argument("--seed", type=seed, required=True, help="seed of the subset and of rejected responses")
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
@@ -119,7 +125,7 @@ def main() -> None:
     else:
         records, commit = read_hub(arguments.adapter, arguments.source, arguments.revision, arguments.split)
         origin = f"{arguments.source} ({arguments.split})"
-    adapted = adapt(records, arguments.adapter, arguments.kind, arguments.seed, origin)
+    adapted = adapt(records, arguments.adapter, arguments.kind, arguments.seed, origin, arguments.duplicates)
     limit = None if arguments.limit == "none" else int(arguments.limit)
     adapted = keep_subset(adapted, limit, arguments.seed)
 
@@ -134,7 +140,7 @@ def main() -> None:
         write_table(arguments.output, adapted.rows, schema)
     more = {"unused_columns": adapted.unused} if adapted.unused else {}
     more |= {"revision": commit} if commit else {}
-    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, **more)
+    finish(arguments.output, adapted.records, len(adapted.rows), adapted.dropped, prompts=adapted.prompts, **more)
 
 
 if __name__ == "__main__":

@@ -276,6 +276,21 @@ def test_an_adapter_reads_its_own_kind(adapter, kind, words):
         rows([pair()], kind, adapter)
 
 
+def test_the_last_usable_record_of_a_prompt_takes_the_place_of_the_first_on_request():
+    records = [pair("A", "a1", "a2"), pair("B"), pair("A", "late", "later"), pair("A", "same", "same")]
+    adapted = adapt(records, "local", "preferences", 0, "data", duplicates="last")
+    assert [row["response_1"] for row in adapted.rows] == ["late", "Because."]
+    assert (adapted.dropped["duplicate prompt"], adapted.dropped["identical responses"]) == (1, 1)
+
+
+def test_prompts_of_dropped_records_count_and_each_counts_once():
+    records = [pair("A"), pair("A", "x", "y"), pair("A", "", "y"), pair("B", "x", "x"), pair(" "), pair("C", "", "x")]
+    assert adapt(records, "local", "preferences", 0, "data").prompts == 4
+    assert keep_subset(adapt([pair("A"), pair("B")], "local", "preferences", 0, "data"), 1, 0).prompts == 2
+    unfinished = {"messages": [user("A")]}
+    assert adapt([unfinished, {"messages": [user("B"), assistant("b")]}], "local", "chat", 0, "data").prompts == 1
+
+
 # Subsets
 
 

@@ -66,7 +66,7 @@ def test_a_local_file_of_each_format_gives_the_same_table(prepare, tmp_path):
         done = prepare(source)
         assert done.returncode == 0, done.stderr
         [line] = done.stderr.splitlines()
-        assert line == f"prepare_dataset: 20 rows in, 20 rows out, dropped: none -> {prepare.output}"
+        assert line == f"prepare_dataset: 20 rows in, 20 rows out, dropped: none, prompts 20 -> {prepare.output}"
         tables.append(prepare.output.read_bytes())
     assert tables[0] == tables[1] == tables[2]
     table = read_table(prepare.output, schemas.OFF_POLICY_CANDIDATES)
@@ -99,7 +99,14 @@ def test_the_ledger_counts_every_record(prepare, tmp_path):
     assert (ledger["rows_in"], ledger["rows_out"]) == (23, 5)
     counts = {reason: count for reason, count in ledger["dropped"].items() if count}
     assert counts == {"empty prompt": 1, "empty response": 1, "duplicate prompt": 1, "beyond the limit": 15}
-    assert "1 duplicate prompt" in done.stderr
+    assert "1 duplicate prompt" in done.stderr and ledger["prompts"] == 22
+
+
+def test_of_two_records_the_last_stays_on_request(prepare, tmp_path):
+    source = write_lines(tmp_path / "pairs.jsonl", [*PAIRS, {**PAIRS[0], "chosen": "Better."}])
+    assert prepare(source, "preferences", "local", "--duplicates", "last").returncode == 0
+    chosen = read_table(prepare.output, schemas.OFF_POLICY_CANDIDATES)["response_1"].to_pylist()
+    assert chosen == ["Better.", *(pair["chosen"] for pair in PAIRS[1:])]
 
 
 def test_same_seed_same_bytes_and_nested_limits(prepare, tmp_path):

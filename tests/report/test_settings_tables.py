@@ -59,6 +59,7 @@ def test_the_program_writes_both_tables(tmp_path, run_script, study):
     assert (rows["learning_rate"]["sft"], rows["learning_rate"]["dpo"]) == ("2e-05", "5e-07")
     assert rows["beta"]["sft"] == "" and rows["beta"]["paper_dpo"] == "0.01"
     assert "delta" not in rows  # no column has one
+    assert (rows["packing"]["sft"], rows["packing"]["dpo"]) == ("yes", "")
     assert "15 of the 15 values" in text.read_text()
     done = run_script("make_settings_table", "--table", 6, "--settings", "{", "--csv", out)
     assert done.returncode == 2 and "--settings is not valid JSON" in done.stderr

@@ -24,7 +24,8 @@ TRAINED = (
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 SAMPLED = (
-    "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost"
+    "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost "
+    "make_pairs_table"
 )
 LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
@@ -36,7 +37,8 @@ READERS = {
     "prepare_dataset": "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions",
     "prepare_dataset:chat": "train_sft",
     "prepare_dataset:preferences": (
-        "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods"
+        "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods "
+        "make_pairs_table"
     ),
     "prepare_dataset:instructions": (
         "generate_evaluation_outputs judge_outputs judge_with_preference_model make_table10 take_reference_outputs"
@@ -51,7 +53,7 @@ READERS = {
     "fetch_preference_model": "label_preferences compare_candidates make_second_opinion judge_with_preference_model",
     "describe_judge": "label_preferences compare_candidates measure_boundary",
     "train_ranker": "label_preferences compare_candidates",
-    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table",
+    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
     "make_second_opinion": "measure_robustness",
@@ -76,6 +78,7 @@ READERS = {
     "compute_win_rate:quality": "make_quality_table",
     "make_table": "plot_boundary make_comparison plan_study make_report",
     "make_labels_table": "make_report",
+    "make_pairs_table": "make_report",
     "plan_study": "make_report",  # the cost of the finished study
     "plot_boundary": "make_report",
     "make_comparison": "make_report",
@@ -118,7 +121,7 @@ RULES_OF = {
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_report"
+        "draw_rule_graph make_labels_table make_pairs_table make_report"
     ),
 }
 PROGRAMS = {
@@ -250,6 +253,8 @@ EDITS = [
         "sft: {learning_rate: 5.0e-4}",
         never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama",
     ),
+    Edit("recipe of SFT", f"{PAGE} train_sft make_settings_table", "sft: {packing: true, loss_on_prompts: true}",
+         never=f"{OFF_POLICY_LABELS}|results/policies/tiny-llama|results/candidates/tiny-llama"),
     Edit("cut responses", f"{PAGE} label_preferences", "truncated: drop", spared="make_boundary_cost",
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
@@ -265,6 +270,9 @@ EDITS = [
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
     ),
+    Edit("ties", f"{PAGE} label_preferences", "ties: second", never=SFT),
+    Edit("duplicate prompts", f"{PAGE} prepare_dataset:preferences",
+         "datasets: {demo-preferences: {duplicates: last}}", never=SFT),
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
     Edit(
         "longest training example",
@@ -346,7 +354,7 @@ EDITS = [
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
         "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
         "make_intra_diversity make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
-        only="tiny-new|results/tables/(table1|comparison|labels)|results/figures|results/report|results/cost",
+        only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
     ),
     Edit(
         "one model more in the paper's study",

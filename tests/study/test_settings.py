@@ -40,6 +40,8 @@ def test_the_papers_study_is_valid_and_says_what_the_paper_says():
     dpo, sampling = config["methods"]["dpo"], config["sampling"]
     assert (dpo["beta"], dpo["learning_rate"], dpo["epochs"], dpo["batch_size"]) == (0.01, 5e-7, 1, 4 * 8 * 4)
     assert (config["sft"]["learning_rate"], config["sft"]["batch_size"]) == (2e-5, 128)
+    assert config["sft"]["packing"] and config["sft"]["loss_on_prompts"] and config["sft"]["empty_system_turn"]
+    assert config["max_length"] == 2048  # of the packed rows, as in the alignment handbook
     assert (sampling["temperature"], sampling["top_p"], sampling["top_k"]) == (0.7, 0.9, 50)
     assert config["models"]["zephyr-7b"]["revision"] == "main"  # the schema's default is filled in
 
@@ -49,6 +51,13 @@ def test_the_demo_overlay_is_valid():
     config = checked(merged(PAPER, overlay))
     assert config["accelerator"] == "cpu"
     assert len(config["tables"]["table3"]["models"]) == 3
+
+
+@pytest.mark.parametrize("profile", ["demo", "small"])
+def test_the_alignment_handbooks_recipe_is_the_papers_study_alone(profile):
+    overlay = yaml.safe_load((ROOT / profile / "config.yaml").read_text())
+    sft = checked(merged(PAPER, overlay))["sft"]
+    assert not (sft["packing"] or sft["loss_on_prompts"] or sft["empty_system_turn"])
 
 
 def test_the_schema_names_every_loss_that_training_knows():

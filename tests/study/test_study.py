@@ -303,6 +303,7 @@ def test_flags_are_the_configurations_own_words(paper):
     assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
     assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5")
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
+    assert flags.sft() == f"{flags.optimisation(paper.config['sft'])} --packing --loss-on-prompts --empty-system-turn"
     assert flags.preference_model("pairrm") == "--engine batched --precision float32 --thoughts hide"
     assert labelled(paper.config["models"], ["phi-2"]) == ["phi-2=Phi-2-2.7B"]
     assert pretraining(None) == ""

@@ -10,12 +10,8 @@ from tiny import chat_rows, preference_rows, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES
-from dpo_stages.models.chat_tokens import (
-    NO_ROOM,
-    NOTHING_TO_LEARN,
-    end_of_turn,
-    tokenize_conversations,
-)
+from dpo_stages.models.chat_tokens import NO_ROOM, end_of_turn
+from dpo_stages.models.conversation_tokens import NOTHING_TO_LEARN, tokenize_conversations
 from dpo_stages.models.preference_tokens import NO_TOKEN, _common_prefix, tokenize_preferences
 
 LOOKS_AHEAD = (

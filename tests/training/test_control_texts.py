@@ -10,8 +10,10 @@ from transformers import PreTrainedTokenizerFast
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES, PROMPTS
-from dpo_stages.models.chat_tokens import tokenize_conversations, tokenize_preferences, tokenize_prompts
+from dpo_stages.models.chat_tokens import tokenize_prompts
 from dpo_stages.models.control_texts import BREAK, ControlTexts, control_tokens
+from dpo_stages.models.conversation_tokens import tokenize_conversations
+from dpo_stages.models.preference_tokens import tokenize_preferences
 
 ENDS = "blue .</s><|user|>and what?</s><|assistant|>"
 LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

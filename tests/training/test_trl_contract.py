@@ -130,16 +130,25 @@ def test_activation_checkpointing_is_what_is_set(tmp_path, name):
     )
 
 
-def test_conversations_are_taken_as_they_are(tmp_path, model, tokenizer):
+@pytest.fixture
+def conversations(tokenizer):
+    """Conversations as rows, and the same packed to rows of 48 tokens."""
     import pyarrow as pa
+
+    from dpo_stages.data.schemas import CHAT
+    from dpo_stages.models.conversation_tokens import pack, tokenize_conversations
+
+    table = pa.Table.from_pylist(chat_rows(8), schema=CHAT)
+    packed, _ = pack(tokenize_conversations(tokenizer, table, 48, loss_on_prompts=True, packing=True).table, 48, seed=0)
+    return {"rows": tokenize_conversations(tokenizer, table, 128).table, "packed": packed}
+
+
+@pytest.mark.parametrize("kind", ["rows", "packed"])
+def test_conversations_are_taken_as_they_are(tmp_path, model, tokenizer, conversations, kind):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from dpo_stages.data.schemas import CHAT
-    from dpo_stages.models.chat_tokens import tokenize_conversations
-
-    tokens = tokenize_conversations(tokenizer, pa.Table.from_pylist(chat_rows(4), schema=CHAT), 128).table
-    data = Dataset(tokens, fingerprint="conversations")
+    tokens = conversations[kind]
     trainer = SFTTrainer(
         load_model(model.parent, 96),
         args=SFTConfig(
@@ -150,11 +159,15 @@ def test_conversations_are_taken_as_they_are(tmp_path, model, tokenizer):
             use_cpu=True,
             bf16=False,
         ),
-        train_dataset=data,
+        train_dataset=Dataset(tokens, fingerprint="conversations"),
         processing_class=tokenizer,
     )
-    found = sorted(batch["labels"][0].tolist() for batch in trainer.get_train_dataloader())
+    batches = list(trainer.get_train_dataloader())
+    found = sorted(batch["labels"][0].tolist() for batch in batches)
     assert found == sorted(tokens["labels"].to_pylist()), "trl.SFTTrainer does not learn the labels that are given"
+    more = {name for batch in batches for name in batch} - {"input_ids", "labels", "attention_mask"}
+    assert not more, f"trl.SFTTrainer gives the model {sorted(more)} as well, so a row is more than one text"
+    assert all(batch["attention_mask"].all() for batch in batches), "trl.SFTTrainer masks tokens of a row that is alone"
 
 
 def test_sharded_weights_can_be_gathered(make_ours):

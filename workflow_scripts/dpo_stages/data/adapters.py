@@ -8,7 +8,7 @@ no number) stops the program with the record's number. What can be read and cann
     unfinished            a conversation does not end with a turn of the user and one of the assistant
     begins with assistant a conversation begins with a turn of the assistant, which no chat template renders
     identical responses   there is no second response that differs from the first
-    duplicate prompt      the same prompt was kept already: the first usable record of a prompt stays
+    duplicate prompt      the same prompt was kept already: the first usable record of a prompt stays, or on request the last
 
 Texts are kept as they are, white space included. Rows keep the order of the records.
 
@@ -49,7 +49,16 @@ class Malformed(ValueError):
 
 
 class Unusable(Exception):
-    """A record that is dropped; the message is the reason it is counted under."""
+    """A record that is dropped; the message is the reason it is counted under.
+
+    Args:
+        reason: the message.
+        prompt: of the record, where it has one.
+    """
+
+    def __init__(self, reason: str, prompt: list[Turn] | None = None) -> None:
+        super().__init__(reason)
+        self.prompt = prompt
 
 
 @dataclass
@@ -59,17 +68,21 @@ class Adapted:
     Attributes:
         rows: of the kind's schema, in the order of the records, each prompt once.
         records: number of records read.
+        prompts: number of different prompts in them, of dropped records too.
         dropped: number of records dropped, by reason.
         unused: columns with something in them that nothing has read.
     """
 
     rows: list[Row]
     records: int = 0
+    prompts: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
 
 
-def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: str) -> Adapted:
+def adapt(
+    records: Iterable[dict], adapter: str, kind: str, seed: int, origin: str, duplicates: str = "first"
+) -> Adapted:
     """Bring the records of a data set into the form of `dpo_stages.data.schemas`.
 
     Args:
@@ -78,6 +91,7 @@ def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: s
         kind: preferences (`OFF_POLICY_CANDIDATES`), chat (`CHAT`) or instructions (`INSTRUCTIONS`).
         seed: seed of the rejected responses of records with scores.
         origin: where the records come from, for messages.
+        duplicates: which usable record of a prompt stays, "first" or "last"; its row stands where the first one was.
 
     Raises:
         BadInput: the adapter has no such kind, a record cannot be read, or no record can be used.
@@ -85,24 +99,30 @@ def adapt(records: Iterable[dict], adapter: str, kind: str, seed: int, origin: s
     check_adapter(adapter, kind)
     to_row = ADAPTERS[adapter, kind]
     reasons = (EMPTY_PROMPT, EMPTY_RESPONSE, UNFINISHED, BEGINS_WITH_ASSISTANT, IDENTICAL, DUPLICATE)
-    adapted, seen = Adapted([], dropped=dict.fromkeys(reasons, 0)), set()
+    adapted = Adapted([], dropped=dict.fromkeys(reasons, 0))
+    prompts: set[object] = set()  # of records that are dropped
+    places: dict[object, int] = {}  # of rows by prompt
     unused: dict[str, None] = {}  # in the order in which they appear
     for position, record in enumerate(records):
         adapted.records += 1
         record = _Record(record)
         try:
             row = to_row(record, position, seed)
-            if row["prompt_id"] in seen:
-                raise Unusable(DUPLICATE)
         except Unusable as reason:
             adapted.dropped[str(reason)] += 1
+            if reason.prompt:
+                prompts.add(prompt_id(reason.prompt))
         except Malformed as error:
             raise BadInput(f"{origin}, record {position + 1}: {error}") from error
         else:
-            seen.add(row["prompt_id"])
-            adapted.rows.append(row)
+            place = places.setdefault(row["prompt_id"], len(adapted.rows))
+            if place < len(adapted.rows):
+                adapted.dropped[DUPLICATE] += 1
+                if duplicates == "first":
+                    continue
+            adapted.rows[place : place + 1] = [row]
             unused |= dict.fromkeys(record.unread())
-    adapted.unused = list(unused)
+    adapted.unused, adapted.prompts = list(unused), len(prompts | places.keys())
     if not adapted.rows:
         counts = ", ".join(f"{count} {reason}" for reason, count in adapted.dropped.items() if count)
         raise BadInput(f"{origin} has no record that can be used ({counts or 'it has none at all'})")
@@ -139,7 +159,7 @@ def keep_subset(adapted: Adapted, limit: int | None, seed: int) -> Adapted:
     kept = {row["prompt_id"] for row in ranked[:limit]}
     rows = [row for row in adapted.rows if row["prompt_id"] in kept]
     dropped = {**adapted.dropped, BEYOND_LIMIT: len(adapted.rows) - len(rows)}
-    return Adapted(rows, adapted.records, dropped, adapted.unused)
+    return Adapted(rows, adapted.records, adapted.prompts, dropped, adapted.unused)
 
 
 class _Record(dict):
@@ -243,9 +263,9 @@ ADAPTERS: dict[tuple[str, str], Callable[[dict, int, int], Row]] = {
 def _pair(prompt: list[Turn], chosen: str, rejected: str, preference: int | None) -> Row:
     _refuse_empty_prompt(prompt)
     if not chosen.strip() or not rejected.strip():
-        raise Unusable(EMPTY_RESPONSE)
+        raise Unusable(EMPTY_RESPONSE, prompt)
     if chosen == rejected:
-        raise Unusable(IDENTICAL)
+        raise Unusable(IDENTICAL, prompt)
     return {
         "prompt_id": prompt_id(prompt),
         "prompt": prompt,
@@ -261,7 +281,7 @@ def _best_and_random_other(prompt: list[Turn], responses: list[tuple[str, float]
     chosen, best = max(written, key=lambda response: response[1], default=("", 0))  # the first of several
     others = [(text, score) for text, score in written if text != chosen]
     if not others:
-        raise Unusable(EMPTY_RESPONSE if len(written) < len(responses) else IDENTICAL)
+        raise Unusable(EMPTY_RESPONSE if len(written) < len(responses) else IDENTICAL, prompt)
     rejected, score = others[_digest(seed, prompt_id(prompt), "rejected") % len(others)]
     return _pair(prompt, chosen, rejected, None if score == best else 1)
 
@@ -272,7 +292,7 @@ def _conversation(messages: list[Turn]) -> Row:
     prompt = messages[:-1]
     _refuse_empty_prompt(prompt)
     if any(turn["role"] == "assistant" and not turn["content"].strip() for turn in messages):
-        raise Unusable(EMPTY_RESPONSE)
+        raise Unusable(EMPTY_RESPONSE, prompt)
     return {"prompt_id": prompt_id(prompt), "messages": messages}
 
 
@@ -284,7 +304,7 @@ def _instruction(record: dict, position: int, subset: str) -> Row:
     instruction = prompt[-1]["content"]
     _refuse_empty_prompt(prompt)
     if not reference.strip():
-        raise Unusable(EMPTY_RESPONSE)
+        raise Unusable(EMPTY_RESPONSE, prompt)
     return {
         "prompt_id": prompt_id(prompt),
         "prompt": prompt,
@@ -297,9 +317,9 @@ def _instruction(record: dict, position: int, subset: str) -> Row:
 
 def _refuse_empty_prompt(prompt: list[Turn]) -> None:
     if not prompt[-1]["content"].strip():
-        raise Unusable(EMPTY_PROMPT)
+        raise Unusable(EMPTY_PROMPT, prompt)
     if next(turn["role"] for turn in prompt if turn["role"] != "system") == "assistant":
-        raise Unusable(BEGINS_WITH_ASSISTANT)
+        raise Unusable(BEGINS_WITH_ASSISTANT, prompt)
 
 
 def _in_context(record: dict, conversation: list[Turn]) -> list[Turn]:

@@ -1,19 +1,18 @@
 """Conversations as token ids, through the policy's own chat template and nothing else.
 
-Sampling reads the prompts made here, and so do training, log-probabilities and likelihoods (`preference_tokens`). Of a
-conversation, supervised fine-tuning learns whatever the template renders behind the prompt of each of its assistant turns.
+Sampling reads the prompts made here, and so do training, log-probabilities and likelihoods (`preference_tokens`), and with the
+same means supervised fine-tuning reads whole conversations (`conversation_tokens`).
 """
 
 import hashlib
 import json
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line
-from dpo_stages.models.control_texts import CONTROL_TEXT, control_texts, control_tokens
+from dpo_stages.models.control_texts import control_texts, control_tokens
 from dpo_stages.models.templates import ANSWER, answered, loses_white_space, render
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 NO_ROOM = "prompt leaves no room for a response"
-NOTHING_TO_LEARN = "no assistant turn before the cut"
 
 
 @dataclass
@@ -85,54 +83,6 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     return end
 
 
-def tokenize_conversations(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table", max_length: int) -> Tokenized:
-    """Tokenise conversations for supervised fine-tuning on the assistant's turns alone.
-
-    Args:
-        tokenizer: the policy's; its template must render a conversation's beginning the same way whatever follows.
-        table: `schemas.CHAT`.
-        max_length: longest conversation in tokens; the end of a longer one is cut.
-
-    Returns:
-        A table of `prompt_id`, `input_ids` and `labels`, where labels are the ids of the assistant's tokens, the end
-        of each turn included, and -100 elsewhere. Conversations without any such token before the cut are dropped.
-
-    Raises:
-        BadInput: the chat template cannot render a conversation, doubles the beginning, looks ahead, or alters a turn of
-            the assistant by more than the white space at its ends.
-    """
-    import pyarrow as pa
-
-    token_lists = pa.list_(pa.int32())
-    schema = pa.schema([("prompt_id", pa.string()), ("input_ids", token_lists), ("labels", token_lists)])
-    chunks, nothing, truncated, trimmed, control = [], 0, 0, 0, 0
-    for rows in control_texts(tokenizer).in_chunks(table):
-        control += sum(row[CONTROL_TEXT] for row in rows)
-        texts = [render_row(tokenizer, row["messages"], row) for row in rows]
-        encoded = control_texts(tokenizer).encode(texts, rows, return_offsets_mapping=True)
-        kept: dict[str, list] = {name: [] for name in schema.names}
-        for row, text, ids, offsets in zip(rows, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            _refuse_doubled_beginning(tokenizer, ids, row)
-            labels = [-100] * len(ids)
-            begins = [begin for begin, _ in offsets]
-            spans = _assistant_spans(tokenizer, row, text)
-            for first, end, _ in spans:
-                said = slice(bisect_left(begins, first), bisect_left(begins, end))
-                labels[said] = ids[said]
-            trimmed += any(loses for *_, loses in spans)
-            labels = labels[:max_length]
-            if all(label == -100 for label in labels):
-                nothing += 1
-                continue
-            truncated += len(ids) > max_length
-            kept["prompt_id"].append(row["prompt_id"])
-            kept["input_ids"].append(ids[:max_length])
-            kept["labels"].append(labels)
-        chunks.append(pa.table(kept, schema=schema))
-    tokens = pa.concat_tables(chunks) if chunks else schema.empty_table()
-    return Tokenized(tokens, {NOTHING_TO_LEARN: nothing}, truncated, trimmed, control)
-
-
 def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") -> list[list[int]]:
     """Tokenise prompts up to where the assistant's turn begins: what sampling goes on from.
 
@@ -153,24 +103,6 @@ def tokenize_prompts(tokenizer: "PreTrainedTokenizerBase", table: "pa.Table") ->
         texts = [render_row(tokenizer, row["prompt"], row, add_generation_prompt=True) for row in rows]
         tokens += encode(tokenizer, texts, rows)
     return tokens
-
-
-def _assistant_spans(tokenizer: "PreTrainedTokenizerBase", row: dict, text: str) -> list[tuple[int, int, bool]]:
-    """Where the assistant's turns stand in a rendered conversation: first character, one past the last, is it trimmed."""
-    messages, spans = row["messages"], []
-    for number, turn in enumerate(messages):
-        if turn["role"] != "assistant":
-            continue
-        before = render_row(tokenizer, messages[:number], row, add_generation_prompt=True)
-        after = render_row(tokenizer, messages[: number + 1], row)
-        if not (text.startswith(before) and text.startswith(after)):
-            raise BadInput(
-                f"the chat template renders turn {number + 1} of {row['prompt_id']} differently when more turns "
-                "follow, so the assistant's tokens cannot be told apart; fetch the model with a --chat-template that "
-                "does not look ahead"
-            )
-        spans.append((len(before), len(after), is_trimmed(tokenizer, row, before, after, turn["content"])))
-    return spans
 
 
 def render_row(tokenizer: "PreTrainedTokenizerBase", messages: list[dict], row: dict, **options: bool) -> str:
@@ -202,11 +134,12 @@ def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str], rows: list[di
     """Tokenise rendered conversations of `rows`; the template alone adds special tokens, and not two of beginning."""
     encoded = control_texts(tokenizer).encode(texts, rows, return_attention_mask=False)["input_ids"]
     for ids, row in zip(encoded, rows, strict=True):
-        _refuse_doubled_beginning(tokenizer, ids, row)
+        refuse_doubled_beginning(tokenizer, ids, row)
     return encoded
 
 
-def _refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:
+def refuse_doubled_beginning(tokenizer: "PreTrainedTokenizerBase", ids: list[int], row: dict) -> None:
+    """Stop with a `BadInput` where the token ids of a row begin with two tokens of beginning."""
     beginning = tokenizer.bos_token_id
     if beginning is not None and ids[:2] == [beginning, beginning]:
         raise BadInput(

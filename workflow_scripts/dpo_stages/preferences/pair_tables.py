@@ -35,13 +35,16 @@ class PairTable(Protocol):
         """Labelled rows, rows dropped by reason, and further counts for the ledger."""
 
 
-def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = False, thoughts: str = HIDE) -> PairTable:
+def read_pairs(
+    path: str | os.PathLike, shard: Shard, drop_truncated: bool = False, drop_ties: bool = True, thoughts: str = HIDE
+) -> PairTable:
     """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
 
     Args:
         path: the file.
         shard: which of its rows are wanted.
         drop_truncated: leave out pairs with a response that was cut when it was sampled, where the file tells.
+        drop_ties: leave out candidates without a preference; else the second one is chosen.
         thoughts: whether thoughts are shown, see `data/thoughts`; the labelled rows hold them in any case.
 
     Raises:
@@ -55,7 +58,7 @@ def read_pairs(path: str | os.PathLike, shard: Shard, drop_truncated: bool = Fal
     texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
     columns = read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
-        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated, thoughts)
+        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated, drop_ties, thoughts)
     return OwnPairs(shard(read_table(path, texts)).to_pylist(), thoughts)
 
 
@@ -75,6 +78,7 @@ class WorkflowCandidates:
 
     rows: list[dict]
     drop_truncated: bool
+    drop_ties: bool
     thoughts: str
 
     @cached_property
@@ -100,17 +104,17 @@ class WorkflowCandidates:
         return len(self.rows)
 
     def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
-        """Preference data of the pairs in which the model sees a difference."""
+        """Preference data of the pairs in which the model sees a difference, or of all where ties are kept."""
         kept, labelled, agreements = self.kept, [], []
         dropped = {"cut responses": len(self.rows) - len(kept), "identical responses": 0, "ties": 0}
         logits, flips = verdicts.logits.tolist(), verdicts.order_flips.tolist()
         for row, logit, flip in zip(kept, logits, flips, strict=True):
             first, second = row["response_1"], row["response_2"]
-            if logit == 0:
+            if logit == 0 and self.drop_ties:
                 dropped["identical responses" if first == second else "ties"] += 1
                 continue
             original = row["original_preference"]
-            agrees = None if original is None else (original == 1) == (logit > 0)
+            agrees = None if original is None or logit == 0 else (original == 1) == (logit > 0)
             if agrees is not None:
                 agreements.append(agrees)
             chosen, rejected = (1, 2) if logit > 0 else (2, 1)

@@ -2,7 +2,8 @@
 
 The rule of labels, which depends on the pair alone and not on what it was scored with: the first response is chosen if
 its logit is positive, the second if it is negative. A logit of exactly 0 is a tie, as two equal responses are: the model
-has no preference, so a tie trains nothing and counts half for either side of a comparison.
+has no preference, so a tie trains nothing, unless a study wants its second response chosen, and counts half for either side
+of a comparison.
 """
 
 from collections.abc import Sequence

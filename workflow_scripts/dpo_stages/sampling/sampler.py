@@ -22,9 +22,8 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import ProgressReport
-from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
 from dpo_stages.data.thoughts import opens_thought
-from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer
+from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
 from dpo_stages.sampling.decoding import GPU_MEMORY_UTILIZATION, Decoding
 from dpo_stages.sampling.engine import gpus_for, on_cpu, prepare_environment
 

@@ -7,6 +7,7 @@ from typing import Any
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
+_SFT = ("packing", "loss_on_prompts", "empty_system_turn")
 _LOSS = ("loss", "beta", "delta", "sft_weight")
 
 
@@ -50,6 +51,12 @@ class Flags:
     def optimisation(self, section: Mapping[str, Any]) -> str:
         """Flags of the optimiser."""
         return as_flags(section, _OPTIMISATION)
+
+    def sft(self) -> str:
+        """Flags of supervised fine-tuning: of the optimiser, and of what is not as it is in conversations."""
+        section = self.config["sft"]
+        switched_on = (f"--{key.replace('_', '-')}" for key in _SFT if section[key])
+        return " ".join([self.optimisation(section), *switched_on])
 
     def loss(self, wildcards: Any) -> str:
         """Flags of a method's loss."""

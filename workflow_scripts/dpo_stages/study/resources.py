@@ -141,6 +141,7 @@ class Needs:
     # Seconds
 
     def sft_seconds(self, wildcards: Any) -> float:
+        """A conversation counts as a prompt and a response; packed into rows it has the same tokens."""
         rows, sft = self.rows(self.study.model_of(wildcards)["sft"], "train"), self.config["sft"]
         return self.speeds.train(self.parameters(wildcards), rows, sft["epochs"], self.gpus("training"))
 

@@ -28,6 +28,9 @@ TRAINING = {
     "warmup_ratio": "Warm-up ratio",
     "scheduler": "Scheduler",
     "max_length": "Longest example (tokens)",
+    "packing": "Packing",
+    "loss_on_prompts": "Loss on prompts",
+    "empty_system_turn": "Empty system turn",
     "gpus": "GPUs",
 }
 SAMPLING = {
@@ -49,7 +52,8 @@ def training_table(sft: Mapping, methods: Mapping[str, Mapping], max_length: int
         gpus: how many train one policy together; 0 on CPU cores.
 
     Returns:
-        Values by column (sft, then the methods) and by parameter of TRAINING; None where a column has no such parameter.
+        Values by column (sft, then the methods) and by parameter of TRAINING; None where a column has no such parameter,
+        or has it switched off.
     """
     columns = {"sft": {"loss": "cross-entropy", **sft}, **methods}
     return {
@@ -61,7 +65,8 @@ def training_table(sft: Mapping, methods: Mapping[str, Mapping], max_length: int
 def _training_value(key: str, section: Mapping, max_length: int, gpus: int) -> object:
     if key == "gradient_accumulation_steps":
         return section["batch_size"] // (section["per_device_batch_size"] * max(1, gpus))
-    return {"max_length": max_length, "gpus": gpus}.get(key, section.get(key))
+    value = {"max_length": max_length, "gpus": gpus}.get(key, section.get(key))
+    return {True: "yes", False: None}[value] if isinstance(value, bool) else value
 
 
 def sampling_table(sampling: Mapping) -> dict[str, dict]:
