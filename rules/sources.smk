@@ -23,9 +23,11 @@ checkpoint make_decision:
             if w.policy in config["boundary"]["decisions"]
             else ""
         ),
+        undecided=config["boundary"]["undecided"],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_decision.py"
         " --boundary {input.boundary:q}"
+        " --undecided {params.undecided}"
         " {params.by_hand}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

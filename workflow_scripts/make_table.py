@@ -2,19 +2,21 @@
 
 The rows are, for each model, method and seed, the SFT policy and the policies of --histories. The CSV has every column,
 whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its resamples beside
-the win rates. Win rates of two judges, or boundary scores under two preference models, never meet in one table.
+the win rates; those of several seeds hold that another run gives another policy. Win rates of two judges, or boundary scores under two preference models, never meet in one table.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dpo_stages.core.arguments import seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import decisions, policy_rows
+from dpo_stages.report import decisions
+from dpo_stages.report.policy_rows import build_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
+from dpo_stages.report.runs import Contrast, with_runs
 from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
 
@@ -38,14 +40,11 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[float]] | None:
-    """Intervals of differences between two policies, from the resamples beside their win rates; None without them."""
+def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[float]]:
+    """What gives the interval of the difference between two policies of one run."""
     from functools import cache
 
-    from dpo_stages.evaluation.gains import paired_gain, resamples_path
-
-    if not any(resamples_path(record["file"]).exists() for record in win_rates.values()):
-        return None
+    from dpo_stages.evaluation.gains import paired_gain
 
     @cache
     def interval(policy: str, other: str) -> list[float]:
@@ -54,9 +53,20 @@ def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[flo
     return interval
 
 
+def intervals_over_runs(win_rates: dict[str, dict]) -> Callable[[Sequence[Contrast]], list[tuple[float, float]]]:
+    """What gives the intervals of differences between policies over several runs."""
+    from dpo_stages.evaluation.gains import gains_over_runs
+
+    def file(policy: str | None) -> str | None:
+        return policy and win_rates[policy]["file"]
+
+    return lambda contrasts: gains_over_runs([[(file(one), file(two)) for one, two in runs] for runs in contrasts])
+
+
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.evaluation.gains import resamples_path
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
@@ -70,8 +80,11 @@ def main() -> None:
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
     traces = read(arguments.traces, "trace")
-    interval = paired_interval(win_rates)
-    rows = policy_rows.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
+    resampled = any(resamples_path(record["file"]).exists() for record in win_rates.values())
+    interval = paired_interval(win_rates) if resampled else None
+    rows = build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
+    if resampled:
+        rows = with_runs(rows, intervals_over_runs(win_rates))
     found = decisions.decisions(rows)
     counted = decisions.tally(found) if arguments.boundaries else None
     if arguments.decisions:

@@ -21,7 +21,7 @@ from dpo_stages.evaluation.difficulties import (
     without_difficulties,
     write_difficulties,
 )
-from dpo_stages.evaluation.gains import paired_gain, resamples_path
+from dpo_stages.evaluation.gains import gains_over_runs, paired_gain, resamples_path
 from dpo_stages.evaluation.judgements import Judgements, read_judgements
 from dpo_stages.evaluation.length_control import fit_difficulties, resampled_lc_win_rates
 from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
@@ -440,12 +440,23 @@ def test_a_gain_has_a_paired_interval(evaluated):
     # Both policies find the same instructions hard, so pairing narrows the interval
     unpaired = np.hypot(*(np.ptp(figures["lc_interval"]) for figures in (after, before)))
     assert high - low < 0.8 * unpaired
-    assert found["lc_gain_separated"] and (found["policy"], found["initial"]) == ("tiny/2", "tiny/0")
+    assert low > 0 and (found["policy"], found["initial"]) == ("tiny/2", "tiny/0")
 
 
-def test_no_gain_is_not_separated_from_zero(evaluated):
+def test_a_policy_gains_nothing_over_itself(evaluated):
     found = paired_gain(evaluated[1], evaluated[1])
-    assert (found["lc_gain"], found["lc_gain_interval"], found["lc_gain_separated"]) == (0.0, [0.0, 0.0], False)
+    assert (found["lc_gain"], found["lc_gain_interval"]) == (0.0, [0.0, 0.0])
+
+
+def test_gains_over_runs_are_of_the_mean_and_wider_than_those_of_one_run(evaluated):
+    """Three policies stand for three runs of one arm; they differ by much more than instructions make them."""
+    runs = [(path, None) for path in evaluated[:3]]
+    again = [(path, evaluated[0]) for path in evaluated[:3]]
+    (low, high), (gained_low, gained_high) = gains_over_runs([runs, again])
+    levels = [read_json(path)["lc_win_rate"] for path in evaluated[:3]]
+    assert (low + high) / 2 == pytest.approx(np.mean(levels))
+    assert (gained_low + gained_high) / 2 == pytest.approx(np.mean(levels) - levels[0])
+    assert high - low > 2 * np.ptp(read_json(evaluated[1])["lc_interval"])
 
 
 def test_rows_without_a_preference_keep_nobody_from_difficulties_win_rates_and_gains(study, tmp_path):
@@ -471,7 +482,7 @@ def test_rows_without_a_preference_keep_nobody_from_difficulties_win_rates_and_g
         assert found["lc_interval"] == pytest.approx(expected["lc_interval"], abs=6)
         assert found["missing_instructions"] == ([3, 17] if policy is holed[0] else [])
     found = paired_gain(paths[2], paths[0])
-    assert found["lc_gain_separated"] and found["initial"] == "tiny/0"
+    assert found["lc_gain_interval"][0] > 0 and found["initial"] == "tiny/0"
 
 
 def test_an_instruction_that_nobody_judged_has_no_difficulty_and_changes_no_other(study):

@@ -61,8 +61,8 @@ def paper():
 
 def test_rows_come_back_as_they_were_written(tmp_path):
     rows = read_rows(write_table(tmp_path / "t.csv"))
-    assert [type(rows[1].seed), rows[0].history, rows[0].gain, rows[0].gain_separated] == [int, (), None, None]
-    again = [replace(row, gain_separated=False, delta=math.inf, truncated=3) for row in rows]
+    assert [type(rows[1].seed), rows[0].history, rows[0].gain, rows[0].runs_gain_low] == [int, (), None, None]
+    again = [replace(row, runs=2, runs_gain_low=-1.5, delta=math.inf, truncated=3) for row in rows]
     (tmp_path / "again.csv").write_text(Table(with_iterations(again)).csv())
     assert read_rows(tmp_path / "again.csv") == again
     (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace(",dpo,DPO,0,", ",dpo,DPO,some,"))

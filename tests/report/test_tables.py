@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import statistics
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from dpo_stages.report.decisions import decisions, tally
 from dpo_stages.report.paper import paper_table
 from dpo_stages.report.policy_table import COLUMNS, WIDEST, table
 from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
+from dpo_stages.report.runs import with_runs
 from dpo_stages.study.policies import Policy, combinations
 
 JUDGE = {"model": "gpt-4-1106-preview", "version": "v", "prompt": "p", "endpoint": "openai"}
@@ -158,16 +160,34 @@ def seeded_records():
     return win_rates, boundaries
 
 
+def student(win_rates):
+    """Intervals by Student's t over runs alone, which can be worked out by hand."""
+    levels = {record["policy"]: record["lc_win_rate"] for record in win_rates}
+
+    def intervals(contrasts):
+        for runs in contrasts:
+            values = [levels[one] - (levels[other] if other else 0) for one, other in runs]
+            mean, half = statistics.fmean(values), 4.3027 * statistics.stdev(values) / len(values) ** 0.5
+            yield mean - half, mean + half
+
+    return lambda contrasts: list(intervals(contrasts))
+
+
 def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     win_rates, boundaries = seeded_records()
     rows = policy_rows.build_rows(
-        {"m": "M"}, {"dpo": "DPO"}, [7, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries)
-    )
+        {"m": "M"}, {"dpo": "DPO"}, [7, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries),
+        lambda policy, other: (-1.0, 1.0),
+    )  # fmt: skip
+    rows = with_runs(rows, student(win_rates))
     assert [row.seed for row in rows] == [7, 7, 7, 1, 1, 1, 2, 2, 2]
     assert rows[4].policy == "m@1/dpo/off" and rows[4].gain == 2.0
     counted = tally(decisions(rows))
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
+    assert [row.runs for row in rows] == [3] * 9 and rows[0].interval("runs_gain") is None
+    assert rows[1].interval("runs_difference") == rows[5].interval("runs_difference")
+    assert (counted.separated, counted.separated_right) == (0, 0)
     text = table("table3", rows, COLUMNS[1:]).markdown()
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
     assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "Means of 3 seeds" in text
@@ -187,13 +207,53 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
         lambda policy, other: measured_intervals[policy, other],
     )  # fmt: skip
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
-    assert [row.gain_separated for row in rows] == [None, True, False]
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
     counted = tally(decisions(rows))
-    assert (counted.judged, counted.separated, counted.separated_right) == (1, 1, 0)
+    assert (counted.judged, counted.right, counted.separated) == (1, 0, None)
     text = table("table3", rows, COLUMNS[1:]).markdown()
-    assert "(+2.00; -1.00 to +3.00 n.s.)" in text and "n.s.: the 95 % interval of the gain" in text
-    assert "11.00 (+1.00; +0.25 to +1.75)" in text and "for 0 of the 1 whose arms differ by more than noise" in text
+    assert "(+2.00; -1.00 to +3.00)" in text and "11.00 (+1.00; +0.25 to +1.75)" in text
+    # One run tells nothing from the noise of training, whatever its intervals leave out.
+    assert "n.s." not in text and "not that training once more gives another policy" in text
+    assert "With one run an arm, none of these differences is told from the noise of training." in text
+
+
+@pytest.mark.parametrize(("scores", "right"), [((0.6, 0.6, 0.6), 0), ((0.4, 0.4, 0.6), 1)])
+def test_what_several_runs_tell_apart_is_counted_once_by_the_mean_score(scores, right):
+    win_rates, boundaries = [], []
+    for model, score, off in zip(("m", "m@1", "m@2"), scores, (20.0, 21.0, 22.0), strict=True):
+        win_rates += [
+            win_rate(f"{model}/sft", 10.0),
+            win_rate(f"{model}/dpo/on", 12.0),
+            win_rate(f"{model}/dpo/off", off),
+        ]
+        boundaries.append(measured(f"{model}/sft", score))
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries)
+    )
+    counted = tally(decisions(with_runs(rows, student(win_rates))))
+    assert (counted.judged, counted.separated, counted.separated_right) == (3, 1, right)
+    assert f"for {right} of the 1 whose arms several runs tell apart." in counted.sentence()
+
+
+def test_histories_that_came_to_the_same_policies_are_one_set_of_runs():
+    win_rates, _ = seeded_records()
+    traces = {
+        f"{model}/dpo/auto": {"policy": f"{model}/dpo/auto", "resolved_policy": f"{model}/dpo/off"}
+        | {"samples_drawn": 1, "labels_made": 1, "file": "t"}
+        for model in ("m", "m@1", "m@2")
+    }
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0, 1, 2], [("off",), ("on",), ("auto",)], index(win_rates), None, traces=traces
+    )
+    asked = []
+
+    def intervals(contrasts):
+        asked.append(len(contrasts))
+        return [(-1.0, number) for number, _ in enumerate(contrasts)]
+
+    found = {row.history: row.interval("runs_gain") for row in with_runs(rows, intervals)}
+    assert asked == [3, 2, 1]  # levels of sft, off, on; gains of off, on; the one difference
+    assert found["auto",] == found["off",] == (-1.0, 0.0)
 
 
 def test_outputs_that_were_cut_are_counted_for_every_policy():

@@ -104,26 +104,38 @@ def test_a_mixture_of_nonsense_is_refused(tmp_path, sources, run_here):
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "source", "decided_by"),
-    [([], "off", "boundary score"), (["--by-hand", "mix50"], "mix50", "hand")],
+    ("verdict", "flags", "source", "decided_by"),
+    [
+        ("decided", ["--undecided", "mix50"], "off", "boundary score"),
+        ("undecided", ["--undecided", "mix50"], "mix50", "the rule for undecided scores"),
+        ("undecided", ["--undecided", "recommended"], "off", "boundary score"),
+        ("undecided", ["--undecided", "mix50", "--by-hand", "blend"], "blend", "hand"),
+        ("decided", ["--undecided", "mix50", "--by-hand", "on"], "on", "hand"),
+    ],
 )
-def test_a_decision_follows_the_score_or_a_hand_and_says_which(tmp_path, run_here, by_hand, source, decided_by):
-    write_json(tmp_path / "boundary.json", MEASURED)
+def test_a_decision_follows_a_decided_score_a_rule_or_a_hand_and_says_which(
+    tmp_path, run_here, verdict, flags, source, decided_by
+):
+    write_json(tmp_path / "boundary.json", {**MEASURED, "verdict": verdict})
     output = tmp_path / "decision.json"
-    run_here("make_decision", "--boundary", tmp_path / "boundary.json", *by_hand, "--output", output)
+    run_here("make_decision", "--boundary", tmp_path / "boundary.json", *flags, "--output", output)
     decision = read_json(output)
     assert (decision["source"], decision["decided_by"]) == (source, decided_by)
-    assert (decision["recommended_source"], decision["boundary_score"], decision["verdict"]) == (
-        "off",
-        0.4,
-        "undecided",
-    )
+    assert (decision["recommended_source"], decision["boundary_score"], decision["verdict"]) == ("off", 0.4, verdict)
 
 
 def test_a_decision_needs_a_measurement(tmp_path, run_here):
     write_json(tmp_path / "boundary.json", {"boundary_score": 0.4})
     with pytest.raises(BadInput, match="is no boundary measurement"):
-        run_here("make_decision", "--boundary", tmp_path / "boundary.json", "--output", tmp_path / "decision.json")
+        run_here(
+            "make_decision",
+            "--boundary",
+            tmp_path / "boundary.json",
+            "--undecided",
+            "on",
+            "--output",
+            tmp_path / "d.json",
+        )
 
 
 def step(tmp_path, source, **files):

@@ -399,6 +399,13 @@ EDITS = [
         study="adaptive",
     ),
     Edit(
+        "the rule for undecided scores",
+        "make_decision",
+        "boundary: {undecided: blend}",
+        only="results/(decisions|traces/zephyr-7b/dpo/auto|tables)",
+        study="adaptive",
+    ),
+    Edit(
         "confidence of a measurement that decides",
         "measure_boundary measure_robustness",
         "boundary: {confidence: 0.9}",

@@ -144,6 +144,8 @@ MISTAKES = [
     (("boundary", "confidence"), 1, ["boundary.confidence"]),
     (("boundary", "sequential"), "maybe", ["boundary.sequential is 'maybe'", "boolean"]),
     (("boundary", "decisions"), {"zephyr-7b": "off"}, ["boundary.decisions.zephyr-7b", "not the name of a policy"]),
+    (("boundary", "undecided"), "auto", ["boundary.undecided", "decided only while the study runs"]),
+    (("boundary", "undecided"), "neither", ["boundary.undecided", "'neither' is unknown"]),
     (("boundary", "decisions"), {"zephyr-7b/sft": "auto"}, ["auto is decided only while the study runs"]),
     (("boundary", "decisions"), {"zephyr-7b/sft": "mistral"}, ["'mistral' is unknown"]),
     (("boundary", "second_opinions"), ["pairrm"], ["second_opinions.0 is pairrm, which measures already"]),
@@ -235,5 +237,6 @@ def test_difficulties_are_not_fitted_over_policies_that_are_not_known_yet(change
 def test_adaptive_sources_work_in_any_history():
     config = checked(edit(("tables", "table2", "histories"), ["auto-auto", "off-mix50", "blend", "mix5-llama-auto"]))
     assert config["boundary"] == {
-        "split": "test", "confidence": 0.95, "sequential": False, "decisions": {}, "second_opinions": [],
+        "split": "test", "confidence": 0.95, "sequential": False, "undecided": "mix50", "decisions": {},
+        "second_opinions": [],
     }  # fmt: skip

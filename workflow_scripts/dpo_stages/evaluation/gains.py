@@ -4,6 +4,7 @@ Needs numpy and pyarrow alone, so that tables are made without alpaca-eval's env
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
+from dpo_stages.evaluation.runs import intervals_over_runs
 
 # results/evaluations/{policy}/win_rate_resamples.parquet, one row a resample
 RESAMPLES_SCHEMA = pa.schema(
@@ -49,7 +51,7 @@ def paired_gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
 
     Returns:
         policy, initial, judge, confidence; lc_gain, win_rate_gain and for each its `_interval` [low, high] (percentile
-        bootstrap) and `_separated`, which says whether the interval leaves out zero.
+        bootstrap over instructions: it does not hold that training once more gives another policy).
 
     Raises:
         BadInput: the two stand on different judges, difficulties or instructions.
@@ -78,8 +80,32 @@ def paired_gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     }
     for figure, name in (("lc_win_rate", "lc_gain"), ("win_rate", "win_rate_gain")):
         differences = np.subtract(*(table.column(figure).to_numpy() for table in tables))
-        low, high = percentile_interval(differences, after["confidence"])
         found[name] = after[figure] - before[figure]
-        found[f"{name}_interval"] = [low, high]
-        found[f"{name}_separated"] = low > 0 or high < 0
+        found[f"{name}_interval"] = percentile_interval(differences, after["confidence"])
     return found
+
+
+def gains_over_runs(
+    contrasts: Sequence[Sequence[tuple[str | os.PathLike, str | os.PathLike | None]]],
+) -> list[tuple[float, float]]:
+    """Intervals of mean gains over several runs, which hold instructions and runs; see `runs.intervals_over_runs`.
+
+    Args:
+        contrasts: for each gain its runs, all of the same number: the `win_rate.json` of the policy and of the one whose
+            length-controlled win rate is taken off; None takes nothing off. All stand on the same instructions.
+    """
+    paths = {path for runs in contrasts for pair in runs for path in pair if path is not None}
+    figures = {path: files.read_json(path) for path in paths}
+    resamples = {
+        path: read_table(resamples_path(path), RESAMPLES_SCHEMA).column("lc_win_rate").to_numpy() for path in paths
+    }
+
+    def gain(values: dict, pair: tuple) -> float | NDArray[np.float64]:
+        policy, other = pair
+        return values[policy] - (0 if other is None else values[other])
+
+    measured = {path: content["lc_win_rate"] for path, content in figures.items()}
+    points = np.array([[gain(measured, pair) for pair in runs] for runs in contrasts])
+    drawn = np.array([np.transpose([gain(resamples, pair) for pair in runs]) for runs in contrasts])
+    [confidence] = {content["confidence"] for content in figures.values()}
+    return list(zip(*intervals_over_runs(points, drawn, confidence), strict=True))

@@ -1,4 +1,4 @@
-"""The two arms of an initial policy: what each gained, Δ, and whether it is more than noise.
+"""The two arms of an initial policy: what each gained, and Δ.
 
 An arm is one iteration from an initial policy with one candidate source. Its gain is the length-controlled win rate of
 the trained policy minus that of the initial policy, in percentage points. Standard library only.
@@ -6,7 +6,7 @@ the trained policy minus that of the initial policy, in percentage points. Stand
 
 import math
 
-NOISE = "n.s."  # marks a gain that its interval does not separate from zero
+NOISE = "n.s."  # marks a gain over several runs whose interval does not leave out zero
 
 Interval = tuple[float, float]
 
@@ -46,5 +46,5 @@ def format_delta(value: float | None) -> str:
 
 
 def separated(interval: Interval | None) -> bool | None:
-    """Whether the interval of a gain or difference leaves out zero; None if it was not measured."""
+    """Whether the interval of a gain or difference over several runs leaves out zero; None if it was not measured."""
     return None if interval is None else interval[0] > 0 or interval[1] < 0

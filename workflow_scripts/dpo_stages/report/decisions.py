@@ -1,9 +1,11 @@
 """Whether the boundary score picked the better arm of each initial policy, and how often it did. Standard library only."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dpo_boundary.result import recommended_source
 from dpo_stages.core.errors import BadInput
 from dpo_stages.report.arms import separated
 from dpo_stages.report.policy_rows import Row, read_rows
@@ -58,8 +60,8 @@ class Decision:
 
     @property
     def separated(self) -> bool | None:
-        """Whether the interval of the difference leaves out zero; None if it was not measured."""
-        return separated(self.off.interval("difference"))
+        """Whether the interval of the difference over all runs leaves out zero; None with one run."""
+        return separated(self.off.interval("runs_difference"))
 
 
 def decisions(rows: Iterable[Row]) -> list[Decision]:
@@ -108,9 +110,9 @@ class Tally:
         right: decisions whose recommended arm gained more.
         judged: decisions whose arms gained differently.
         equal: decisions whose arms gained the same, which count for neither side.
-        separated: decisions among those judged whose arms' difference has an interval without zero; None where none was
-            measured.
-        separated_right: those of them whose recommended arm gained more.
+        separated: initial policies, each with all its runs, whose arms' difference over runs has an interval without zero;
+            None with one run, which cannot tell.
+        separated_right: those of them whose mean boundary score recommends the arm that gained more on average.
         interval: Clopper and Pearson's interval of right / judged at `confidence`.
         confidence: level of the interval.
     """
@@ -133,8 +135,10 @@ class Tally:
             f"({self.right / self.judged:.0%}, {100 * self.confidence:.4g} % interval {low:.0%} to {high:.0%})"
         )
         if self.separated is not None:
-            words += f", and for {self.separated_right} of the {self.separated} whose arms differ by more than noise"
-        return words + (f"; for {self.equal} more, both arms gained the same." if self.equal else ".")
+            words += f", and for {self.separated_right} of the {self.separated} whose arms several runs tell apart"
+        words += f"; for {self.equal} more, both arms gained the same." if self.equal else "."
+        one_run = " With one run an arm, none of these differences is told from the noise of training."
+        return words + (one_run if self.separated is None else "")
 
 
 def tally(decisions: list[Decision], confidence: float = 0.95) -> Tally:
@@ -147,13 +151,23 @@ def tally(decisions: list[Decision], confidence: float = 0.95) -> Tally:
 
     judged = [decision for decision in decisions if decision.right is not None]
     right = sum(decision.right for decision in judged)
-    separated = [decision for decision in judged if decision.separated]
+    told_apart: dict[tuple, list[Decision]] = {}
+    for decision in judged:
+        if decision.separated:
+            row = decision.off
+            told_apart.setdefault((row.model, row.method, row.history), []).append(decision)
     return Tally(
         right=right,
         judged=len(judged),
         equal=len(decisions) - len(judged),
-        separated=None if all(decision.separated is None for decision in judged) else len(separated),
-        separated_right=sum(decision.right for decision in separated),
+        separated=None if all(decision.separated is None for decision in judged) else len(told_apart),
+        separated_right=sum(map(_right_on_average, told_apart.values())),
         interval=binomial_interval(right, len(judged), confidence) if judged else (0.0, 1.0),
         confidence=confidence,
     )
+
+
+def _right_on_average(runs: Sequence[Decision]) -> bool:
+    difference = statistics.fmean(runs[0].off.interval("runs_difference"))
+    score = statistics.fmean(run.boundary_score for run in runs)
+    return recommended_source(score) == (OFF if difference > 0 else ON)

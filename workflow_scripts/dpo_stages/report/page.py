@@ -51,7 +51,7 @@ def fields_of(decision: Decision) -> dict:
     """What the template shows of an initial policy."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
-    noise = decision.separated is False
+    doubt = {True: "", False: "within noise", None: "one run"}[decision.separated]
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
         "seed": policy.seed,
@@ -66,12 +66,12 @@ def fields_of(decision: Decision) -> dict:
         "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
-        "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (" (noise)" if noise else ""),
-        "tone": "soft" if decision.right is None or noise else "good" if decision.right else "bad",
+        "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (f" ({doubt})" if doubt else ""),
+        "tone": "soft" if decision.right is None or doubt else "good" if decision.right else "bad",
         "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
             decision.right
         ]
-        + (", though within noise" if noise else ""),
+        + (f", though {doubt}" if doubt else ""),
         # in percent of the line from 0 to 1
         "place": f"{100 * decision.boundary_score:.1f}",
         "low": f"{100 * low:.1f}",
@@ -80,8 +80,8 @@ def fields_of(decision: Decision) -> dict:
 
 
 def _gain(row: Row) -> str:
-    """A gain, marked where its interval does not separate it from zero."""
-    return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("gain")) is False else "")
+    """A gain, marked where its interval over several runs does not separate it from zero."""
+    return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("runs_gain")) is False else "")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:

@@ -1,7 +1,7 @@
 """Tables of policies: which belong into one, what they gained, and how the table is written. Standard library only.
 
 A table holds, for each model, seed and method, the SFT policy and the policies of a set of histories. Gains and Δ are
-computed here from the win rates (see `arms`), never read from anywhere.
+computed here from the win rates (see `arms`), never read from anywhere. Each seed is a run of the whole study.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import get_args
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_csv
-from dpo_stages.report.arms import Interval, delta, gain, separated
+from dpo_stages.report.arms import Interval, delta, gain
 from dpo_stages.report.records import find, judge_columns, number, require_same
 from dpo_stages.study.policies import OFF, ON, Policy
 
@@ -23,7 +23,9 @@ History = tuple[str, ...]
 class Row:
     """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
 
-    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one.
+    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one. Intervals of this row's own
+    figures hold which instructions were asked, and not that another run gives another policy. Those of `runs_…` hold both:
+    they are of the mean over the runs of its model, method and history, and None where there is one run.
 
     Attributes:
         model: name of the base model, without the seed.
@@ -41,7 +43,6 @@ class Row:
         gain: LC win rate minus the initial policy's; None for the SFT policy.
         gain_low: lower end of the gain's interval; None if it was not measured.
         gain_high: upper end.
-        gain_separated: whether the interval leaves out zero; None if it was not measured.
         win_rate: win rate.
         win_rate_low: lower end of its interval; None if it was not measured.
         win_rate_high: upper end.
@@ -55,6 +56,13 @@ class Row:
         difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
         difference_low: lower end of its interval; None if it was not measured.
         difference_high: upper end.
+        runs: number of runs of its model, method and history.
+        runs_lc_low: lower end of the interval of the mean LC win rate over them.
+        runs_lc_high: upper end.
+        runs_gain_low: the same of the gain.
+        runs_gain_high: upper end.
+        runs_difference_low: the same of the difference.
+        runs_difference_high: upper end.
         judge: name of the model that compared the outputs with the reference's.
         judge_version: what its endpoint calls it.
         judge_prompt: what it was asked.
@@ -81,7 +89,6 @@ class Row:
     gain: float | None = None
     gain_low: float | None = None
     gain_high: float | None = None
-    gain_separated: bool | None = None
     win_rate: float
     win_rate_low: float | None = None
     win_rate_high: float | None = None
@@ -95,6 +102,13 @@ class Row:
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
+    runs: int = 1
+    runs_lc_low: float | None = None
+    runs_lc_high: float | None = None
+    runs_gain_low: float | None = None
+    runs_gain_high: float | None = None
+    runs_difference_low: float | None = None
+    runs_difference_high: float | None = None
     judge: str | None = None
     judge_version: str | None = None
     judge_prompt: str | None = None
@@ -106,7 +120,7 @@ class Row:
     labels_made: int | None = None
 
     def interval(self, what: str) -> Interval | None:
-        """The interval of its `gain`, of `boundary` or of `difference`; None if it was not measured."""
+        """The interval of `gain`, `boundary`, `difference`, `runs_gain` or the like; None if it was not measured."""
         low, high = getattr(self, f"{what}_low"), getattr(self, f"{what}_high")
         return None if low is None or high is None else (low, high)
 
@@ -170,7 +184,6 @@ def build_rows(
                     gain=gained.get(policy),
                     gain_low=gained_within and gained_within[0],
                     gain_high=gained_within and gained_within[1],
-                    gain_separated=separated(gained_within),
                     **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else {},
                     **_evaluation(find(win_rates, policy, "win rate")),
                     **_boundary(find(boundaries, initial, "boundary score")) if initial and boundaries else {},

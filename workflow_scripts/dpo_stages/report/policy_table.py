@@ -5,12 +5,12 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dpo_stages.report.arms import NOISE, delta, format_delta
+from dpo_stages.report.arms import NOISE, Interval, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision, decisions, tally
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
-from dpo_stages.report.writing import half_of_interval, mean_over_seeds
+from dpo_stages.report.writing import mean_over_seeds
 from dpo_stages.study.policies import OFF, ON, Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
@@ -29,8 +29,8 @@ COLUMNS = tuple(HEADERS)
 def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
-    Where there are several seeds, cells hold the mean over seeds ± half of its 95 % interval (Student's t). Where there
-    are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
+    Where there are several seeds, cells hold means over them, LC win rates and gains ± half of their 95 % interval over
+    instructions and runs, the others of Student's t over seeds. Where there are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
     several seeds or methods.
 
     Args:
@@ -127,16 +127,20 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
 
 
 def _lc_win_rate(group: Sequence[Row]) -> str:
-    text = mean_over_seeds([row.lc_win_rate for row in group])
-    gains = [row.gain for row in group]
-    if gains[0] is None:
+    first = group[0]
+    text = _mean([row.lc_win_rate for row in group], first.interval("runs_lc"))
+    if first.gain is None:
         return text
-    shown, found = mean_over_seeds(gains, sign="+"), group[0].gain_separated
-    if len(group) > 1:
-        found = abs(statistics.fmean(gains)) > half_of_interval(gains)
-    elif found is not None:
-        shown += f"; {group[0].gain_low:+.2f} to {group[0].gain_high:+.2f}"
-    return f"{text} ({shown}{f' {NOISE}' if found is False else ''})"
+    gained = _mean([row.gain for row in group], first.interval("runs_gain"), "+")
+    if len(group) == 1 and first.interval("gain"):
+        gained += f"; {first.gain_low:+.2f} to {first.gain_high:+.2f}"
+    return f"{text} ({gained}{f' {NOISE}' if separated(first.interval('runs_gain')) is False else ''})"
+
+
+def _mean(values: Sequence[float], interval: Interval | None, sign: str = "") -> str:
+    """The mean over runs ± half of its interval."""
+    text = f"{statistics.fmean(values):{sign}.2f}"
+    return f"{text} ± {(interval[1] - interval[0]) / 2:.2f}" if interval else text
 
 
 def _chosen(group: Sequence[Row]) -> str:
@@ -172,8 +176,13 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
         f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
         f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
     ]
-    if seeds > 1 or any(row.gain_separated is not None for row in rows):
-        sentences.append(f"{NOISE}: the 95 % interval of the gain does not leave out zero.")
+    if any(row.interval("gain") for row in rows):
+        sentences.append(
+            f"{NOISE}: the 95 % interval of the gain over {seeds} runs does not leave out zero."
+            if seeds > 1
+            else "Intervals hold which instructions were asked, and not that training once more gives another policy: that takes "
+            "several runs (`seeds`)."
+        )
     if cut := [row.truncated for row in rows if row.truncated]:
         sentences.append(f"{sum(cut)} outputs, at most {max(cut)} of a policy, were cut at the limit of their length.")
     if "average_length" in columns:
@@ -197,5 +206,8 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
             "it, both with those of the boundary scores that it follows; what arms share is counted for each."
         )
     if seeds > 1:
-        sentences.append(f"Means of {seeds} seeds ± half of the 95 % interval.")
+        sentences.append(
+            f"Means of {seeds} seeds ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with "
+            "the variance of a run pooled over the policies here; of the others over seeds (Student's t)."
+        )
     return " ".join(sentences)

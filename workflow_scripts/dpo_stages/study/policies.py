@@ -6,8 +6,8 @@
 
 Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
 initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
-initial policy's boundary score; `auto`, whatever that score recommends. A history with `auto` in it is no policy of its
-own: it stands for the fixed history that was chosen, see `Policy.resolved`.
+initial policy's boundary score; `auto`, what that score recommends if it is decided. A history with `auto` in it is no policy
+of its own: it stands for the fixed history that was chosen, see `Policy.resolved`.
 
 `zephyr-7b/dpo/off-on` was trained on off-policy candidates, then on its own samples. Its initial policy, which is also
 its reference model, is `zephyr-7b/dpo/off`, whose initial policy is `zephyr-7b/sft`. A seed other than the study's
@@ -28,8 +28,11 @@ NAME = r"[a-z0-9][a-z0-9._-]*"  # of models, methods, data sets and preference m
 SOURCE = r"[a-z0-9][a-z0-9._]*"  # of candidate sources: no dash, which joins them
 SFT = "sft"
 OFF, ON, AUTO, BLEND = "off", "on", "auto", "blend"
+RECOMMENDED = (
+    "recommended"  # what a boundary score recommends, decided or not; stands for a source where one is undecided
+)
 MIX = r"mix[1-9][0-9]?"  # and the percentage
-RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|mix[0-9]+"
+RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{RECOMMENDED}|mix[0-9]+"
 
 _POLICY = re.compile(
     rf"(?P<model>{NAME})(?:@(?P<seed>[0-9]+))?/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"

@@ -9,7 +9,7 @@ import math
 import re
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RESERVED, SOURCE, Policy
+from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RECOMMENDED, RESERVED, SOURCE, Policy
 
 
 def check_settings(config: dict, schema: dict) -> None:
@@ -234,6 +234,8 @@ def _check_boundary(config: dict) -> None:
     for name, source in config["boundary"]["decisions"].items():
         check_policy(config, name, f"boundary.decisions.{name}")
         check_source(config, source, f"boundary.decisions.{name}", decided=True)
+    if (undecided := config["boundary"]["undecided"]) != RECOMMENDED:
+        check_source(config, undecided, "boundary.undecided", decided=True)
     for number, name in enumerate(config["boundary"]["second_opinions"]):
         where = f"boundary.second_opinions.{number}"
         _expect(config["preference_models"], where, name)
