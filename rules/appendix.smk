@@ -96,7 +96,7 @@ rule make_table10:
         "../envs/workflow.yaml"
     params:
         policies=lambda w: contents.responding_policies(study),
-        label=config["models"][config["responses"]["model"]]["label"],
+        label=study.names.label(config["responses"]["model"]),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_table10.py"
         " --policies {params.policies}"

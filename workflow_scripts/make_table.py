@@ -25,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--table", required=True, metavar="NAME", help="name of the table, such as table3")
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="models in the table's order")
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
+    add("--suffixes", nargs="+", default=[], metavar="NAME", help="of preference data and model, behind a model's name")
     add("--seeds", nargs="+", type=seed, default=[0], help="seeds; the first has the plain names (default: 0)")
     add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
     add("--columns", nargs="*", choices=COLUMNS, default=[], help="what Markdown shows besides win rates")
@@ -71,7 +72,9 @@ def main() -> None:
     boundaries = read(arguments.boundaries, "boundary score")
     traces = read(arguments.traces, "trace")
     interval = paired_interval(win_rates)
-    rows = policy_rows.build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
+    rows = policy_rows.build_rows(
+        models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces, arguments.suffixes
+    )
     found = decisions.decisions(rows)
     counted = decisions.tally(found) if arguments.boundaries else None
     if arguments.decisions:

@@ -76,13 +76,19 @@ def missing_files(study: Study) -> list[str]:
 
 def quality_pairs(study: Study) -> list[str]:
     """What is judged for the quality of candidates, Appendix C.5."""
-    return [f"quality/{pair['candidates']}/against/{pair['against']}" for pair in study.config["quality"]["pairs"]]
+    return [f"quality/{study.names.origin(source)}/against/{against}" for source, against in labelled_quality_pairs(study)]
+
+
+def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
+    """The sources of candidates and of chosen responses."""
+    pairs = study.config["quality"]["pairs"]
+    return [(study.names.labelled(pair["candidates"]), study.names.labelled(pair["against"])) for pair in pairs]
 
 
 def responding_policies(study: Study) -> list[str]:
     """The policies of Table 10: those of one model in one table, the SFT policy first."""
     settings = study.config["responses"]
-    trained = [p for p in study.trained_policies(settings["table"]) if p.seeded_model == settings["model"]]
+    trained = [p for p in study.trained_policies(settings["table"]) if (p.model, p.seed) == (settings["model"], None)]
     return list(dict.fromkeys([f"{settings['model']}/sft", *(str(study.resolved(policy)) for policy in trained)]))
 
 
