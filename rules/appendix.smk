@@ -84,6 +84,7 @@ rule make_table10:
             f"results/evaluations/{policy}/model_outputs.json" for policy in contents.responding_policies(study)
         ],
         instructions=INSTRUCTIONS,
+        undecided=contents.lists_of_undecided(study, config["responses"]["table"]),
         program=program("make_table10", "workflow"),
     output:
         csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),

@@ -2,8 +2,26 @@
 
 Required: win rates and boundary scores; consistencies, logs and benchmarks of training, judged candidates.
 Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{csv,md,json},
-          results/figures/figure3.{svg,png}
+          results/figures/figure3.{svg,png}; results/tables/{table}_policies.txt where `auto` decides
 """
+
+
+# As long as a decision of `auto` is missing, Snakemake looks at nothing else that a table is made of, and would take a
+# table of other policies for finished: one seed or model more, or another suffix, has to show here.
+rule list_policies:
+    output:
+        "results/tables/{table}_policies.txt",
+    log:
+        "results/logs/list_policies/{table}.log",
+    wildcard_constraints:
+        table=one_of(config["tables"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        policies=lambda w: list(map(str, study.trained_policies(w.table))),
+    shell:
+        "printf '%s\\n' {params.policies:q} > {output:q} 2> {log:q}"
 
 
 rule make_table:
@@ -14,6 +32,7 @@ rule make_table:
             for which, chosen in (("", False), ("chosen_", True))
         },
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
+        undecided=lambda w: contents.lists_of_undecided(study, w.table),
         program=program("make_table", "workflow"),
     output:
         csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),

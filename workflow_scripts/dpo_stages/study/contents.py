@@ -92,6 +92,12 @@ def responding_policies(study: Study) -> list[str]:
     return list(dict.fromkeys([f"{settings['model']}/sft", *(str(study.resolved(policy)) for policy in trained)]))
 
 
+def lists_of_undecided(study: Study, table: str) -> list[str]:
+    """The file that names a table's policies, where `auto` decides about one of them; see the rule list_policies."""
+    undecided = any(policy.chooses for policy in study.trained_policies(table))
+    return [f"results/tables/{table}_policies.txt"] if undecided else []
+
+
 def labelled_for_report(study: Study) -> list[str]:
     """Whose candidates were labelled for the tables of the study, where that is known beforehand."""
     named = (Policy.parse(name) for table in study.config["tables"] for name in study.policies_of_table(table))
