@@ -115,7 +115,8 @@ def named(
     model: str, seed: int, seeds: Sequence[int], method: str, history: History, suffixes: Sequence[str] = ()
 ) -> Policy:
     """The policy of a row. The first of `seeds` keeps the plain name of the model."""
-    return Policy(model, None if seed == seeds[0] else seed, method if history else None, history, tuple(suffixes)).itself
+    seed = None if seed == seeds[0] else seed
+    return Policy(model, seed, method if history else None, history, tuple(suffixes)).itself
 
 
 def build_rows(

@@ -76,7 +76,8 @@ def missing_files(study: Study) -> list[str]:
 
 def quality_pairs(study: Study) -> list[str]:
     """What is judged for the quality of candidates, Appendix C.5."""
-    return [f"quality/{study.names.origin(source)}/against/{against}" for source, against in labelled_quality_pairs(study)]
+    pairs = labelled_quality_pairs(study)
+    return [f"quality/{study.names.origin(candidates)}/against/{against}" for candidates, against in pairs]
 
 
 def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
