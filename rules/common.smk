@@ -34,6 +34,10 @@ except BadInput as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 
+if workflow.is_main_process and (said := guards.results_without_records()):
+    print(said, file=sys.stderr)
+    sys.exit(2)
+
 
 def decision(initial):
     """The file with the source that `auto` took for a policy to train on next; Snakemake makes it before it goes on."""

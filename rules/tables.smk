@@ -144,9 +144,7 @@ rule make_boundary_cost:
         method=config["methods"][config["analyses"]["boundary_cost"]["method"]]["label"],
         epochs=config["methods"][config["analyses"]["boundary_cost"]["method"]]["epochs"],
         split=config["boundary"]["split"],
-        sampling=study.boundary_cost_files(
-            "results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates"
-        ),
+        sampling=study.boundary_cost_files("results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates"),
         comparing=study.boundary_cost_files(
             "results/benchmarks/compare_candidates/{initial}/{split}.jsonl", "comparisons"
         ),

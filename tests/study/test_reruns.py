@@ -115,7 +115,7 @@ RULES_OF = {
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
     "workflow": (
-        "make_demo_world adopt_policy gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
+        "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
@@ -123,6 +123,7 @@ RULES_OF = {
     ),
 }
 PROGRAMS = {
+    "list_policies": [],
     "compute_fitted_win_rates": ["compute_win_rate"],
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
