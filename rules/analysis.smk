@@ -1,22 +1,22 @@
 """What is looked at beside win rates: likelihoods of the candidates, and preference consistency.
 
 Required: candidates and comparisons of the split that measures boundaries.
-Output:   results/likelihoods/{policy}/{split}.parquet, results/consistency/{policy}.json
+Output:   results/likelihoods/{sampled}/{split}.parquet, results/consistency/{initial}.json
 """
 
 
 rule compute_likelihoods:
     input:
-        policy=lambda w: paths.policy(w.policy),
-        on_policy=lambda w: study.candidates(w.policy, w.split),
+        policy=lambda w: paths.policy(w.sampled),
+        on_policy=lambda w: study.candidates(w.sampled, w.split),
         off_policy=lambda w: study.candidates(config["preference_data"], w.split),
         program=program("compute_likelihoods", "train"),
     output:
-        "results/likelihoods/{policy}/{split}.parquet",
+        "results/likelihoods/{sampled}/{split}.parquet",
     log:
-        "results/logs/compute_likelihoods/{policy}/{split}.log",
+        "results/logs/compute_likelihoods/{sampled}/{split}.log",
     benchmark:
-        "results/benchmarks/compute_likelihoods/{policy}/{split}.jsonl"
+        "results/benchmarks/compute_likelihoods/{sampled}/{split}.jsonl"
     conda:
         "../envs/train.yaml"
     resources:
@@ -40,13 +40,13 @@ rule compute_likelihoods:
 
 rule measure_consistency:
     input:
-        comparisons=study.comparisons("{policy}"),
-        likelihoods=f"results/likelihoods/{{policy}}/{config['boundary']['split']}.parquet",
+        comparisons=study.comparisons("{initial}"),
+        likelihoods=lambda w: study.likelihoods(w.initial),
         program=program("measure_consistency", "workflow"),
     output:
-        "results/consistency/{policy}.json",
+        "results/consistency/{initial}.json",
     log:
-        "results/logs/measure_consistency/{policy}.log",
+        "results/logs/measure_consistency/{initial}.log",
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -58,7 +58,7 @@ rule measure_consistency:
         f"{RUN} workflow {SCRIPTS}/measure_consistency.py"
         " --comparisons {input.comparisons:q}"
         " --likelihoods {input.likelihoods:q}"
-        " --policy {wildcards.policy}"
+        " --policy {wildcards.initial}"
         " --preference-model {params.preference_model}"
         " --preference-data {params.preference_data}"
         " --confidence {params.confidence}"

@@ -111,6 +111,7 @@ rule make_table10:
             f"results/evaluations/{policy}/model_outputs.json" for policy in contents.responding_policies(study)
         ],
         instructions=INSTRUCTIONS,
+        undecided=contents.lists_of_undecided(study, config["responses"]["table"]),
         program=program("make_table10", "workflow"),
     output:
         csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),
@@ -123,7 +124,7 @@ rule make_table10:
         "../envs/workflow.yaml"
     params:
         policies=lambda w: contents.responding_policies(study),
-        label=config["models"][config["responses"]["model"]]["label"],
+        label=study.names.label(config["responses"]["model"]),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_table10.py"
         " --policies {params.policies}"

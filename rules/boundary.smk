@@ -1,23 +1,23 @@
 """The boundary measurement, Algorithm 1: is the policy better than what wrote the off-policy candidates?
 
 Required: sampled and off-policy candidates of the same prompts, the preference model.
-Output:   results/comparisons/{policy}/{split}.parquet, results/boundary/{policy}.json
+Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initial}.json
 """
 
 
 rule compare_candidates:
     input:
-        on_policy=lambda w: study.candidates(w.policy, w.split),
+        on_policy=lambda w: study.candidates(w.initial, w.split),
         off_policy=lambda w: study.off_policy(w.split),
         preference_model=PREFERENCE_MODEL,
         program=preference_model_program("compare_candidates"),
         judge=LABELLING_JUDGE_FILES,
     output:
-        shards.output("comparisons", "{policy}/{split}.parquet"),
+        shards.output("comparisons", "{initial}/{split}.parquet"),
     log:
-        shards.log("comparisons", "results/logs/compare_candidates/{policy}/{split}.log"),
+        shards.log("comparisons", "results/logs/compare_candidates/{initial}/{split}.log"),
     benchmark:
-        shards.log("comparisons", "results/benchmarks/compare_candidates/{policy}/{split}.jsonl")
+        shards.log("comparisons", "results/benchmarks/compare_candidates/{initial}/{split}.jsonl")
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABEL_ENV}.yaml"
@@ -35,7 +35,7 @@ rule compare_candidates:
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
-        f"{flags.judge_cache('comparisons', '{wildcards.policy}/{wildcards.split}')}"
+        f"{flags.judge_cache('comparisons', '{wildcards.initial}/{wildcards.split}')}"
         f"{flags.shard('comparisons')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
@@ -47,7 +47,7 @@ if config["boundary"]["sequential"]:
     # preference model takes longer than most blocks do: both are started once, at the same time, on the same GPU.
     rule measure_boundary:
         input:
-            policy=lambda w: paths.policy(w.policy),
+            policy=lambda w: paths.policy(w.initial),
             off_policy=study.off_policy(config["boundary"]["split"]),
             trained_on=trained_on(config["boundary"]["split"]),
             preference_model=PREFERENCE_MODEL,
@@ -56,12 +56,12 @@ if config["boundary"]["sequential"]:
             judge=LABELLING_JUDGE_FILES,
             program=program("measure_in_blocks", "workflow"),
         output:
-            json="results/boundary/{policy}.json",
-            verdict="results/boundary/{policy}.md",
+            json="results/boundary/{initial}.json",
+            verdict="results/boundary/{initial}.md",
         log:
-            "results/logs/measure_boundary/{policy}.log",
+            "results/logs/measure_boundary/{initial}.log",
         benchmark:
-            "results/benchmarks/measure_boundary/{policy}.jsonl"
+            "results/benchmarks/measure_boundary/{initial}.jsonl"
         conda:
             f"../envs/{SAMPLER}.yaml"
         resources:
@@ -75,7 +75,7 @@ if config["boundary"]["sequential"]:
             shared=flags.shared_prompts,
             dtype=study.dtype,
             seed=study.seed_of,
-            name=study.unseeded_name,
+            name=study.plain_name,
             confidence=config["boundary"]["confidence"],
             comparing=flags.preference_model(config["preference_model"]),
             preference_model=config["preference_model"],
@@ -93,10 +93,10 @@ if config["boundary"]["sequential"]:
             " {params.shared}"
             " --preference-model-manifest {input.preference_model:q}"
             " {params.comparing}"
-            + (" --cache results/judge_cache/blocks/{wildcards.policy}" if study.labelling_judge else "")
-            + " --blocks results/blocks/{wildcards.policy}"
+            + (" --cache results/judge_cache/blocks/{wildcards.initial}" if study.labelling_judge else "")
+            + " --blocks results/blocks/{wildcards.initial}"
             " --confidence {params.confidence}"
-            " --policy {wildcards.policy}"
+            " --policy {wildcards.initial}"
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
             " --output {output.json:q}"
@@ -106,13 +106,13 @@ else:
 
     rule measure_boundary:
         input:
-            comparisons=study.comparisons("{policy}"),
+            comparisons=study.comparisons("{initial}"),
             program=program("measure_boundary", "workflow"),
         output:
-            json="results/boundary/{policy}.json",
-            verdict="results/boundary/{policy}.md",
+            json="results/boundary/{initial}.json",
+            verdict="results/boundary/{initial}.md",
         log:
-            "results/logs/measure_boundary/{policy}.log",
+            "results/logs/measure_boundary/{initial}.log",
         localrule: True
         conda:
             "../envs/workflow.yaml"
@@ -123,7 +123,7 @@ else:
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
             " --comparisons {input.comparisons:q}"
-            " --policy {wildcards.policy}"
+            " --policy {wildcards.initial}"
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
             " --confidence {params.confidence}"

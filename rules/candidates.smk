@@ -1,22 +1,22 @@
 """Candidates that are sampled from a policy.
 
 Required: a policy, the prompts of the preference data.
-Output:   results/candidates/{policy}/{split}.parquet
+Output:   results/candidates/{sampled}/{split}.parquet
 """
 
 
 rule sample_candidates:
     input:
-        policy=lambda w: paths.policy(w.policy),
+        policy=lambda w: paths.policy(w.sampled),
         prompts=lambda w: study.off_policy(w.split),
         trained_on=lambda w: trained_on(w.split),
         program=program("sample_candidates", SAMPLER),
     output:
-        shards.output("candidates", "{policy}/{split}.parquet"),
+        shards.output("candidates", "{sampled}/{split}.parquet"),
     log:
-        shards.log("candidates", "results/logs/sample_candidates/{policy}/{split}.log"),
+        shards.log("candidates", "results/logs/sample_candidates/{sampled}/{split}.log"),
     benchmark:
-        shards.log("candidates", "results/benchmarks/sample_candidates/{policy}/{split}.jsonl")
+        shards.log("candidates", "results/benchmarks/sample_candidates/{sampled}/{split}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
     resources:
@@ -29,7 +29,7 @@ rule sample_candidates:
         shared=flags.shared_prompts,
         dtype=study.dtype,
         seed=study.seed_of,
-        name=study.unseeded_name,
+        name=study.plain_name,
     shell:
         f"{RUN} {SAMPLER} {SCRIPTS}/sample_candidates.py"
         " --policy {input.policy:q}"

@@ -21,7 +21,8 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
 from dpo_stages.study import contents, guards, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
-from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Patterns, Policy, one_of
+from dpo_stages.study.names import Patterns, one_of
+from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.resources import Needs
 from dpo_stages.study.settings import check_settings
@@ -33,10 +34,14 @@ except BadInput as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 
+if workflow.is_main_process and (said := guards.results_without_records()):
+    print(said, file=sys.stderr)
+    sys.exit(2)
+
 
 def decision(initial):
     """The file with the source that `auto` took for a policy to train on next; Snakemake makes it before it goes on."""
-    return checkpoints.make_decision.get(policy=str(initial)).output[0]
+    return checkpoints.make_decision.get(initial=str(initial)).output[0]
 
 
 study = Study(config, decision, PREFIX)
@@ -51,15 +56,17 @@ wildcard_constraints:
     undecided=patterns.undecided,
     traced=rf"{patterns.model}/(?:{patterns.method})/(?:{patterns.history}|{patterns.undecided})",
     policy=patterns.policy,
-    initial=patterns.policy,
+    sampled=patterns.sampled,
+    initial=patterns.initial,
     source=patterns.source,
     dataset=one_of(config["datasets"]),
     split="train|test|evaluation|verbose|concise",
     opinion=patterns.opinion,
     origin=patterns.origin,
-    against=patterns.origin,
+    labelled=patterns.labelled,
+    against=patterns.labelled,
     judged=rf"{patterns.policy}|{one_of([study.instruction_set])}/(?:verbose|concise)"
-    rf"|quality/{patterns.origin}/against/{patterns.origin}",
+    rf"|quality/{patterns.origin}/against/{patterns.labelled}",
 
 
 # Programs and environments

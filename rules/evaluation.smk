@@ -12,7 +12,7 @@ rule generate_evaluation_outputs:
     input:
         policy=lambda w: paths.policy(w.policy),
         instructions=INSTRUCTIONS,
-        trained_on=trained_on("evaluation"),
+        trained_on=lambda w: trained_on("evaluation") if study.named_by(w).history else [],
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
         shards.output("evaluations", "{policy}/model_outputs.json"),

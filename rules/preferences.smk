@@ -1,7 +1,7 @@
 """Preferences: candidates labelled by the preference model, sampled and off-policy ones alike.
 
 Required: candidates, the preference model.
-Output:   results/preference_models/{name}/manifest.json, results/preferences/{data set or policy}/{split}.parquet
+Output:   results/preference_models/{name}/manifest.json, results/preferences/{labelled}/{split}.parquet
 """
 
 RANKERS = {name: model["training"] for name, model in config["preference_models"].items() if model["training"]}
@@ -90,16 +90,16 @@ rule train_ranker:
 
 rule label_preferences:
     input:
-        pairs=lambda w: study.candidates(w.origin, w.split),
+        pairs=lambda w: study.candidates(w.labelled, w.split),
         preference_model=PREFERENCE_MODEL,
         program=preference_model_program("label_preferences"),
         judge=LABELLING_JUDGE_FILES,
     output:
-        shards.output("preferences", "{origin}/{split}.parquet"),
+        shards.output("preferences", "{labelled}/{split}.parquet"),
     log:
-        shards.log("preferences", "results/logs/label_preferences/{origin}/{split}.log"),
+        shards.log("preferences", "results/logs/label_preferences/{labelled}/{split}.log"),
     benchmark:
-        shards.log("preferences", "results/benchmarks/label_preferences/{origin}/{split}.jsonl")
+        shards.log("preferences", "results/benchmarks/label_preferences/{labelled}/{split}.jsonl")
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABEL_ENV}.yaml"
@@ -120,7 +120,7 @@ rule label_preferences:
         " {params.preference_model}"
         " {params.truncated}"
         " --ties {params.ties}"
-        f"{flags.judge_cache('preferences', '{wildcards.origin}/{wildcards.split}')}"
+        f"{flags.judge_cache('preferences', '{wildcards.labelled}/{wildcards.split}')}"
         f"{flags.shard('preferences')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

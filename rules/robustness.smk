@@ -1,22 +1,22 @@
 """Whether a decision holds on parts of the comparisons and under other preference models.
 
 Required: comparisons; other preference models (`boundary.second_opinions`), which compare the same candidates.
-Output:   results/second_opinions/{opinion}/{policy}/{split}.parquet, results/robustness/{policy}.json
+Output:   results/second_opinions/{opinion}/{sampled}/{split}.parquet, results/robustness/{initial}.json
 """
 
 
 rule make_second_opinion:
     input:
-        on_policy=lambda w: study.candidates(w.policy, w.split),
+        on_policy=lambda w: study.candidates(w.sampled, w.split),
         off_policy=lambda w: study.off_policy(w.split),
         preference_model="results/preference_models/{opinion}/manifest.json",
         program=program("compare_candidates", "pairrm", without=JUDGES),
     output:
-        shards.output("second_opinions", "{opinion}/{policy}/{split}.parquet"),
+        shards.output("second_opinions", "{opinion}/{sampled}/{split}.parquet"),
     log:
-        shards.log("second_opinions", "results/logs/make_second_opinion/{opinion}/{policy}/{split}.log"),
+        shards.log("second_opinions", "results/logs/make_second_opinion/{opinion}/{sampled}/{split}.log"),
     benchmark:
-        shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{policy}/{split}.jsonl")
+        shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{sampled}/{split}.jsonl")
     conda:
         "../envs/pairrm.yaml"
     resources:
@@ -39,17 +39,14 @@ rule make_second_opinion:
 
 rule measure_robustness:
     input:
-        comparisons=study.comparisons("{policy}"),
-        second_opinions=expand(
-            f"results/second_opinions/{{opinion}}/{{{{policy}}}}/{config['boundary']['split']}.parquet",
-            opinion=config["boundary"]["second_opinions"],
-        ),
+        comparisons=study.comparisons("{initial}"),
+        second_opinions=lambda w: study.second_opinions(w.initial),
         program=program("measure_boundary", "workflow"),
     output:
-        json="results/robustness/{policy}.json",
-        verdict="results/robustness/{policy}.md",
+        json="results/robustness/{initial}.json",
+        verdict="results/robustness/{initial}.md",
     log:
-        "results/logs/measure_robustness/{policy}.log",
+        "results/logs/measure_robustness/{initial}.log",
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -71,7 +68,7 @@ rule measure_robustness:
         " --comparisons {input.comparisons:q}"
         " --robustness"
         " {params.second_opinions:q}"
-        " --policy {wildcards.policy}"
+        " --policy {wildcards.initial}"
         " --preference-model {params.preference_model}"
         " --preference-data {params.preference_data}"
         " --confidence {params.confidence}"

@@ -1,28 +1,24 @@
 """Sources of candidates that are decided while the study runs, or mixed, and what a policy took in the end.
 
 Required: boundary scores, preferences of both sources, ledgers.
-Output:   results/decisions/{policy}.json (what `auto` takes next), results/mixtures/{initial policy}/{source}.parquet,
-          results/traces/{policy}.json (how a policy came about and what that took)
+Output:   results/decisions/{initial}.json (what `auto` takes next), results/mixtures/{initial}/{mixture}.parquet,
+          results/traces/{traced}.json (how a policy came about and what that took)
 """
 
 
 checkpoint make_decision:
     input:
-        boundary="results/boundary/{policy}.json",
+        boundary="results/boundary/{initial}.json",
         program=program("make_decision", "workflow"),
     output:
-        "results/decisions/{policy}.json",
+        "results/decisions/{initial}.json",
     log:
-        "results/logs/make_decision/{policy}.log",
+        "results/logs/make_decision/{initial}.log",
     localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
-        by_hand=lambda w: (
-            f"--by-hand {config['boundary']['decisions'][w.policy]}"
-            if w.policy in config["boundary"]["decisions"]
-            else ""
-        ),
+        by_hand=flags.by_hand,
         undecided=config["boundary"]["undecided"],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_decision.py"

@@ -2,8 +2,26 @@
 
 Required: win rates and boundary scores; consistencies, logs and benchmarks of training, judged candidates.
 Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{csv,md,json},
-          results/figures/figure3.{svg,png}
+          results/figures/figure3.{svg,png}; results/tables/{table}_policies.txt where `auto` decides
 """
+
+
+# As long as a decision of `auto` is missing, Snakemake looks at nothing else that a table is made of, and would take a
+# table of other policies for finished: one seed or model more, or another suffix, has to show here.
+rule list_policies:
+    output:
+        "results/tables/{table}_policies.txt",
+    log:
+        "results/logs/list_policies/{table}.log",
+    wildcard_constraints:
+        table=one_of(config["tables"]),
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        policies=lambda w: list(map(str, study.trained_policies(w.table))),
+    shell:
+        "printf '%s\\n' {params.policies:q} > {output:q} 2> {log:q}"
 
 
 rule make_table:
@@ -14,6 +32,7 @@ rule make_table:
             for which, chosen in (("", False), ("chosen_", True))
         },
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
+        undecided=lambda w: contents.lists_of_undecided(study, w.table),
         program=program("make_table", "workflow"),
     output:
         csv=report("results/tables/{table}.csv", category="Tables", labels={"table": "{table}"}),
@@ -28,10 +47,11 @@ rule make_table:
     conda:
         "../envs/workflow.yaml"
     params:
-        models=lambda w: labelled(config["models"], config["tables"][w.table]["models"]),
+        models=lambda w: flags.models(config["tables"][w.table]["models"]),
         methods=lambda w: labelled(config["methods"], config["tables"][w.table]["methods"]),
         histories=lambda w: ["-".join(history) for history in study.histories(w.table)],
         columns=lambda w: config["tables"][w.table]["columns"],
+        suffixes=flags.suffixes(),
         seeds=config["seeds"],
         traces=lambda w, input: ["--traces", *input.traces] if input.traces else [],
     shell:
@@ -41,6 +61,7 @@ rule make_table:
         " --methods {params.methods:q}"
         " --histories {params.histories}"
         " --columns {params.columns}"
+        " {params.suffixes:q}"
         " --seeds {params.seeds}"
         " --win-rates {input.win_rates:q} {input.chosen_win_rates:q}"
         " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
@@ -52,7 +73,7 @@ rule make_table:
 
 rule make_table8:
     input:
-        consistencies=expand("results/consistency/{policy}.json", policy=study.policies_of_table8()),
+        consistencies=[f"results/consistency/{policy}.json" for policy in study.policies_of_table8()],
         program=program("make_table8", "workflow"),
     output:
         csv="results/tables/table8.csv",
@@ -64,7 +85,7 @@ rule make_table8:
     conda:
         "../envs/workflow.yaml"
     params:
-        models=labelled(config["models"], config["analyses"]["table8"]["models"]),
+        models=flags.models(config["analyses"]["table8"]["models"]),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_table8.py"
         " --models {params.models:q}"
@@ -89,7 +110,7 @@ rule make_intra_diversity:
     conda:
         "../envs/workflow.yaml"
     params:
-        models=labelled(config["models"], config["analyses"]["figure3"]["models"]),
+        models=flags.models(config["analyses"]["figure3"]["models"]),
         logs=[f"{policy}={paths.training_log(policy)}" for policy in study.policies_of_figure3()],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_intra_diversity.py"
@@ -104,10 +125,10 @@ rule make_intra_diversity:
 # The benchmark files are no inputs: a missing one is no reason to train again, and the program says what to do.
 rule make_boundary_cost:
     input:
-        candidates=study.boundary_cost_files("results/candidates/{model}/sft/{split}.parquet"),
-        comparisons=study.boundary_cost_files("results/comparisons/{model}/sft/{split}.parquet"),
-        policies=study.boundary_cost_files("results/policies/{model}/{method}/{off}/manifest.json"),
-        preferences=f"results/preferences/{config['preference_data']}/train.parquet",
+        candidates=study.boundary_cost_files("results/candidates/{sampled}/{split}.parquet"),
+        comparisons=study.boundary_cost_files("results/comparisons/{initial}/{split}.parquet"),
+        policies=study.boundary_cost_files("results/policies/{trained}/manifest.json"),
+        preferences=f"results/preferences/{study.names.labelled(config['preference_data'])}/train.parquet",
         program=program("make_boundary_cost", "workflow"),
     output:
         csv="results/tables/boundary_cost.csv",
@@ -119,17 +140,15 @@ rule make_boundary_cost:
     conda:
         "../envs/workflow.yaml"
     params:
-        models=labelled(config["models"], config["analyses"]["boundary_cost"]["models"]),
+        models=flags.models(config["analyses"]["boundary_cost"]["models"]),
         method=config["methods"][config["analyses"]["boundary_cost"]["method"]]["label"],
         epochs=config["methods"][config["analyses"]["boundary_cost"]["method"]]["epochs"],
         split=config["boundary"]["split"],
-        sampling=study.boundary_cost_files(
-            "results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl", "candidates"
-        ),
+        sampling=study.boundary_cost_files("results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates"),
         comparing=study.boundary_cost_files(
-            "results/benchmarks/compare_candidates/{model}/sft/{split}.jsonl", "comparisons"
+            "results/benchmarks/compare_candidates/{initial}/{split}.jsonl", "comparisons"
         ),
-        training=study.boundary_cost_files("results/benchmarks/train_policy/{model}/{method}/{off}.jsonl"),
+        training=study.boundary_cost_files("results/benchmarks/train_policy/{trained}.jsonl"),
         gpus=[needs.gpus("sampling"), needs.gpus("labelling"), needs.gpus("training")],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_boundary_cost.py"
@@ -162,8 +181,8 @@ rule make_quality_table:
     conda:
         "../envs/workflow.yaml"
     params:
-        pairs=[f"{pair['candidates']}={pair['against']}" for pair in config["quality"]["pairs"]],
-        preference_data=config["preference_data"],
+        pairs=["=".join(pair) for pair in contents.labelled_quality_pairs(study)],
+        preference_data=study.names.labelled(config["preference_data"]),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_quality_table.py"
         " --pairs {params.pairs:q}"

@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--table", required=True, metavar="NAME", help="name of the table, such as table3")
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="models in the table's order")
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
+    add("--suffixes", nargs="+", default=[], metavar="NAME", help="of preference data and model, behind a model's name")
     add("--seeds", nargs="+", type=seed, default=[0], help="seeds; the first has the plain names (default: 0)")
     add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
     add("--columns", nargs="*", choices=COLUMNS, default=[], help="what Markdown shows besides win rates")
@@ -82,7 +83,9 @@ def main() -> None:
     traces = read(arguments.traces, "trace")
     resampled = any(resamples_path(record["file"]).exists() for record in win_rates.values())
     interval = paired_interval(win_rates) if resampled else None
-    rows = build_rows(models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces)
+    rows = build_rows(
+        models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces, arguments.suffixes
+    )
     if resampled:
         rows = with_runs(rows, intervals_over_runs(win_rates))
     found = decisions.decisions(rows)

@@ -126,6 +126,13 @@ def test_the_papers_figures_stand_beside_its_own_models(tmp_path, run_script):
     assert done.returncode == 2 and "different judges cannot be shown together: j (version 1" in done.stderr
 
 
+def test_suffixes_make_no_other_model_of_it():
+    paper = [{"candidate_model": "zephyr-7b", "lc_win_rate": "46.0"}]
+    pairs = [("zephyr-7b+hh+judge@1/dpo/on", "hh+judge"), ("zephyr-7b+hh/sft", "other+judge"), ("hh", "hh+judge")]
+    rows = table_rows(pairs, [win_rate()] * 3, paper, "hh+judge")
+    assert [row["paper_lc_win_rate"] for row in rows] == [46.0, None, None]
+
+
 def test_a_row_has_every_figure():
     (row,) = table_rows([("tiny/sft", "d")], [win_rate()], [], "d")
     assert (row["lc_win_rate"], row["lc_low"], row["win_rate_high"], row["against_length"]) == (40.0, 37.0, 44.0, 12.0)

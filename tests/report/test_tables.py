@@ -333,6 +333,32 @@ def index_any(records):
     return by_policy([(f"{number}.json", record) for number, record in enumerate(records)], "win rate")
 
 
+def test_policies_with_suffixes_share_the_win_rates_of_the_sft_policy_without():
+    """An SFT policy is evaluated once; its boundary score and what is trained of it hang on data and preference model."""
+    own, others = "zephyr-7b+hh+judge", "zephyr-7b+other"
+    trained = [(f"{name}@1/dpo/{source}", lc) for name in (own, others) for source, lc in (("off", 12.0), ("on", 9.0))]
+    win_rates = index([win_rate("zephyr-7b@1/sft", 10.0), *(win_rate(name, lc) for name, lc in trained)])
+    boundaries = index([measured(f"{own}@1/sft", 0.4), measured(f"{others}@1/sft", 0.7)])
+    asked = []
+
+    def interval(policy, other):
+        asked.append((policy, other))
+        return [-1.0, 1.0]
+
+    models, methods, histories = {"zephyr-7b": "Zephyr (hh, judge)"}, {"dpo": "DPO"}, [("off",), ("on",)]
+    sft, off, on = policy_rows.build_rows(
+        models, methods, [0, 1], histories, win_rates | index([win_rate("zephyr-7b/sft", 1.0), *(
+            win_rate(f"{own}/dpo/{source}", 1.0) for source in ("off", "on"))]),
+        boundaries | index([measured(f"{own}/sft", 0.5)]), interval, suffixes=("hh", "judge"),
+    )[3:]  # fmt: skip
+    assert (sft.policy, off.policy, on.policy) == ("zephyr-7b@1/sft", f"{own}@1/dpo/off", f"{own}@1/dpo/on")
+    assert (sft.model, off.model_label, off.initial_policy) == ("zephyr-7b", "Zephyr (hh, judge)", f"{own}@1/sft")
+    assert (off.gain, on.gain, off.boundary_score) == (2.0, -1.0, 0.4)
+    assert (f"{own}@1/dpo/off", "zephyr-7b@1/sft") in asked
+    (decision,) = decisions([sft, off, on])
+    assert (decision.initial_policy, decision.right) == (f"{own}@1/sft", True)
+
+
 def test_boundary_scores_under_two_preference_models_never_meet():
     win_rates, boundaries = seeded_records()
     boundaries[1]["preference_model"] = "another"

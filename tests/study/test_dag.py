@@ -134,6 +134,10 @@ def test_a_source_of_another_models_samples_is_sampled_once(clone):
         ("evaluation={judge: gpt-5}", "configuration: evaluation.judge names 'gpt-5'"),
         ("sources={a-b: zephyr-7b/sft}", "configuration: sources: 'a-b' is not allowed"),
         ("sources={x: zephyr-7b/dpo/x}", "configuration: sources.x is cyclic"),
+        (
+            "preference_models={a: {path: x, suffix: s}, b: {path: y, suffix: s}}",
+            "configuration: preference_models.a.suffix and preference_models.b.suffix are both s",
+        ),
     ],
 )
 def test_a_wrong_configuration_stops_with_one_sentence_and_exit_code_2(clone, override, expected):
@@ -141,6 +145,19 @@ def test_a_wrong_configuration_stops_with_one_sentence_and_exit_code_2(clone, ov
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_results_of_another_folder_without_its_records_stop_with_one_sentence(tmp_path):
+    """Made of other data, they would have the same names, and Snakemake alone would take them as they are."""
+    link_workflow(tmp_path)
+    ledger = tmp_path / "results/boundary/zephyr-7b/sft.ledger.json"
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text("{}")
+    done = snakemake("-n", "--cores", "1", TABLE_3, folder=tmp_path)
+    assert done.returncode == 2 and "results/ has results that Snakemake has no record of" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    touched = snakemake("--touch", "--no-hooks", "--cores", "1", "results/plan.csv", folder=tmp_path)
+    assert "no record of" not in touched.stderr
 
 
 def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clone, tmp_path):

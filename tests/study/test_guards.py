@@ -2,12 +2,14 @@
 
 import inspect
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import snakemake.cli  # noqa: F401 - the other modules import each other in a circle that only this order opens
 from snakemake.dag import DAG
 from snakemake.persistence import PersistenceBase
+from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
@@ -20,6 +22,11 @@ RELIED_ON = {
     "JobScheduler.job_rate_limiter may be None": (JobScheduler, r"if self\.job_rate_limiter is not None"),
     "persistence.started(job) marks a job's outputs": (PersistenceBase, r"def started\(self, job"),
     "persistence.started looks at job.output alone": (PersistenceBase, r"for f in job\.output"),
+    "records lie in .snakemake/metadata": (
+        FilePersistence,
+        r"_metadata_path = os\.path\.join\(self\.path, \"metadata\"\)",
+    ),
+    "begun files lie in .snakemake/incomplete": (FilePersistence, r"os\.path\.join\(self\.path, \"incomplete\"\)"),
     "persistence.input(file) lists what a file was made of": (PersistenceBase, r"def input\(self, path"),
 }
 
@@ -61,6 +68,25 @@ def here(tmp_path, monkeypatch):
 def test_nothing_stops_a_run_that_can_end_well():
     assert list(guards.reasons_not_to_start(workflow(job("make_table"), job("train_policy")))) == []
     assert list(guards.reasons_not_to_start(workflow(job("train_policy", gpu=4), local=False))) == []
+
+
+def test_results_that_came_without_records_are_refused_unless_they_are_touched(monkeypatch):
+    ledger = Path("results/boundary/m/sft.ledger.json")
+    assert guards.results_without_records() is None
+    ledger.parent.mkdir(parents=True)
+    assert guards.results_without_records() is None  # nothing is there yet
+    ledger.touch()
+    said = guards.results_without_records()
+    assert said.startswith("results/ has results that Snakemake has no record of") and "--touch" in said
+    for kind in ("metadata", "incomplete"):  # finished, or killed before anything was
+        record = Path(".snakemake", kind, "record")
+        record.parent.mkdir(parents=True)
+        assert guards.results_without_records() == said
+        record.touch()
+        assert guards.results_without_records() is None
+        record.unlink()
+    monkeypatch.setattr("sys.argv", ["snakemake", "--touch", "all"])
+    assert guards.results_without_records() is None
 
 
 def test_gpu_jobs_on_a_machine_without_one_and_a_disk_too_small_are_said_each():

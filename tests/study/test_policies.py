@@ -10,8 +10,10 @@ from dpo_stages.study.policies import Policy
 names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(lambda name: name != "sft")
 sources = st.from_regex(r"[a-z0-9][a-z0-9._]{0,6}", fullmatch=True)
 policies = st.builds(
-    lambda model, seed, method, history: Policy(model, seed, method if history else None, tuple(history)),
-    names, st.none() | st.integers(0, 99), names, st.lists(sources, max_size=4),
+    lambda model, seed, method, history, suffixes: Policy(
+        model, seed, method if history else None, tuple(history), tuple(suffixes)
+    ),
+    names, st.none() | st.integers(0, 99), names, st.lists(sources, max_size=4), st.lists(names, max_size=2),
 )  # fmt: skip
 
 
@@ -27,7 +29,16 @@ def test_the_recursion_reaches_the_sft_policy_in_as_many_steps_as_there_were_ite
         assert walker.initial.then(walker.method, walker.source) == walker
         walker, steps = walker.initial, steps + 1
     assert steps == policy.iteration
-    assert str(walker) == (policy.model if policy.seed is None else f"{policy.model}@{policy.seed}") + "/sft"
+    model = "+".join([policy.model, *policy.suffixes])
+    assert str(walker) == (model if policy.seed is None else f"{model}@{policy.seed}") + "/sft"
+
+
+@given(policies)
+def test_an_sft_policy_itself_hangs_on_no_preferences_and_a_trained_one_does(policy):
+    assert policy.itself.suffixes == (policy.suffixes if policy.history else ())
+    plain = Policy.parse(policy.plain)
+    assert (plain.model, plain.method, plain.history) == (policy.model, policy.method, policy.history)
+    assert (plain.seed, plain.suffixes) == (None, ())
 
 
 def test_the_example_of_the_documentation():
@@ -51,7 +62,8 @@ def test_any_other_text_is_refused_with_one_sentence(text):
     "name",
     ["", "zephyr", "zephyr/", "zephyr/dpo", "zephyr/dpo/", "zephyr/dpo/-on", "zephyr/dpo/off-", "zephyr/dpo/off--on",
      "Zephyr/sft", "zephyr@/sft", "zephyr@x/sft", "../zephyr/sft", "zephyr/sft/", "zephyr/dpo/off/on", "zephyr/sft\n",
-     "/sft", "zephyr/../sft", "zephyr/dpo/.."],
+     "/sft", "zephyr/../sft", "zephyr/dpo/..", "zephyr+/sft", "+judge/sft", "zephyr@1+judge/sft", "zephyr++judge/sft",
+     "zephyr/sft+judge", "zephyr+Judge/sft"],
 )  # fmt: skip
 def test_malformed_names_are_refused(name):
     with pytest.raises(BadInput, match="is not the name of a policy"):

@@ -76,6 +76,7 @@ READERS = {
     "judge_outputs:quality": "compute_win_rate:quality make_report",
     "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
     "compute_win_rate:quality": "make_quality_table",
+    "list_policies": "make_table make_table10",
     "make_table": "plot_boundary make_comparison plan_study make_report",
     "make_labels_table": "make_report",
     "make_pairs_table": "make_report",
@@ -117,7 +118,7 @@ RULES_OF = {
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
     "workflow": (
-        "make_demo_world adopt_policy gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
+        "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
@@ -125,6 +126,7 @@ RULES_OF = {
     ),
 }
 PROGRAMS = {
+    "list_policies": [],
     "compute_fitted_win_rates": ["compute_win_rate"],
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
@@ -221,6 +223,7 @@ class Edit:
 SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
 OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
 SFT = r"results/policies/[^/]+/sft/"
+RANKER = yaml.safe_load((ROOT / "demo/config.yaml").read_text())["preference_models"]["demo-ranker"]["training"]
 OTHER_METHOD = (
     r"(policies|candidates|preferences)/[^/]+/slic|slic/.*annotations"  # its win rates stand on fitted difficulties
 )
@@ -299,6 +302,60 @@ EDITS = [
         never=r"results/candidates/[^/]+/sft/|results/shards/candidates/[^/]+/sft/|results/datasets|results/models",
         study="paper",
     ),
+    # Another of a kind by its name alone: its file is equal in content, and all that hangs on it is made again.
+    Edit(
+        "another preference model",
+        f"{PAGE} train_ranker measure_boundary measure_consistency",
+        "{preference_model: other, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
+        never=r"results/candidates/[^/]+/sft/|results/datasets|results/models|results/policies/[^/]+/sft/"
+        r"|results/evaluations/[^/]+/sft/(model_outputs|annotations)|demo-ranker",
+    ),
+    Edit(
+        "another judge that labels",
+        "describe_judge measure_robustness",
+        "{preference_model: other, preference_models: {other: {judge: gpt-4-turbo}}}",
+        never=r"results/candidates/[^/]+/sft/|results/second_opinions|results/evaluations/[^/]+/sft/(model|annot)",
+        study="adaptive",
+    ),
+    Edit(
+        "another data set",
+        f"{PAGE} prepare_dataset:preferences make_quality_table",
+        "{preference_data: copy, datasets: {copy: {kind: preferences, adapter: local, splits: {train: "
+        "results/demo/world/preferences_train.jsonl, test: results/demo/world/preferences_test.jsonl}}}}",
+        never=rf"{SFT}|results/(datasets|preferences)/demo-preferences|evaluations/[^/]+/sft/(model_outputs|annotations)",
+    ),
+    Edit(
+        "another data set of a measurement that decides",
+        "prepare_dataset:preferences measure_robustness",
+        "{preference_data: copy, datasets: {copy: {kind: preferences, adapter: ultrafeedback_binarized, "
+        "path: HuggingFaceH4/ultrafeedback_binarized, splits: {train: train_prefs, test: test_prefs}}}}",
+        never=r"ultrafeedback|policies/[^/]+/sft|evaluations/[^/]+/sft/(model_outputs|annotations)",
+        study="adaptive",
+    ),
+    Edit(
+        "name of a split at its source",
+        "prepare_dataset:preferences",
+        "datasets: {ultrafeedback: {splits: {test: other}}}",
+        never=r"/train|results/policies|results/preferences",
+        spared="label_preferences gather_shards:preferences compute_likelihoods",
+        study="paper",
+    ),
+    Edit(
+        "prompts of a measurement that decides",
+        "measure_boundary make_second_opinion compare_candidates trace_policy",
+        "boundary: {split: train}",
+        never="dpo/(mix50|off|on)|sft/(mix50|off|on)|results/candidates",
+        study="adaptive",
+    ),
+    Edit(
+        "another instruction set",
+        f"{PAGE} prepare_dataset:instructions",
+        "{evaluation: {instructions: copy}, datasets: {copy: {kind: instructions, adapter: local, splits: {evaluation: "
+        "results/demo/world/evaluation.jsonl, verbose: results/demo/world/evaluation_verbose.jsonl, concise: "
+        "results/demo/world/evaluation_concise.jsonl}}}}",
+        spared="judge_outputs:quality",
+        never="results/(policies|candidates|boundary|preferences|evaluations/quality)|demo-instructions",
+    ),
     Edit(
         "a model's revision",
         "fetch_model",
@@ -364,6 +421,14 @@ EDITS = [
         spared="adopt_policy",
         only="/new/|results/tables",
         study="paper",
+    ),
+    Edit(
+        "one seed more where auto decides",
+        "list_policies adopt_policy",
+        "seeds: [0, 1]",
+        spared="compare_candidates make_second_opinion measure_robustness",
+        only="@1|results/tables",
+        study="adaptive",
     ),
     Edit("a table's models", "make_table", "tables: {table3: {models: [zephyr-7b]}}", study="paper"),
     Edit(
@@ -625,7 +690,9 @@ def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, fol
 @pytest.mark.parametrize("profile", ["demo", "small", "slurm"])
 def test_files_of_any_size_are_compared_by_content(profile):
     """Snakemake itself compares larger files than 1 MB by time, so that a touched or copied study would run again."""
-    assert yaml.safe_load((ROOT / profile / "profile.yaml").read_text())["max-checksum-file-size"] == "10GB"
+    settings = yaml.safe_load((ROOT / profile / "profile.yaml").read_text())
+    assert settings["max-checksum-file-size"] == "10GB"
+    assert "rerun-triggers" not in settings  # each that there is
 
 
 @pytest.mark.parametrize("env", RULES_OF)

@@ -5,44 +5,15 @@ import re
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from conftest import ROOT
+from studies import Wildcards, make_study
 
 from dpo_stages.study import contents, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
-from dpo_stages.study.policies import Patterns, Policy, is_mixed, one_of
+from dpo_stages.study.names import Patterns, one_of
+from dpo_stages.study.policies import Policy, is_mixed
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.resources import Needs
-from dpo_stages.study.settings import check_settings
-from dpo_stages.study.study import Study
-
-
-class Wildcards(SimpleNamespace):
-    """What Snakemake hands to an input function."""
-
-    def get(self, name, default=None):
-        return getattr(self, name, default)
-
-
-def no_decision(initial):
-    raise AssertionError(f"nobody may ask what `auto` took for {initial}")
-
-
-def make_study(*overlays, decision=no_decision, workflow=""):
-    """The paper's study with changes: dictionaries are merged key by key."""
-
-    def merge(into, other):
-        for key, value in other.items():
-            if isinstance(value, dict) and isinstance(into.get(key), dict):
-                merge(into[key], value)
-            else:
-                into[key] = value
-
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    for overlay in overlays:
-        merge(config, yaml.safe_load(overlay) if isinstance(overlay, str) else overlay)
-    check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
-    return Study(config, decision, workflow)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +29,9 @@ def paper():
     [
         ("zephyr-7b", {"model"}),
         ("zephyr-7b@3", {"model"}),
-        ("zephyr-7b/sft", {"policy", "origin"}),
-        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "origin"}),
-        ("ultrafeedback", {"origin"}),
+        ("zephyr-7b/sft", {"policy", "sampled", "initial", "origin", "labelled"}),
+        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "origin", "labelled"}),
+        ("ultrafeedback", {"origin", "labelled"}),
         ("off", {"source", "history"}),
         ("mix5", {"source", "history"}),
         ("off-on", {"history"}),
@@ -102,7 +73,7 @@ def test_seeds_models_and_policies_follow_from_the_wildcards():
     plain, seeded = Wildcards(policy="phi-2/dpo/off"), Wildcards(initial="phi-2@8/sft")
     assert (study.seed_of(plain), study.seed_of(seeded)) == (7, 8)
     assert study.seed_of(Wildcards(model="phi-2@9", method="dpo", history="off")) == 9
-    assert (study.unseeded_name(plain), study.unseeded_name(seeded)) == ("phi-2/dpo/off", "phi-2/sft")
+    assert (study.plain_name(plain), study.plain_name(seeded)) == ("phi-2/dpo/off", "phi-2/sft")
     assert study.base_model(seeded) == "results/models/phi-2/manifest.json"
     assert study.model_of(plain)["sft"] == "ultrachat"
     trained = Wildcards(model="phi-2@8", method="dpo", history="off-on")
@@ -214,10 +185,10 @@ def test_difficulties_are_fitted_over_a_table_only_where_one_is_named(paper):
 
 
 def test_files_of_the_cost_of_the_boundary_are_all_shards_of_the_jobs(paper):
-    files = paper.boundary_cost_files("results/benchmarks/sample_candidates/{model}/sft/{split}.jsonl", "candidates")
+    files = paper.boundary_cost_files("results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates")
     assert len(files) == 3 * 8
     assert files[8] == "results/benchmarks/sample_candidates/zephyr-7b/sft/test/1-of-8.jsonl"
-    trained = paper.boundary_cost_files("results/policies/{model}/{method}/{off}/manifest.json")
+    trained = paper.boundary_cost_files("results/policies/{trained}/manifest.json")
     assert trained[2] == "results/policies/phi-2/dpo/off/manifest.json"
 
 

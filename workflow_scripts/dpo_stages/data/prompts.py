@@ -21,7 +21,7 @@ def request_seed(seed: int, identifier: str, index: int, policy: str | None = No
 
     Candidates are drawn with the policy's name: every iteration has random numbers of its own, or a policy that training
     has hardly moved would draw its initial policy's responses again. Evaluation outputs are drawn without: common random
-    numbers make the difference of two policies less noisy. The name holds no seed (`Policy.unseeded`), so that a seed
+    numbers make the difference of two policies less noisy. The name holds no seed (`Policy.plain`), so that a seed
     counts once, and a replication is the same whether its seed is the study's first or rides on the model's name.
 
     Args:

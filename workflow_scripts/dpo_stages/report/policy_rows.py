@@ -125,9 +125,12 @@ class Row:
         return None if low is None or high is None else (low, high)
 
 
-def named(model: str, seed: int, seeds: Sequence[int], method: str, history: History) -> Policy:
+def named(
+    model: str, seed: int, seeds: Sequence[int], method: str, history: History, suffixes: Sequence[str] = ()
+) -> Policy:
     """The policy of a row. The first of `seeds` keeps the plain name of the model."""
-    return Policy(model, None if seed == seeds[0] else seed, method if history else None, history)
+    seed = None if seed == seeds[0] else seed
+    return Policy(model, seed, method if history else None, history, tuple(suffixes)).itself
 
 
 def build_rows(
@@ -139,6 +142,7 @@ def build_rows(
     boundaries: Mapping[str, dict] | None,
     paired_interval: Callable[[str, str], Interval] | None = None,
     traces: Mapping[str, dict] | None = None,
+    suffixes: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
 
@@ -153,6 +157,7 @@ def build_rows(
             gains and differences out.
         traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
             costs are wanted.
+        suffixes: of the preference data and the preference model, behind the model's name in those of policies.
 
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
@@ -163,12 +168,12 @@ def build_rows(
     interval = paired_interval or (lambda policy, other: None)
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
-        policies = [named(model, seed, seeds, method, history) for history in ((), *histories)]
+        policies = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
         stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
         gained = {policy: _gain(policy, win_rates) for policy in stands_for.values() if policy.history}
         for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
-            gained_within = interval(str(policy), str(initial)) if initial else None
+            gained_within = interval(str(policy), str(initial.itself)) if initial else None
             arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
@@ -202,7 +207,7 @@ def _costs(record: dict) -> dict:
 
 
 def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
-    after, before = (find(win_rates, which, "win rate") for which in (policy, policy.initial))
+    after, before = (find(win_rates, which, "win rate") for which in (policy, policy.initial.itself))
     return gain(number(after, "lc_win_rate"), number(before, "lc_win_rate"))
 
 

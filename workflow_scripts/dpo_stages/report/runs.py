@@ -45,7 +45,7 @@ def _itself(row: Row) -> tuple[str, None]:
 
 
 def _gained(row: Row) -> tuple[str, str] | None:
-    return (row.resolved_policy, row.initial_policy) if row.initial_policy else None
+    return (row.resolved_policy, str(Policy.parse(row.initial_policy).itself)) if row.initial_policy else None
 
 
 def _arms(row: Row) -> tuple[str, str] | None:

@@ -76,14 +76,27 @@ def missing_files(study: Study) -> list[str]:
 
 def quality_pairs(study: Study) -> list[str]:
     """What is judged for the quality of candidates, Appendix C.5."""
-    return [f"quality/{pair['candidates']}/against/{pair['against']}" for pair in study.config["quality"]["pairs"]]
+    pairs = labelled_quality_pairs(study)
+    return [f"quality/{study.names.origin(candidates)}/against/{against}" for candidates, against in pairs]
+
+
+def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
+    """The sources of candidates and of chosen responses."""
+    pairs = study.config["quality"]["pairs"]
+    return [(study.names.labelled(pair["candidates"]), study.names.labelled(pair["against"])) for pair in pairs]
 
 
 def responding_policies(study: Study) -> list[str]:
     """The policies of Table 10: those of one model in one table, the SFT policy first."""
     settings = study.config["responses"]
-    trained = [p for p in study.trained_policies(settings["table"]) if p.seeded_model == settings["model"]]
+    trained = [p for p in study.trained_policies(settings["table"]) if (p.model, p.seed) == (settings["model"], None)]
     return list(dict.fromkeys([f"{settings['model']}/sft", *(str(study.resolved(policy)) for policy in trained)]))
+
+
+def lists_of_undecided(study: Study, table: str) -> list[str]:
+    """The file that names a table's policies, where `auto` decides about one of them; see the rule list_policies."""
+    undecided = any(policy.chooses for policy in study.trained_policies(table))
+    return [f"results/tables/{table}_policies.txt"] if undecided else []
 
 
 def labelled_for_report(study: Study) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dpo_stages.study.study import Study
@@ -48,6 +49,14 @@ class Flags:
         given = {"--chat-template-arguments": arguments, "--date": model["date"]}
         return [word for flag, value in given.items() if value is not None for word in (flag, value)]
 
+    def models(self, names: Iterable[str]) -> list[str]:
+        """`name=label` arguments of base models."""
+        return [f"{name}={self.study.names.label(name)}" for name in names]
+
+    def suffixes(self) -> list[str]:
+        """The flag of what stands behind a model's name where preference data or preference model have a suffix."""
+        return ["--suffixes", *self.study.names.both] if self.study.names.both else []
+
     def optimisation(self, section: Mapping[str, Any]) -> str:
         """Flags of the optimiser."""
         return as_flags(section, _OPTIMISATION)
@@ -74,7 +83,7 @@ class Flags:
 
     def truncated(self, wildcards: Any) -> str:
         """What becomes of pairs with a response that was cut when it was sampled; nothing for a data set, which has none."""
-        return "" if self.study.is_dataset(wildcards.origin) else as_flags(self.config, ["truncated"])
+        return "" if self.study.names.is_dataset(wildcards.labelled) else as_flags(self.config, ["truncated"])
 
     def asked_judge(self, wildcards: Any) -> list[str]:
         """Flags of what the judge is asked with that a preference model stands for, shell words each."""
@@ -99,6 +108,12 @@ class Flags:
     def shard(self, kind: str) -> str:
         """The flag that tells a job of a wide stage its shard."""
         return "" if self.study.shards.of(kind) == 1 else " --shard {wildcards.scatteritem}"
+
+    def by_hand(self, wildcards: Any) -> str:
+        """The flag of a source that the configuration decides on for a policy, whatever its boundary score."""
+        policy = str(replace(self.study.named_by(wildcards), suffixes=()))
+        source = self.config["boundary"]["decisions"].get(policy)
+        return f"--by-hand {source}" if source else ""
 
     def shared_prompts(self, wildcards: Any, input: Any) -> str:
         """How many of the prompts that a policy is measured on may be among those that policies are trained on."""

@@ -7,6 +7,7 @@ The only module that reaches inside Snakemake. It takes the `workflow` object of
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
     local_exec                whether jobs run on this machine
+    .snakemake/metadata, .snakemake/incomplete   a file for each output that is finished, or begun
 
 since no hook of Snakemake tells any of it. A test holds the locked release to each (tests/study/test_guards.py).
 """
@@ -33,6 +34,25 @@ def start_jobs_at_once(workflow: Any) -> None:
     finished: in a long run that takes a whole core.
     """
     workflow.scheduler.job_rate_limiter = None
+
+
+def results_without_records() -> str | None:
+    """What to do about results in a folder where Snakemake has never recorded what was made of what; None as a rule.
+
+    They came from elsewhere, perhaps made of other data, and Snakemake would take them by their names. `--touch` says that
+    this is meant; the words of the command are asked, because no job is planned yet that could be asked about.
+    """
+    if not {"--touch", "-t"}.isdisjoint(sys.argv):
+        return None
+    kinds = ("metadata/**/*", "metadata.db", "incomplete/**/*")
+    records = (path for kind in kinds for path in Path(".snakemake").glob(kind))
+    if any(path.is_file() for path in records) or not any(RESULTS.rglob("*.ledger.json")):
+        return None
+    return (
+        "results/ has results that Snakemake has no record of, so that nobody can say whether they were made of these data with "
+        "these settings: bring the folder .snakemake along from where they were made, or move them away; if they are this "
+        "study's own, type the same command with --touch --forceall once"
+    )
 
 
 def reasons_not_to_start(workflow: Any) -> Iterator[str]:

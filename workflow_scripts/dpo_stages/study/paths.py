@@ -23,8 +23,8 @@ def base_model(model: str) -> str:
 
 
 def policy(name: str | Policy) -> str:
-    """A policy: the manifest of its folder."""
-    return f"results/policies/{name}/manifest.json"
+    """A policy, by its own name or that of what is measured of it: the manifest of its folder."""
+    return f"results/policies/{Policy.parse(str(name)).itself}/manifest.json"
 
 
 def training_log(name: str | Policy) -> str:

@@ -1,8 +1,9 @@
 """The path grammar: names of policies say where they came from.
 
-    policy  = model[@seed] "/sft"                      iteration 0
-            | model[@seed] "/" method "/" history      iteration k
-    history = source ("-" source)*                     k names of candidate sources, oldest first
+    policy  = model suffix* [@seed] "/sft"                   iteration 0
+            | model suffix* [@seed] "/" method "/" history   iteration k
+    suffix  = "+" name                                       of the preference data, then of the preference model
+    history = source ("-" source)*                           k names of candidate sources, oldest first
 
 Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
 initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
@@ -13,14 +14,18 @@ of its own: it stands for the fixed history that was chosen, see `Policy.resolve
 its reference model, is `zephyr-7b/dpo/off`, whose initial policy is `zephyr-7b/sft`. A seed other than the study's
 first rides on the model's name, so that the recursion carries it along: `zephyr-7b@1/dpo/off-on`.
 
+So do the suffixes of preference data and preference models that have one (`suffix` in the configuration), wherever a file
+hangs on them. A trained policy hangs on both: `zephyr-7b+judge/dpo/off`. An SFT policy hangs on neither, and is trained
+and evaluated once; its samples hang on the data, whose prompts it is asked, and labels, comparisons and all that follows
+from these on both. `names.py` knows a study's.
+
 This module is the only place that takes a policy's name apart. Standard library only.
 """
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dpo_stages.core.errors import BadInput
 
@@ -28,14 +33,13 @@ NAME = r"[a-z0-9][a-z0-9._-]*"  # of models, methods, data sets and preference m
 SOURCE = r"[a-z0-9][a-z0-9._]*"  # of candidate sources: no dash, which joins them
 SFT = "sft"
 OFF, ON, AUTO, BLEND = "off", "on", "auto", "blend"
-RECOMMENDED = (
-    "recommended"  # what a boundary score recommends, decided or not; stands for a source where one is undecided
-)
+RECOMMENDED = "recommended"  # stands for the source that an undecided boundary score recommends nevertheless
 MIX = r"mix[1-9][0-9]?"  # and the percentage
 RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{RECOMMENDED}|mix[0-9]+"
 
 _POLICY = re.compile(
-    rf"(?P<model>{NAME})(?:@(?P<seed>[0-9]+))?/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"
+    rf"(?P<model>{NAME})(?P<suffixes>(?:\+{NAME})*)(?:@(?P<seed>[0-9]+))?"
+    rf"/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"
 )
 
 
@@ -48,12 +52,14 @@ class Policy:
         seed: the seed where it is not the study's first, else None.
         method: name of the preference optimisation method; None for the SFT policy.
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
+        suffixes: of the preference data and of the preference model, where those that it hangs on have one.
     """
 
     model: str
     seed: int | None = None
     method: str | None = None
     history: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, name: str) -> "Policy":
@@ -70,21 +76,22 @@ class Policy:
             )
         seed = None if match["seed"] is None else int(match["seed"])
         history = tuple(match["history"].split("-")) if match["history"] else ()
-        return cls(match["model"], seed, match["method"], history)
+        return cls(match["model"], seed, match["method"], history, tuple(match["suffixes"].split("+")[1:]))
 
     def __str__(self) -> str:
         history = "-".join(self.history)
-        return f"{self.seeded_model}/{self.method}/{history}" if self.history else f"{self.seeded_model}/{SFT}"
+        model = suffixed(self.model, self.suffixes) + ("" if self.seed is None else f"@{self.seed}")
+        return f"{model}/{self.method}/{history}" if self.history else f"{model}/{SFT}"
 
     @property
-    def seeded_model(self) -> str:
-        """The model's name with the seed that rides on it."""
-        return self.model if self.seed is None else f"{self.model}@{self.seed}"
+    def plain(self) -> str:
+        """The name without what rides on the model's: what the policy is called in every replication and with any data."""
+        return str(replace(self, seed=None, suffixes=()))
 
     @property
-    def unseeded(self) -> str:
-        """The name without the seed that rides on it: what the same policy of every replication is called."""
-        return str(replace(self, seed=None))
+    def itself(self) -> "Policy":
+        """The policy and not what is measured of it: an SFT policy hangs on neither preference data nor model."""
+        return self if self.history else replace(self, suffixes=())
 
     @property
     def iteration(self) -> int:
@@ -152,36 +159,6 @@ def is_mixed(source: str) -> bool:
     return source == BLEND or re.fullmatch(MIX, source) is not None
 
 
-def one_of(names: Iterable[str]) -> str:
-    """A pattern that matches any of the names, and nothing if there is none."""
-    return "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or r"(?!)"
-
-
-class Patterns:
-    """What a study's names look like, as Snakemake's wildcards need it.
-
-    Attributes:
-        model: of a base model, with or without a seed.
-        method: of a preference optimisation method.
-        source: of a fixed candidate source; `auto` is none.
-        history: of fixed sources.
-        undecided: of a history that stands for a fixed one.
-        policy: of a policy whose history is fixed.
-        opinion: of a preference model that gives a second opinion.
-        origin: of what candidates come from: a data set, or the policy that was sampled.
-    """
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.model = self.seeded(config["models"])
-        self.method = one_of(config["methods"])
-        self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
-        self.history = rf"{self.source}(?:-{self.source})*"
-        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*"
-        self.policy = rf"{self.model}/(?:{SFT}|(?:{self.method})/{self.history})"
-        self.opinion = one_of(config["boundary"]["second_opinions"])
-        self.origin = rf"(?:{one_of(config['datasets'])}|{self.policy})"
-
-    @staticmethod
-    def seeded(models: Iterable[str]) -> str:
-        """A pattern of these models, with or without a seed."""
-        return rf"(?:{one_of(models)})(?:@[0-9]+)?"
+def suffixed(name: str, suffixes: Iterable[str]) -> str:
+    """A name with suffixes behind it."""
+    return name + "".join(f"+{suffix}" for suffix in suffixes)

@@ -127,8 +127,9 @@ class Needs:
 
     def labelled_pairs(self, wildcards: Any) -> float:
         """Pairs that one job labels: of a data set, or of a policy, which has as many as there are prompts."""
-        origin = wildcards.origin if self.study.is_dataset(wildcards.origin) else self.config["preference_data"]
-        return self.rows(origin, wildcards.split) / self.study.shards.of("preferences")
+        origin = self.study.names.origin(wildcards.labelled)
+        dataset = origin if self.study.names.is_dataset(origin) else self.config["preference_data"]
+        return self.rows(dataset, wildcards.split) / self.study.shards.of("preferences")
 
     def compared_pairs(self, wildcards: Any) -> float:
         """Pairs that one job compares: both responses of one source against both of the other."""

@@ -21,6 +21,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_against_schema(config, schema)
     _refuse_what_is_no_number(config, [])
     _check_references(config)
+    _check_suffixes(config)
     _check_boundary(config)
     _check_tables(config)
     _check_analyses(config)
@@ -213,6 +214,27 @@ def _check_preference_model(config: dict, where: str, model: dict) -> None:
             )
 
 
+def _check_suffixes(config: dict) -> None:
+    """What has a suffix is preference data or a preference model, and no two have the same."""
+    owners: dict[str, str] = {}
+    for section in ("datasets", "preference_models"):
+        for name, entry in config[section].items():
+            where, suffix = f"{section}.{name}.suffix", entry["suffix"]
+            if suffix is None:
+                continue
+            if section == "datasets" and entry["kind"] != "preferences":
+                raise BadInput(
+                    f"configuration: {where} is {suffix}, but the data set is of kind {entry['kind']}; only preference data "
+                    "and preference models have one"
+                )
+            if suffix in owners:
+                raise BadInput(
+                    f"configuration: {owners[suffix]} and {where} are both {suffix}, so that results of one would be taken "
+                    "for the other's; choose another for one of them"
+                )
+            owners[suffix] = where
+
+
 def _refuse_cycle(config: dict, first: str) -> None:
     """A source is the samples of a policy; that policy must not have been trained on the source itself."""
     waiting, trail = [first], []
@@ -330,6 +352,11 @@ def check_policy(config: dict, name: str, where: str) -> None:
         policy = Policy.parse(name)
     except BadInput as error:
         raise BadInput(f"configuration: {where}: {error}") from error
+    if policy.suffixes:
+        raise BadInput(
+            f"configuration: {where} names '{name}' with a suffix; leave it out, what is meant is the policy of this study's "
+            "preference_data and preference_model"
+        )
     _expect(config["models"], where, policy.model)
     if policy.method is not None:
         _expect(config["methods"], where, policy.method)

@@ -6,12 +6,14 @@ Standard library only: the Snakefile is read again by every job.
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dpo_stages.core.files import fingerprint
 from dpo_stages.study import paths
-from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Patterns, Policy, combinations, is_mixed
+from dpo_stages.study.names import Names, Patterns
+from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Policy, combinations, is_mixed, suffixed
 
 History = tuple[str, ...]
 _MODEL_FILES = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.jinja")
@@ -27,6 +29,7 @@ class Study:
         workflow: the workflow's folder as seen from the study's, with a slash at its end; "" if the two are one.
 
     Attributes:
+        names: with the suffixes of the preference data and the preference model.
         patterns: of names, for wildcards.
         shards: of wide stages.
         gpu: whether jobs run on GPUs.
@@ -38,7 +41,8 @@ class Study:
 
     def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
         self.config, self.decision, self.workflow = config, decision, workflow
-        self.patterns, self.shards = Patterns(config), paths.Shards(config["resources"]["shards"])
+        self.names, self.patterns = Names(config), Patterns(config)
+        self.shards = paths.Shards(config["resources"]["shards"])
         self.gpu = config["accelerator"] == "gpu"
         self.dtype = "bfloat16" if self.gpu else "float32"
         self.judge = config["judges"][config["evaluation"]["judge"]]
@@ -83,16 +87,17 @@ class Study:
 
     def named_by(self, wildcards: Any) -> Policy:
         """The policy that wildcards name; the SFT policy where they give no more than the model."""
-        return Policy.parse(wildcards.get("policy") or wildcards.get("initial") or f"{wildcards.model}/sft")
+        named = (wildcards.get(name) for name in ("policy", "sampled", "initial"))
+        return Policy.parse(next(filter(None, named), None) or f"{wildcards.model}/sft")
 
     def seed_of(self, wildcards: Any) -> int:
         """The seed that rides on the model's name, else the study's first."""
         seed = self.named_by(wildcards).seed
         return self.config["seeds"][0] if seed is None else seed
 
-    def unseeded_name(self, wildcards: Any) -> str:
-        """The policy's name without a seed, for random numbers that are made of a seed already."""
-        return self.named_by(wildcards).unseeded
+    def plain_name(self, wildcards: Any) -> str:
+        """The policy's name without seed and suffixes, for random numbers that are made of a seed already."""
+        return self.named_by(wildcards).plain
 
     def model_of(self, wildcards: Any) -> Mapping[str, Any]:
         """Settings of the base model of a policy."""
@@ -110,23 +115,20 @@ class Study:
 
     # Candidate sources
 
-    def is_dataset(self, origin: str) -> bool:
-        """Whether candidates come from a data set (off-policy) or from a policy (sampled)."""
-        return origin in self.config["datasets"]
-
     def sampled_from(self, initial: str | Policy, source: str) -> str:
-        """The policy or data set whose candidates `source` means for a policy that starts from `initial`."""
-        if source == OFF:
-            return self.config["preference_data"]
-        return str(initial) if source == ON else self.config["sources"][source]
+        """The policy or data set whose labelled candidates `source` means for a policy that starts from `initial`."""
+        if source == ON:
+            return str(initial)
+        return self.names.labelled(self.config["preference_data"] if source == OFF else self.config["sources"][source])
 
     def origins(self, initial: str | Policy, source: str) -> list[str]:
         """The same, of all candidates of a mixture."""
         return [self.sampled_from(initial, one) for one in ([OFF, ON] if is_mixed(source) else [source])]
 
     def candidates(self, origin: str, split: str) -> str:
-        """Candidates of a data set or of a policy."""
-        return f"results/{'datasets' if self.is_dataset(origin) else 'candidates'}/{origin}/{split}.parquet"
+        """Candidates of a data set or of a policy, with or without labels."""
+        kind = "datasets" if self.names.is_dataset(origin) else "candidates"
+        return f"results/{kind}/{self.names.origin(origin)}/{split}.parquet"
 
     def off_policy(self, split: str) -> str:
         """Candidates of the preference data, whose prompts the policies are asked."""
@@ -138,9 +140,18 @@ class Study:
             return f"results/mixtures/{initial}/{source}.parquet"
         return f"results/preferences/{self.sampled_from(initial, source)}/train.parquet"
 
-    def comparisons(self, policy: str | Policy) -> str:
+    def comparisons(self, initial: str | Policy) -> str:
         """The comparisons that the boundary score of a policy rests on."""
-        return f"results/comparisons/{policy}/{self.config['boundary']['split']}.parquet"
+        return f"results/comparisons/{initial}/{self.config['boundary']['split']}.parquet"
+
+    def second_opinions(self, initial: str) -> list[str]:
+        """The comparisons of other preference models beside them, which do not hang on the study's own."""
+        asked, split = self.config["boundary"]["second_opinions"], self.config["boundary"]["split"]
+        return [f"results/second_opinions/{opinion}/{self.names.sampled(initial)}/{split}.parquet" for opinion in asked]
+
+    def likelihoods(self, initial: str) -> str:
+        """Log-probabilities of the responses that are compared for the boundary score of a policy."""
+        return f"results/likelihoods/{self.names.sampled(initial)}/{self.config['boundary']['split']}.parquet"
 
     def steps(self, policy: str) -> list[dict[str, Any]]:
         """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
@@ -163,7 +174,7 @@ class Study:
                         {
                             "origin": origin,
                             "file": file,
-                            "sampled": not self.is_dataset(origin),
+                            "sampled": not self.names.is_dataset(origin),
                             "own": origin == str(initial),
                         }
                         for origin, file in files.items()
@@ -181,7 +192,8 @@ class Study:
     # Tables of policies
 
     def seeded(self, model: str) -> list[str]:
-        """A model's name under every seed of the study."""
+        """A model's name under every seed of the study, with its suffixes."""
+        model = suffixed(model, self.names.both)
         return [model, *(f"{model}@{seed}" for seed in self.config["seeds"][1:])]
 
     def histories(self, table: str) -> list[History]:
@@ -207,8 +219,8 @@ class Study:
         Those are of the histories that are known beforehand, or, if `chosen`, those that `auto` chose.
         """
         trained = [self.resolved(policy) for policy in self.trained_policies(table) if policy.chooses == chosen]
-        sft = (f"{policy.seeded_model}/sft" for policy in trained)
-        return sorted({*map(str, trained), *(str(policy.initial) for policy in trained), *sft})
+        sft = (replace(policy, method=None, history=()) for policy in trained)
+        return sorted({str(policy.itself) for policy in (*trained, *(one.initial for one in trained), *sft)})
 
     def initial_policies_of_table(self, table: str, chosen: bool = False) -> list[str]:
         """The policies that the trained policies of a table start from, see `policies_of_table`."""
@@ -266,15 +278,20 @@ class Study:
     def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
         """Files for each model whose boundary measurement is compared with training, under the study's first seed.
 
-        {split} is the split that measures boundaries, {method} what trains on {off}. A `kind` of sharded outputs gives
-        the benchmark files of all its jobs, model after model.
+        {initial} is the SFT policy, {sampled} the same where its samples are meant, {trained} what is trained of it on the
+        preference data, {split} the split that measures boundaries. A `kind` of sharded outputs gives the benchmark files
+        of all its jobs, model after model.
         """
         settings, shards = self.config["analyses"]["boundary_cost"], self.shards.of(kind) if kind else 1
-        names = {"split": self.config["boundary"]["split"], "method": settings["method"], "off": OFF}
+        pattern = self.shards.log(kind, pattern) if kind else pattern
         return [
-            (self.shards.log(kind, pattern) if kind else pattern).format(
-                model=model, scatteritem=f"{shard}-of-{shards}", **names
+            pattern.format(
+                initial=initial,
+                sampled=self.names.sampled(initial),
+                trained=initial.then(settings["method"], OFF),
+                split=self.config["boundary"]["split"],
+                scatteritem=f"{shard}-of-{shards}",
             )
-            for model in settings["models"]
+            for initial in (Policy.parse(self.names.labelled(f"{model}/sft")) for model in settings["models"])
             for shard in range(1, shards + 1)
         ]

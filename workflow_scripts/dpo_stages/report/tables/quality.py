@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dpo_stages.report.records import judge_columns
 from dpo_stages.report.table import Grid, Table
+from dpo_stages.study.policies import Policy
 
 
 def table_rows(
@@ -26,7 +27,7 @@ def table_rows(
     """
     rows = []
     for (source, against), record in zip(pairs, win_rates, strict=True):
-        model = source.partition("/")[0] if against == preference_data else None
+        model = Policy.parse(source).model if "/" in source and against == preference_data else None
         (low, high), (lc_low, lc_high) = record["win_rate_interval"], record["lc_interval"]
         rows.append(
             {

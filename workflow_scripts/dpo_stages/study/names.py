@@ -1,0 +1,107 @@
+"""The names of a study: what they look like as wildcards, and what hangs on its preference data and preference model.
+
+Those of the configuration have no suffixes: `sources: {llama: llama-3-8b-instruct/sft}`. Standard library only.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, SFT, Policy, suffixed
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A pattern that matches any of the names, and nothing if there is none."""
+    return "|".join(sorted(map(re.escape, names), key=len, reverse=True)) or r"(?!)"
+
+
+class Names:
+    """Names with the suffixes of the preference data and the preference model that a study has chosen.
+
+    Args:
+        config: the configuration, checked and completed.
+
+    Attributes:
+        data: the suffix of the preference data, as a tuple that is empty where it has none.
+        preference_model: the same of the preference model.
+        both: both, in the order in which they stand in names.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.data = self._suffix(config["datasets"][config["preference_data"]])
+        self.preference_model = self._suffix(config["preference_models"][config["preference_model"]])
+        self.both = (*self.data, *self.preference_model)
+
+    @staticmethod
+    def _suffix(entry: Mapping[str, Any]) -> tuple[str, ...]:
+        return (entry["suffix"],) if entry["suffix"] else ()
+
+    @staticmethod
+    def is_dataset(origin: str) -> bool:
+        """Whether candidates come from a data set (off-policy) or from a policy (sampled)."""
+        return "/" not in origin
+
+    def labelled(self, origin: str) -> str:
+        """What the configuration calls a policy or data set, as its candidates with the labels of the preference model."""
+        if self.is_dataset(origin):
+            return suffixed(origin, self.preference_model)
+        return str(replace(Policy.parse(origin), suffixes=self.both))
+
+    def origin(self, labelled: str) -> str:
+        """The same without labels: candidates alone."""
+        if self.is_dataset(labelled):
+            return labelled.removesuffix(suffixed("", self.preference_model))
+        return self.sampled(labelled)
+
+    def sampled(self, initial: str | Policy) -> str:
+        """A policy where its samples are meant."""
+        policy = Policy.parse(str(initial))
+        return str(policy if policy.history else replace(policy, suffixes=self.data))
+
+    def label(self, model: str) -> str:
+        """A base model's name in tables and figures, with the suffixes of what these hang on."""
+        label = self.config["models"][model]["label"]
+        return f"{label} ({', '.join(self.both)})" if self.both else label
+
+
+class Patterns:
+    """What a study's names look like, as Snakemake's wildcards need it.
+
+    They match the names of the preference data and the preference model that the study has chosen, no others': nothing is
+    ever made with one under the name of another.
+
+    Attributes:
+        model: of a base model with the study's suffixes, with or without a seed.
+        method: of a preference optimisation method.
+        source: of a fixed candidate source; `auto` is none.
+        history: of fixed sources.
+        undecided: of a history that stands for a fixed one.
+        policy: of a policy whose history is fixed, and of its evaluation.
+        sampled: of the same where its samples are meant, which hang on the preference data.
+        initial: of the same as what is trained on, whose labels and boundary score hang on data and preference model.
+        opinion: of a preference model that gives a second opinion.
+        origin: of what candidates come from: a data set, or the policy that was sampled.
+        labelled: of the same with the labels of the preference model.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        names, models, datasets = Names(config), config["models"], one_of(config["datasets"])
+        self.model = self.seeded(models, names.both)
+        self.method = one_of(config["methods"])
+        self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
+        self.history = rf"{self.source}(?:-{self.source})*"
+        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*"
+        trained = rf"{self.model}/(?:{self.method})/{self.history}"
+        self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained})"
+        self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained})"
+        self.initial = rf"(?:{self.model}/{SFT}|{trained})"
+        self.opinion = one_of(config["boundary"]["second_opinions"])
+        self.origin = rf"(?:{datasets}|{self.sampled})"
+        self.labelled = rf"(?:(?:{datasets}){re.escape(suffixed('', names.preference_model))}|{self.initial})"
+
+    @staticmethod
+    def seeded(models: Iterable[str], suffixes: Iterable[str] = ()) -> str:
+        """A pattern of these models with these suffixes, with or without a seed."""
+        return rf"(?:{one_of(models)}){re.escape(suffixed('', suffixes))}(?:@[0-9]+)?"
