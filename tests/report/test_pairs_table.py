@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.data.schemas import CANDIDATES
 from dpo_stages.preferences.pair_tables import WorkflowCandidates
 from dpo_stages.preferences.pairs import Verdicts, report
 
@@ -31,9 +32,12 @@ def ledger(path, **counts):
 
 def labelled(path, responses, logits, drop_ties=True):
     """Labels of pairs as label_preferences.py counts them, where the preference model says `logits`."""
-    rows = [{"prompt_id": str(n), "prompt": [], "response_1": one, "response_2": two, "original_preference": None,
-             "truncated_1": n == 0, "truncated_2": False} for n, (one, two) in enumerate(responses)]  # fmt: skip
-    table = WorkflowCandidates(rows, drop_truncated=True, drop_ties=drop_ties)
+    unknown = {field.name: None for field in CANDIDATES if field.nullable}
+    rows = [
+        unknown | {"prompt_id": str(n), "prompt": [], "response_1": one, "response_2": two, "truncated_1": n == 0}
+        for n, (one, two) in enumerate(responses)
+    ]
+    table = WorkflowCandidates(rows, drop_truncated=True, drop_ties=drop_ties, thoughts="hide")
     verdicts = Verdicts(np.array([[logit, logit] for logit in logits], dtype=np.float32))
     kept, dropped, _ = table.label(verdicts)
     counts = report(table.pairs, verdicts, 1.0)

@@ -82,7 +82,7 @@ def test_the_tokens_are_those_that_were_sampled_and_other_ones_are_counted(token
     tokens = tokens_of(tokenizer, rows)
     assert_as_sampled(tokenizer, rows, tokens)
     assert tokens.counts() == {
-        "truncated": 0, "trimmed": 0, "as_sampled": 16, "retokenized": 16 - 3, "other_vocabulary": 0,
+        "truncated": 0, "trimmed": 0, "control_texts": 0, "as_sampled": 16, "retokenized": 16 - 3, "other_vocabulary": 0,
     }  # fmt: skip
     again = tokens_of(tokenizer, texts_of(rows))
     assert again.as_sampled == again.retokenized == again.other_vocabulary == 0
