@@ -28,6 +28,7 @@ from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, Objective
+from dpo_stages.training.margins import MarginSample
 from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
 from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
@@ -113,7 +114,8 @@ def main() -> None:
         objective=objective,
     )
     train(trainer, settings.checkpoints, about)
-    save_policy(trainer, settings, arguments.initial, about)
+    sample = MarginSample.of(tokens.table, tokenizer.pad_token_id, settings.max_length)
+    kept = save_policy(trainer, settings, arguments.initial, about, sample)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
         finish(
@@ -127,6 +129,7 @@ def main() -> None:
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
             last_accuracy=log[-1]["accuracy"],
+            **kept,
         )
 
 

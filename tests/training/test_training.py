@@ -5,7 +5,8 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.core.manifests import link_files
-from dpo_stages.models.weights import INDEX, is_weights, narrow_weights, same_weights, write_config
+from dpo_stages.models.weights import INDEX, is_weights, unchanged_weights, write_config
+from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import accumulation_steps
 
 
@@ -49,7 +50,7 @@ def test_narrowing_keeps_shards_and_index(tmp_path):
     from safetensors.torch import load_file
 
     write_shards(tmp_path / "m", [{"a": torch.arange(4.0)}, {"b": torch.ones(3), "count": torch.tensor([7])}])
-    narrow_weights(tmp_path / "m", torch.bfloat16)
+    narrow_weights(tmp_path / "m", "nearest", "")
     first, second = (load_file(path) for path in sorted((tmp_path / "m").glob("*.safetensors")))
     assert first["a"].dtype == second["b"].dtype == torch.bfloat16
     assert second["count"].dtype == torch.int64
