@@ -48,8 +48,8 @@ class Flags:
         return [word for flag, value in given.items() if value is not None for word in (flag, value)]
 
     def optimisation(self, section: Mapping[str, Any]) -> str:
-        """Flags of the optimiser."""
-        return as_flags(section, _OPTIMISATION)
+        """Flags of the optimiser, and of how its weights are saved where they have to be rounded for that."""
+        return as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
 
     def loss(self, wildcards: Any) -> str:
         """Flags of a method's loss."""

@@ -27,6 +27,7 @@ TRAINING = {
     "sft_weight": "SFT weight",
     "warmup_ratio": "Warm-up ratio",
     "scheduler": "Scheduler",
+    "rounding": "Rounding of saved weights",
     "max_length": "Longest example (tokens)",
     "gpus": "GPUs",
 }
@@ -61,6 +62,8 @@ def training_table(sft: Mapping, methods: Mapping[str, Mapping], max_length: int
 def _training_value(key: str, section: Mapping, max_length: int, gpus: int) -> object:
     if key == "gradient_accumulation_steps":
         return section["batch_size"] // (section["per_device_batch_size"] * max(1, gpus))
+    if key == "rounding" and not gpus:
+        return None  # float32 is saved as it is
     return {"max_length": max_length, "gpus": gpus}.get(key, section.get(key))
 
 
