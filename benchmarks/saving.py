@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 envs/run train benchmarks/saving.py MODEL FOLDER [--pairs PARQUET] [--rates RATE …]
 
-Trains the model of a folder with DPO as the paper does (mixed bfloat16, float32 master weights), 24 steps of 8 pairs at each
+Trains the model of a folder with DPO as the paper does (mixed bfloat16, float32 master weights), 24 steps of 4 pairs at each
 learning rate, and keeps the master weights. They are then saved in every way that `rounding` knows, and each is held against
 them: weights that are still the initial policy's, the margin (nats, over 32 training pairs), and log-probabilities of the
-responses of 32 pairs that were not trained on. The margin is computed in three arithmetics: float32; the mixed precision of
+responses of 16 pairs that were not trained on. The margin is computed in three arithmetics: float32; the mixed precision of
 training and of reference log-probabilities; bfloat16 alone, weights rounded to the nearest when they are loaded, as vLLM does.
 Without `--pairs` the pairs are made of templates: a helpful answer against a curt one.
 """
@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_script
 
 import torch
 
-from dpo_stages.core.files import read_json
 from dpo_stages.core.libraries import quiet_libraries
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.prompts import prompt_id
@@ -36,35 +35,31 @@ from dpo_stages.training.margins import MarginSample
 from dpo_stages.training.rounding import narrow_weights
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "workflow_scripts"
-STEPS, BATCH, HELD_OUT, MAX_LENGTH = 24, 8, 32, 256
-RATES = ("5e-7", "5e-6", "5e-5")
-SAVED = {
-    "float32": ("none", ""),
-    "nearest": ("nearest", ""),
-    "stochastic, seed 0": ("stochastic", "0/1"),
-    "stochastic, seed 1": ("stochastic", "1/1"),
+STEPS, BATCH, HELD_OUT, MAX_LENGTH = 24, 4, 16, 256
+RATES = ("5e-7", "5e-5", "5e-6")
+BETA = 0.01
+SAVED = {  # rounding, its key, and the arithmetics of the margin
+    "float32": ("none", "", ("float32", "mixed", "bfloat16")),
+    "nearest": ("nearest", "", ("float32", "mixed", "bfloat16")),
+    "stochastic, seed 0": ("stochastic", "0/1", ("float32", "bfloat16")),
+    "stochastic, seed 1": ("stochastic", "1/1", ("float32", "bfloat16")),
 }
-ARITHMETICS = ("float32", "mixed", "bfloat16")
 
 THINGS = "bread copper rain a lighthouse wool a bicycle salt a violin clay tea glass a map snow a ladder ink a garden".replace(
     " a ", " a_"
 ).split()
 QUESTIONS = (
     "What is {a} good for?",
-    "How would you explain {a} to a child?",
-    "Why do people care about {a}?",
-    "Tell me something about {a} and {b}.",
+    "How would you explain {a}?",
+    "Why do people like {a}?",
+    "Compare {a} and {b}.",
 )
 HELPFUL = (
-    "People have used {a} for a very long time, and in many places it is still part of every day. {b} comes close to it.",
-    "There are two things to know about {a}: where it comes from, and what it is needed for. Both are easy to find out.",
-    "Think of {a} first, and then of {b}. The first is useful by itself, and together they are worth even more.",
+    "People have used {a} for a very long time, and still do every day.",
+    "First find out where {a} comes from, then what it is needed for.",
+    "Think of {a} first and of {b} next: both are useful at home.",
 )
-CURT = (
-    "No idea. Ask someone else about {a}.",
-    "{a} is {a}. What else is there to say?",
-    "I would rather not talk about {b} now.",
-)
+CURT = ("No idea. Ask someone else about {a}.", "{a} is {a}. What else is there?", "I will not talk about {b} now.")
 
 
 def template_rows(count: int) -> list[dict]:
@@ -72,8 +67,8 @@ def template_rows(count: int) -> list[dict]:
     draw, rows = random.Random(0), {}
     while len(rows) < count:
         a, b = (word.replace("_", " ") for word in draw.sample(THINGS, 2))
-        question = f"{draw.choice(QUESTIONS)} Answer number {draw.randrange(10**4)} of mine was no good."
-        prompt = [{"role": "user", "content": question.format(a=a, b=b)}]
+        question = draw.choice(QUESTIONS).format(a=a, b=b)
+        prompt = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": question}]
         chosen, rejected = (draw.choice(texts).format(a=a, b=b) for texts in (HELPFUL, CURT))
         rows[prompt_id(prompt)] = {
             "prompt": prompt, "chosen": chosen, "rejected": rejected,
@@ -121,13 +116,6 @@ def main() -> None:
     data = {"preferences": work / "train.parquet", "max_length": MAX_LENGTH, "dtype": "bfloat16"}
     reference = work / "reference.parquet"
     program("compute_reference_logps", policy=initial / "manifest.json", output=reference, **data)
-    for rate in arguments.rates:
-        program(
-            "train_policy", **data, initial=initial / "manifest.json", reference_logps=reference, learning_rate=rate,
-            loss="sigmoid", beta=0.01, epochs=1, batch_size=BATCH, per_device_batch_size=BATCH, warmup_ratio=0.1,
-            scheduler="cosine", rounding="none", seed=0, policy="model/dpo/off", checkpoints=work / f"checkpoints-{rate}",
-            checkpoint_minutes=1e6, output=work / rate / "manifest.json",
-        )  # fmt: skip
     quiet_libraries()
     tokenizer = load_tokenizer(initial)
     trained_on, heldout = (
@@ -138,38 +126,39 @@ def main() -> None:
         )
         for name in ("train", "heldout")
     )
-    start = {arithmetic: logps(initial, trained_on, arithmetic) for arithmetic in ARITHMETICS}
+    start = {arithmetic: logps(initial, trained_on, arithmetic) for arithmetic in ("float32", "mixed", "bfloat16")}
     before = {arithmetic: logps(initial, heldout, arithmetic) for arithmetic in ("float32", "bfloat16")}
     print(f"bfloat16 arithmetic moves held-out responses by {change(*before.values()):.3f} nats on average")
-    print(
-        "| learning rate | saved as | unchanged | margin, float32 | kept, ± s.e. over pairs | margin, mixed | margin, bfloat16 "
-        "| held out: moved | off float32 |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| learning rate | saved as | unchanged | margin, float32 | kept, ± s.e. over pairs | mixed | bfloat16 "
+          "| held out: moved | off float32 |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
     for rate in arguments.rates:
-        for name, (rounding, key) in SAVED.items():
-            saved = work / f"{rate}-{rounding}-{key.partition('/')[0]}"
-            shutil.copytree(work / rate, saved, dirs_exist_ok=True)
+        program(
+            "train_policy", **data, initial=initial / "manifest.json", reference_logps=reference, learning_rate=rate,
+            loss="sigmoid", beta=BETA, epochs=1, batch_size=BATCH, per_device_batch_size=BATCH, warmup_ratio=0.1,
+            scheduler="cosine", rounding="none", seed=0, policy="model/dpo/off", checkpoints=work / f"checkpoints-{rate}",
+            checkpoint_minutes=1e6, output=work / rate / "manifest.json",
+        )  # fmt: skip
+        for name, (rounding, key, arithmetics) in SAVED.items():
+            saved = work / f"{rate}-{rounding}"
+            shutil.copytree(work / rate, saved)
             if rounding != "none":
                 narrow_weights(saved, rounding, key)
-            found = {one: difference(logps(saved, trained_on, one)) - difference(start[one]) for one in ARITHMETICS}
-            margins = {one: values.mean().item() for one, values in found.items()}
+            found = {one: difference(logps(saved, trained_on, one)) - difference(start[one]) for one in arithmetics}
             unseen = logps(saved, heldout, "float32")
-            if name == "float32":
-                master, masters, paired = margins["float32"], unseen, found["float32"]
-            spread = (found["float32"] - paired).std().item() / len(paired) ** 0.5
-            cells = [rate, name, f"{unchanged_weights(saved, initial):.1%}", f"{margins['float32']:.3f}"]
-            cells += [f"{margins['float32'] / master:.0%} ± {abs(spread / master):.0%}", f"{margins['mixed']:.3f}"]
-            cells += [
-                f"{margins['bfloat16']:.3f}",
-                f"{change(unseen, before['float32']):.3f}",
-                f"{change(unseen, masters):.3f}",
+            if rounding == "none":
+                masters, masters_unseen = found["float32"], unseen
+            margin, master = found["float32"].mean().item(), masters.mean().item()
+            error = (found["float32"] - masters).std().item() / len(masters) ** 0.5
+            others = [f"{found[one].mean().item():.3f}" if one in found else "" for one in ("mixed", "bfloat16")]
+            cells = [
+                *(rate, name, f"{unchanged_weights(saved, initial):.1%}", f"{margin:.3f}"),
+                *(f"{margin / master:.0%} ± {abs(error / master):.0%}", *others),
+                *(f"{change(unseen, before['float32']):.3f}", f"{change(unseen, masters_unseen):.3f}"),
             ]
             print(f"| {' | '.join(cells)} |", flush=True)
             shutil.rmtree(saved)
         last = json.loads((work / rate / "training_log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-        kept = read_json(work / rate / "manifest.ledger.json")["unchanged_weights"]
-        print(f"{rate}: last step's margin {last['rewards_margin'] / 0.01:.3f} nats, float32 unchanged {kept:.1%}")
+        print(f"{rate}: last step's margin in training {last['rewards_margin'] / BETA:.3f} nats")
     print(f"{time.process_time() + sum(os.times()[2:4]):.0f} CPU seconds", flush=True)
 
 
