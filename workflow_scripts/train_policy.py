@@ -14,6 +14,10 @@ stops: log-probabilities of another model or of other tokens would go unnoticed 
 Beside the checkpoint lies training_log.jsonl, one row a step: loss, learning rate, mean log-probabilities of chosen and
 rejected responses and their difference (equation 12), rewards and how often the chosen one is higher. Runs on one
 device as it is, on several under `accelerate launch`; a killed run, started again, goes on from its last checkpoint.
+
+The ledger tells what saving has kept: the share of weights that equal the initial policy's, and where the float32 weights were
+rounded to bfloat16 the margin between chosen and rejected responses before and after, in nats (log-ratios, without beta). Less
+than half of it kept is a warning.
 """
 
 import argparse
@@ -28,6 +32,7 @@ from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, Objective
+from dpo_stages.training.margins import MarginSample
 from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
 from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
@@ -114,7 +119,8 @@ def main() -> None:
         objective=objective,
     )
     train(trainer, settings.checkpoints, about)
-    save_policy(trainer, settings, arguments.initial, about)
+    sample = MarginSample.of(tokens.table, tokenizer.pad_token_id, settings.max_length)
+    kept = save_policy(trainer, settings, arguments.initial, about, sample)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
         finish(
@@ -127,6 +133,7 @@ def main() -> None:
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
             last_accuracy=log[-1]["accuracy"],
+            **kept,
         )
 
 

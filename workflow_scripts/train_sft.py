@@ -74,7 +74,7 @@ def main() -> None:
         checkpoint_minutes=settings.checkpoint_minutes,
     )
     train(trainer, settings.checkpoints, about)
-    save_policy(trainer, settings, arguments.base, about)
+    kept = save_policy(trainer, settings, arguments.base, about)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
         finish(
@@ -91,6 +91,7 @@ def main() -> None:
             steps=len(log),
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
+            **kept,
         )
 
 

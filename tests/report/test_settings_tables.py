@@ -48,6 +48,12 @@ def test_gradient_accumulation_keeps_the_batch_size_whatever_the_gpus(study):
         assert table["sft"]["gradient_accumulation_steps"] == steps
 
 
+def test_rounding_is_shown_where_weights_are_rounded(study):
+    sft = {**study["sft"], "rounding": "nearest"}
+    assert made.training_table(sft, {}, 1, 4)["sft"]["rounding"] == "nearest"
+    assert "rounding" not in {row["parameter"] for row in made.rows_of(6, made.training_table(sft, {}, 1, 0))}
+
+
 def test_the_program_writes_both_tables(tmp_path, run_script, study):
     sections = {key: study[key] for key in ("sft", "max_length")}
     dpo = {**study["methods"]["dpo"], "delta": None, "sft_weight": None}

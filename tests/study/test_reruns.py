@@ -242,6 +242,19 @@ EDITS = [
         never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
     ),
     Edit(
+        "rounding of a method",
+        "train_policy",
+        "methods: {dpo: {rounding: none}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}",
+        study="paper",
+    ),
+    Edit("rounding of SFT", "train_sft", "sft: {rounding: none}", only="phi-2|results/tables", study="paper"),
+    Edit(
+        "rounding where nothing is rounded",
+        f"{PAGE} make_settings_table",
+        "{sft: {rounding: none}, methods: {dpo: {rounding: none}}}",
+    ),
+    Edit(
         "beta of a method that one table shows",
         f"{PAGE} train_policy make_settings_table",
         "methods: {slic: {beta: 0.2}}",

@@ -275,6 +275,10 @@ def test_flags_are_the_configurations_own_words(paper):
     assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5")
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
     assert flags.sft() == f"{flags.optimisation(paper.config['sft'])} --packing --loss-on-prompts --empty-system-turn"
+    unrounded = {**paper.config["sft"], "rounding": "none"}
+    assert flags.optimisation(unrounded).endswith("--scheduler cosine --rounding none")
+    assert flags.optimisation(unrounded).startswith(Flags(make_study("accelerator: cpu")).optimisation(unrounded))
+    assert "--rounding" not in Flags(make_study("accelerator: cpu")).optimisation(unrounded)
     assert flags.preference_model("pairrm") == "--engine batched --precision float32 --thoughts hide"
     assert labelled(paper.config["models"], ["phi-2"]) == ["phi-2=Phi-2-2.7B"]
     assert pretraining(None) == ""
@@ -329,6 +333,12 @@ def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
     assert (needs.gpus("training"), needs.rows("ultrafeedback", "train")) == (4, 61135)
     assert needs.inference_memory(policy, 2) == 2 * needs.inference_memory(policy, 1)
     assert needs.checkpoint_size(policy) == 2 * 7240
+    wide, trained = (
+        Needs(make_study("methods: {dpo: {rounding: none}}")),
+        Wildcards(policy="zephyr-7b/dpo/off", method="dpo"),
+    )
+    assert (wide.checkpoint_size(policy), wide.checkpoint_size(trained)) == (2 * 7240, 4 * 7240)
+    assert Needs(make_study("accelerator: cpu")).checkpoint_size(policy) == 4 * 7240
     assert needs.expected(needs.sampling_seconds)(policy) == round(needs.sampling_seconds(policy))
     limit = needs.limit(needs.sampling_seconds)
     assert limit(policy, 2) == 2 * limit(policy, 1)

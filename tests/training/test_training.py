@@ -5,7 +5,8 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.core.manifests import link_files
-from dpo_stages.models.weights import INDEX, is_weights, narrow_weights, same_weights, write_config
+from dpo_stages.models.weights import INDEX, is_weights, unchanged_weights, write_config
+from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import accumulation_steps
 
 
@@ -38,10 +39,12 @@ def test_weights_are_compared_whatever_their_files(tmp_path):
     write_shards(tmp_path / "two", [{"a": a}, {"b": b}])
     write_shards(tmp_path / "one", [{"a": a.clone(), "b": b.clone()}])
     write_shards(tmp_path / "other", [{"a": a, "b": b + 1e-6}])
-    assert same_weights(tmp_path / "one", tmp_path / "two")
-    assert not same_weights(tmp_path / "other", tmp_path / "one")
+    assert unchanged_weights(tmp_path / "one", tmp_path / "two") == 1
+    assert unchanged_weights(tmp_path / "other", tmp_path / "one") == pytest.approx(4 / 13)
     write_shards(tmp_path / "narrow", [{"a": a.bfloat16(), "b": b.bfloat16()}])
-    assert same_weights(tmp_path / "narrow", tmp_path / "other")  # the change is lost in bfloat16
+    assert unchanged_weights(tmp_path / "narrow", tmp_path / "other") == 1  # the change is lost in bfloat16
+    write_shards(tmp_path / "more", [{"a": a, "c": torch.ones(4), "count": torch.tensor([7])}])
+    assert unchanged_weights(tmp_path / "more", tmp_path / "one") == 1 / 2  # floating-point weights alone
 
 
 def test_narrowing_keeps_shards_and_index(tmp_path):
@@ -49,7 +52,7 @@ def test_narrowing_keeps_shards_and_index(tmp_path):
     from safetensors.torch import load_file
 
     write_shards(tmp_path / "m", [{"a": torch.arange(4.0)}, {"b": torch.ones(3), "count": torch.tensor([7])}])
-    narrow_weights(tmp_path / "m", torch.bfloat16)
+    narrow_weights(tmp_path / "m", "nearest", "")
     first, second = (load_file(path) for path in sorted((tmp_path / "m").glob("*.safetensors")))
     assert first["a"].dtype == second["b"].dtype == torch.bfloat16
     assert second["count"].dtype == torch.int64

@@ -8,7 +8,6 @@ Files that two folders have in common are hard links, so that a policy takes the
 """
 
 import fnmatch
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,24 +55,6 @@ def load_model(folder: Path, max_length: int) -> "PreTrainedModel":
     return model
 
 
-def narrow_weights(folder: Path, dtype: "torch.dtype") -> None:
-    """Rewrite the floating-point weights of a folder in `dtype`, one file at a time."""
-    from safetensors.torch import load_file, save_file
-
-    total = 0
-    for path in sorted(folder.glob("model*.safetensors")):
-        tensors = {
-            name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
-        }
-        total += sum(tensor.nbytes for tensor in tensors.values())
-        save_file(tensors, path, metadata={"format": "pt"})
-    index = folder / INDEX
-    if index.exists():
-        content = json.loads(index.read_text(encoding="utf-8"))
-        content["metadata"]["total_size"] = total
-        write_json(index, content)
-
-
 def write_config(source: Path, target: Path, dtype: str) -> None:
     """Write the configuration of a model trained from `source`: the same but for the precision of its weights."""
     config = read_json(source / CONFIG)
@@ -81,16 +62,17 @@ def write_config(source: Path, target: Path, dtype: str) -> None:
     write_json(target / CONFIG, {**config, "dtype": dtype})
 
 
-def same_weights(folder: Path, other: Path) -> bool:
-    """Whether two folders hold the same weights, compared in the precision of `folder`."""
+def unchanged_weights(folder: Path, other: Path) -> float:
+    """Share of a folder's floating-point weights that equal another's, compared in the precision of `folder`."""
     import torch
 
-    others = dict(_tensors(other))
+    others, same, total = dict(_tensors(other)), 0, 0
     for name, read in _tensors(folder):
         tensor = read()
-        if name not in others or not torch.equal(tensor, others[name]().to(tensor.dtype)):
-            return False
-    return True
+        if tensor.is_floating_point():
+            total += tensor.numel()
+            same += torch.eq(tensor, others[name]().to(tensor.dtype)).sum().item() if name in others else 0
+    return same / total
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, object]]:

@@ -58,8 +58,8 @@ class Flags:
         return ["--suffixes", *self.study.names.both] if self.study.names.both else []
 
     def optimisation(self, section: Mapping[str, Any]) -> str:
-        """Flags of the optimiser."""
-        return as_flags(section, _OPTIMISATION)
+        """Flags of the optimiser, and of how its weights are saved where they have to be rounded for that."""
+        return as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
 
     def sft(self) -> str:
         """Flags of supervised fine-tuning: of the optimiser, and of what is not as it is in conversations."""

@@ -203,8 +203,10 @@ class Needs:
         return attempt * (int(16_000 + 4 * self.judge_parameters / 1e6) if self.judge_parameters else 4000)
 
     def checkpoint_size(self, wildcards: Any) -> int:
-        """The resource `disk_mb` of what keeps a model: two bytes a parameter on GPUs, four on CPU cores."""
-        return round((2 if self.study.gpu else 4) * self.parameters(wildcards) / 1e6)
+        """The resource `disk_mb` of what keeps a policy: two bytes a parameter if its weights are rounded, else four."""
+        training = self.config["methods"][wildcards.method] if wildcards.get("method") else self.config["sft"]
+        rounded = self.study.gpu and training["rounding"] != "none"
+        return round((2 if rounded else 4) * self.parameters(wildcards) / 1e6)
 
     def resumable_size(self, wildcards: Any) -> int:
         """The resource `checkpoint_mb` of a training: weights and both of AdamW's moments in float32."""

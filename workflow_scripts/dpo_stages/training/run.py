@@ -10,8 +10,10 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, sha256, write_text
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
-from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, narrow_weights, same_weights, write_config
+from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, unchanged_weights, write_config
 from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints
+from dpo_stages.training.margins import MarginSample, kept_margin, warn_of_lost_margin
+from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ def describe(settings: TrainingSettings, inputs: dict[str, Path], **method: obje
         method: settings that only this kind of training has.
     """
     deciding = {name: value for name, value in asdict(settings).items() if name not in PLACES} | method
+    if settings.rounding is None:
+        del deciding["rounding"]
     return {
         "policy": deciding.pop("policy"),
         "arguments": dict(sorted(deciding.items())),
@@ -58,7 +62,13 @@ def train(trainer: "ResumableTrainer", checkpoints: Path, about: dict) -> None:
         raise SystemExit(128 + 15)
 
 
-def save_policy(trainer: "ResumableTrainer", settings: TrainingSettings, initial: Path, about: dict) -> None:
+def save_policy(
+    trainer: "ResumableTrainer",
+    settings: TrainingSettings,
+    initial: Path,
+    about: dict,
+    sample: MarginSample | None = None,
+) -> dict[str, float | None]:
     """Write the trained policy's folder, and delete the checkpoints of its training.
 
     Weights and their precision are new; everything else is the initial policy's, byte for byte, so that no iteration
@@ -69,24 +79,25 @@ def save_policy(trainer: "ResumableTrainer", settings: TrainingSettings, initial
         settings: of the training.
         initial: manifest of the policy that training started from.
         about: what the manifest says besides the files.
+        sample: pairs to tell by what rounding leaves of the training, if it was one on pairs.
+
+    Returns:
+        For the ledger, in the main process: the share of unchanged weights, and where weights were rounded the margins on
+        `sample`.
 
     Raises:
         BadInput: training has left the weights as they were.
     """
+    counts: dict[str, float | None] = {}
     if not trainer.is_world_process_zero():
         trainer.save_whole_model(settings.output.parent)  # takes part in gathering the weights, writes nothing
     else:
         with replacing_folder(settings.output.parent) as folder:
             trainer.save_whole_model(folder)
-            _keep_weights(folder, settings.dtype)
-            write_config(initial.parent, folder, settings.dtype)
+            trainer.release_model()
+            counts = _finish_weights(folder, settings, initial.parent, sample)
             for path in folder.iterdir():  # safetensors makes private files; results are shared like any other file
                 path.chmod((folder / CONFIG).stat().st_mode)
-            if same_weights(folder, initial.parent):
-                raise BadInput(
-                    f"the trained policy equals {initial.parent}: the learning rate {settings.learning_rate:g} over "
-                    f"{trainer.state.max_steps} steps is too low to change a {settings.dtype} weight"
-                )
             kept = [name for name in read_json(initial)["files"] if not is_weights(name)]
             link_files(initial.parent, (name for name in kept if name not in (CONFIG, TRAINING_LOG)), folder)
             write_text(folder / TRAINING_LOG, "".join(f"{json.dumps(row)}\n" for row in training_log(trainer)))
@@ -95,6 +106,7 @@ def save_policy(trainer: "ResumableTrainer", settings: TrainingSettings, initial
     if trainer.is_world_process_zero():
         delete_checkpoints(settings.checkpoints)
     trainer.accelerator.end_training()
+    return counts
 
 
 def end_process() -> None:
@@ -107,14 +119,30 @@ def end_process() -> None:
         end_now()
 
 
-def _keep_weights(folder: Path, dtype: str) -> None:
-    import torch
-
+def _finish_weights(
+    folder: Path, settings: TrainingSettings, initial: Path, sample: MarginSample | None
+) -> dict[str, float | None]:
+    """Turn what the trainer saved into weights in the precision that is kept and their configuration; see `save_policy`."""
     for path in folder.iterdir():
         if not is_weights(path.name):
             path.unlink()
-    if dtype != "float32":
-        narrow_weights(folder, getattr(torch, dtype))
+    write_config(initial, folder, "float32")
+    rounds = settings.saved_dtype != "float32"
+    differences = [sample.difference(policy) for policy in (initial, folder)] if rounds and sample else []
+    if rounds:
+        narrow_weights(folder, settings.rounding, settings.rounding_key)
+        write_config(initial, folder, settings.saved_dtype)
+    unchanged = unchanged_weights(folder, initial)
+    if unchanged == 1:
+        raise BadInput(
+            f"the trained policy equals {initial}: the learning rate {settings.learning_rate:g} is too low, or the steps "
+            f"are too few, to change a {settings.saved_dtype} weight"
+        )
+    if not differences:
+        return {"unchanged_weights": unchanged}
+    margins = kept_margin(*differences, sample.difference(folder))
+    warn_of_lost_margin(**margins, rounding=settings.rounding)
+    return {"unchanged_weights": unchanged, **margins}
 
 
 def training_log(trainer: "ResumableTrainer") -> list[dict]:

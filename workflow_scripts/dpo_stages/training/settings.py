@@ -9,6 +9,7 @@ from dpo_stages.core.arguments import duration, positive_float, positive_int, se
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.manifests import MANIFEST
 from dpo_stages.study.policies import Policy
+from dpo_stages.training.rounding import ROUNDINGS
 
 DTYPES = ("float32", "bfloat16")
 SCHEDULERS = ("cosine", "linear", "constant_with_warmup", "constant")
@@ -27,8 +28,9 @@ class TrainingSettings:
         warmup_ratio: share of the steps in which the learning rate rises, in [0, 1).
         scheduler: of the learning rate after that, one of `SCHEDULERS`.
         max_length: of a whole row, in tokens.
-        dtype: one of `DTYPES`; bfloat16 is mixed precision with float32 master weights, saved in bfloat16.
-        seed: of the rows' order and of dropout.
+        dtype: one of `DTYPES`; bfloat16 is mixed precision with float32 master weights.
+        rounding: one of `ROUNDINGS`, by which the master weights are saved; None if `dtype` is float32.
+        seed: of the rows' order, of dropout and of stochastic rounding.
         policy: name of the policy that is made.
         checkpoints: folder of this training alone; kept until it is done, so that a rerun goes on where a killed run was.
         checkpoint_minutes: between two checkpoints; 0 writes one after every step.
@@ -43,11 +45,25 @@ class TrainingSettings:
     scheduler: str
     max_length: int
     dtype: str
+    rounding: str | None
     seed: int
     policy: str
     checkpoints: Path
     checkpoint_minutes: float
     output: Path
+
+    @property
+    def saved_dtype(self) -> str:
+        """Precision of the weights in the policy's folder."""
+        return "float32" if self.rounding in (None, "none") else "bfloat16"
+
+    @property
+    def rounding_key(self) -> str:
+        """What the random numbers of stochastic rounding are made of besides a tensor's name.
+
+        No iteration repeats another's, and policies that are compared with each other are rounded alike.
+        """
+        return f"{self.seed}/{Policy.parse(self.policy).iteration}"
 
 
 PLACES = ("checkpoints", "checkpoint_minutes", "output")
@@ -71,9 +87,15 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=DTYPES,
         required=True,
-        help="bfloat16: mixed precision with float32 master weights, saved in bfloat16",
+        help="bfloat16: mixed precision with float32 master weights",
     )
-    parser.add_argument("--seed", type=seed, required=True, help="of the rows' order and of dropout")
+    parser.add_argument(
+        "--rounding",
+        choices=ROUNDINGS,
+        help="how --dtype bfloat16 saves the master weights: each as the nearest bfloat16, as one of its two neighbours "
+        "drawn without a bias, or in float32",
+    )
+    parser.add_argument("--seed", type=seed, required=True, help="of the rows' order, dropout and stochastic rounding")
     parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy that is made")
     parser.add_argument(
         "--checkpoints",
@@ -109,6 +131,8 @@ def training_settings_from(arguments: argparse.Namespace, trained_by: str) -> Tr
     if (policy.iteration == 0) != (trained_by == "sft"):
         expected = "MODEL/sft" if trained_by == "sft" else "MODEL/METHOD/SOURCE-SOURCE"
         raise BadInput(f"--policy {settings.policy}: the name of the policy that this program makes is {expected}")
+    if (settings.rounding is None) != (settings.dtype == "float32"):
+        raise BadInput("--rounding belongs to --dtype bfloat16, which needs it; with float32 nothing is rounded")
     if settings.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}, which lists the checkpoint beside it; got {settings.output}")
     checkpoints = settings.checkpoints.resolve()

@@ -3,6 +3,7 @@
 tests/training/test_trl_contract.py holds the libraries to it: a version that works otherwise fails there first.
 """
 
+import gc
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +24,16 @@ class LocalTrainer(Trainer):
         if self.is_fsdp_enabled:  # checkpoints are sharded; a policy is not
             self.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
         self.save_model(str(folder))
+
+    def release_model(self) -> None:
+        """Free the memory of the model and of the optimiser, of which nothing is needed any more."""
+        self.accelerator.free_memory()
+        for holder in (self, self.callback_handler):
+            holder.model = holder.optimizer = holder.lr_scheduler = None
+        self.model_wrapped = None
+        gc.collect()
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
 
 
 class GivenReferenceTrainer(DPOTrainer):

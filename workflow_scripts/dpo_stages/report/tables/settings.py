@@ -27,6 +27,7 @@ TRAINING = {
     "sft_weight": "SFT weight",
     "warmup_ratio": "Warm-up ratio",
     "scheduler": "Scheduler",
+    "rounding": "Rounding of saved weights",
     "max_length": "Longest example (tokens)",
     "packing": "Packing",
     "loss_on_prompts": "Loss on prompts",
@@ -65,6 +66,8 @@ def training_table(sft: Mapping, methods: Mapping[str, Mapping], max_length: int
 def _training_value(key: str, section: Mapping, max_length: int, gpus: int) -> object:
     if key == "gradient_accumulation_steps":
         return section["batch_size"] // (section["per_device_batch_size"] * max(1, gpus))
+    if key == "rounding" and not gpus:
+        return None  # float32 is saved as it is
     value = {"max_length": max_length, "gpus": gpus}.get(key, section.get(key))
     return {True: "yes", False: None}[value] if isinstance(value, bool) else value
 

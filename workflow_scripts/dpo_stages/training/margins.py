@@ -1,0 +1,77 @@
+"""What rounding leaves of a preference optimisation: the margin between chosen and rejected responses, before and after.
+
+The margin of a policy is the mean over pairs of log pi(y1|x) - log pi(y2|x), y1 chosen and y2 rejected, less that of the initial
+policy: the reward margin of DPO divided by beta, in nats. It is computed in float32: the mixed precision of training rounds
+weights of its own before each product, so that it does not tell float32 weights from rounded ones.
+"""
+
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PAIRS = 32
+"""Few on purpose: three models are loaded one after another while the other processes wait. The share that is kept varies
+much less from pair to pair than the margin itself."""
+
+LITTLE_KEPT = 0.5
+
+
+@dataclass(frozen=True)
+class MarginSample:
+    """The pairs that margins are measured on.
+
+    Attributes:
+        tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids` of each pair.
+        padding: token id that fills shorter sequences.
+        max_length: of the tokenised pairs.
+    """
+
+    tokens: "pa.Table"
+    padding: int
+    max_length: int
+
+    @classmethod
+    def of(cls, tokens: "pa.Table", padding: int, max_length: int) -> "MarginSample":
+        """At most `PAIRS` of the pairs, always the same."""
+        rows = sorted(random.Random(0).sample(range(tokens.num_rows), min(PAIRS, tokens.num_rows)))
+        return cls(tokens.take(rows), padding, max_length)
+
+    def difference(self, folder: Path) -> float:
+        """Mean of log pi(y1|x) - log pi(y2|x) under the policy of a folder, in nats."""
+        import torch
+
+        from dpo_stages.models.weights import load_model
+        from dpo_stages.training.logps import response_logps
+
+        model = load_model(folder, self.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
+        logps = response_logps(model, self.tokens, self.padding, "float32")
+        return (sum(logps["chosen"]) - sum(logps["rejected"])) / self.tokens.num_rows
+
+
+def kept_margin(reference: float, before: float, after: float) -> dict[str, float | None]:
+    """Margins before and after rounding and their ratio, None where there was no margin, for a ledger.
+
+    Args:
+        reference: `MarginSample.difference` of the initial policy.
+        before: of the float32 weights.
+        after: of the rounded ones.
+    """
+    before, after = before - reference, after - reference
+    return {"margin_before": before, "margin_after": after, "margin_kept": after / before if before else None}
+
+
+def warn_of_lost_margin(margin_before: float, margin_after: float, margin_kept: float | None, rounding: str) -> None:
+    """Print a warning, with what helps, if rounding undid the better part of what the policy had learned."""
+    if margin_before > 0 and margin_kept < LITTLE_KEPT:
+        others = "`rounding: none`" if rounding == "stochastic" else "`rounding: stochastic` or `none`"
+        print(
+            f"warning: saving in bfloat16 (rounding: {rounding}) kept {margin_kept:.0%} of the margin between chosen and "
+            f"rejected responses, {margin_after:.3g} of {margin_before:.3g} nats: most weights moved by less than bfloat16 "
+            f"can tell; {others} in the method's section of the configuration, or a higher learning_rate, keeps more",
+            file=sys.stderr,
+        )
