@@ -76,7 +76,7 @@ def margins_by_hand(folder: Path, tokens: list[dict]) -> float:
 
 
 def test_the_ledger_tells_what_was_kept(trained, policy, preferences, tokenizer):
-    from dpo_stages.models.chat_tokens import tokenize_preferences
+    from dpo_stages.models.preference_tokens import tokenize_preferences
 
     folder = trained("nearest")
     tokens = tokenize_preferences(tokenizer, read_table(preferences, PREFERENCES), 96).table.to_pylist()
