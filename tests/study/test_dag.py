@@ -324,7 +324,7 @@ def adaptive(histories, folder, *options):
 def test_before_auto_has_decided_the_dag_holds_the_fixed_arms_and_the_first_decision(clone):
     fixed = adaptive("['off', 'on', off-on]", clone)
     undecided = adaptive("['off', 'on', off-on, auto-auto]", clone)
-    assert undecided.jobs - fixed.jobs == {"make_decision": 1, "trace_policy": 1}
+    assert undecided.jobs - fixed.jobs == {"make_decision": 1, "trace_policy": 1, "list_policies": 1}
     alone = adaptive("[auto-auto]", clone)
     assert alone.jobs["train_policy"] == 0
     assert (alone.jobs["make_decision"], alone.jobs["measure_boundary"]) == (1, 1)

@@ -357,7 +357,7 @@ EDITS = [
         "prompts of a measurement that decides",
         "measure_boundary make_second_opinion compare_candidates trace_policy",
         "boundary: {split: train}",
-        never="dpo/(mix50|off|on)|sft/(mix50|off|on)|results/candidates",
+        never="(policies|evaluations)/.*/dpo/(mix50|off|on)|sft/(mix50|off|on)|results/candidates",
         study="adaptive",
     ),
     Edit(
