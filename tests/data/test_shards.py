@@ -4,6 +4,7 @@ import json
 
 import pytest
 from conftest import ROOT
+from dry_runs import snakemake
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
@@ -79,14 +80,12 @@ def test_lists_are_joined_and_anything_else_is_refused(tmp_path, run_here):
 
 def test_every_wide_stage_can_be_cut(tmp_path):
     """The demo with three shards a stage: as many jobs, joined again for whoever reads the whole."""
-    import subprocess
-
     overlay = tmp_path / "shards.yaml"
     stages = ("sampling", "labelling", "comparison", "reference", "evaluation")
     overlay.write_text(json.dumps({"resources": {"shards": dict.fromkeys(stages, 3)}}))
-    command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "--profile", "demo", "--forceall", "--d3dag"]
-    command += ["--configfile", "demo/config.yaml", overlay, "--", "results/tables/table3.csv"]
-    done = subprocess.run([str(part) for part in command], text=True, capture_output=True, cwd=ROOT, check=True)
+    demo = ["--profile", "demo", "--configfile", "demo/config.yaml", overlay]
+    done = snakemake(*demo, "--forceall", "--d3dag", "--", "results/tables/table3.csv", folder=ROOT)
+    assert done.returncode == 0, done.stderr
     rules = [node["value"]["rule"] for node in json.loads(done.stdout)["nodes"]]
     wide = {
         "sample_candidates": 18,

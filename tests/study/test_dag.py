@@ -7,16 +7,11 @@ from collections import Counter
 
 import pytest
 from clones import link_workflow
-from conftest import ROOT
+from dry_runs import snakemake
 
 PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
 TABLE_3 = "results/tables/table3.csv"
 SMALL_POLICY = "results/policies/smollm2-135m/dpo/off/manifest.json"
-
-
-def snakemake(*arguments, folder=ROOT):
-    command = [ROOT / "envs/run", "workflow", "-m", "snakemake", *arguments]
-    return subprocess.run([str(part) for part in command], text=True, capture_output=True, cwd=folder, check=False)
 
 
 @pytest.fixture(scope="module")

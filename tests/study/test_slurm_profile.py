@@ -1,12 +1,12 @@
 """The profile for clusters: every job asks SLURM for what it needs, and a job that comes back asks for more."""
 
 import re
-import subprocess
 
 import pytest
 import yaml
 from clones import link_workflow
 from conftest import ROOT
+from dry_runs import snakemake
 
 PROFILE = yaml.safe_load((ROOT / "slurm/profile.yaml").read_text())
 STUDY = ["--config", "evaluation={judge: pairrm}", "--", "results/tables/table3.csv", "results/tables/table8.csv"]
@@ -18,10 +18,7 @@ LOCAL = {name for name, body in RULES if "localrule: True" in body} | {"judge_ou
 
 def resources_asked(folder, *arguments, attempt, local=LOCAL):
     """{rule, first output: resources} of the jobs that a run would submit."""
-    command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "-n", "--profile", "slurm", "--attempt", attempt]
-    done = subprocess.run(
-        list(map(str, [*command, *arguments])), text=True, capture_output=True, cwd=folder, check=False
-    )
+    done = snakemake("-n", "--profile", "slurm", "--attempt", attempt, *arguments, folder=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     jobs = re.findall(
         r"^rule (\w+):\n(?: {4}.*\n)*? {4}output: ([^,\n]+).*\n(?: {4}.*\n)*? {4}resources: (.*)\n",
@@ -85,11 +82,11 @@ def test_what_asks_the_internet_and_what_takes_seconds_runs_where_snakemake_does
 
 def test_fetch_is_all_that_the_whole_study_takes_from_elsewhere(clone):
     def fetched(target):
-        command = [ROOT / "envs/run", "workflow", "-m", "snakemake", "-n", "--cores", "1", target]
-        said = subprocess.run(command, text=True, capture_output=True, cwd=clone, check=True).stdout
+        done = snakemake("-n", "--cores", "1", target, folder=clone)
+        assert done.returncode == 0, done.stderr
         pattern = (
             r"^(?:local)?rule (?:fetch_model|fetch_preference_model|prepare_dataset):\n(?: {4}.*\n)*? {4}output: (.*)\n"
         )
-        return sorted(re.findall(pattern, said, re.MULTILINE))
+        return sorted(re.findall(pattern, done.stdout, re.MULTILINE))
 
     assert fetched("fetch") == fetched("all") != []
