@@ -4,8 +4,8 @@ The tokenizer must have a chat template, its own or the one of --chat-template; 
 that one and nothing else. The token that ends the assistant's turn in the template becomes an end of sequence of
 generation, which base models often do not declare: a policy that learns to end its turn must be stopped there.
 
-The template is tried: one that alters a plain answer or several turns is refused, since what is trained would not be what
-was sampled; what else it alters is a warning. Values for its variables, and the date if it asks for today's, are written
+The template is tried: one that alters a plain answer or several turns is refused, since what is trained of a text would
+not be what is sampled; what else it alters is a warning. Values for its variables, and the date if it asks for today's, are written
 into it, so that they hold wherever the model and the policies made of it are rendered.
 
 The model is not loaded, and no code that came with it is run: weights that exist only as pickles are refused. A local
