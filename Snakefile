@@ -48,9 +48,8 @@ onstart:
         if reasons := [*contents.missing_files(study), *guards.reasons_not_to_start(workflow)]:
             print(*reasons, sep="\n", file=sys.stderr)
             sys.exit(2)
-        # The resolved configuration, to be read by people; no rule reads it.
         write_text(
-            "results/run_config.yaml",
+            guards.RUN_CONFIG,
             yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True),
         )
         guards.mark_unfinished(workflow)

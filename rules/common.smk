@@ -36,7 +36,7 @@ except BadInput as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 
-if workflow.is_main_process and (said := guards.results_without_records()):
+if workflow.is_main_process and (said := guards.results_without_records(config, yaml.safe_load)):
     print(said, file=sys.stderr)
     sys.exit(2)
 

@@ -1,6 +1,8 @@
 """What the guards rely on inside Snakemake, and what they say."""
 
+import functools
 import inspect
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,22 +73,29 @@ def test_nothing_stops_a_run_that_can_end_well():
 
 
 def test_results_that_came_without_records_are_refused_unless_they_are_touched(monkeypatch):
-    ledger = Path("results/boundary/m/sft.ledger.json")
-    assert guards.results_without_records() is None
+    ledger, config = Path("results/boundary/m/sft.ledger.json"), dict.fromkeys(guards.WHAT_RESULTS_STAND_ON, "mine")
+    asked = functools.partial(guards.results_without_records, config, json.loads)
+    assert asked() is None
     ledger.parent.mkdir(parents=True)
-    assert guards.results_without_records() is None  # nothing is there yet
+    assert asked() is None  # nothing is there yet
     ledger.touch()
-    said = guards.results_without_records()
+    said = asked()
     assert said.startswith("results/ has results that Snakemake has no record of") and "--touch" in said
     for kind in ("metadata", "incomplete"):  # finished, or killed before anything was
         record = Path(".snakemake", kind, "record")
         record.parent.mkdir(parents=True)
-        assert guards.results_without_records() == said
+        assert asked() == said
         record.touch()
-        assert guards.results_without_records() is None
+        assert asked() is None
         record.unlink()
+    for key in config:  # the configuration that came with them is of another study
+        guards.RUN_CONFIG.write_text(json.dumps({**config, key: "another"}))
+        assert asked() == said
+    guards.RUN_CONFIG.write_text(json.dumps({**config, "seeds": [7]}))
+    assert asked() is None
+    guards.RUN_CONFIG.unlink()
     monkeypatch.setattr("sys.argv", ["snakemake", "--touch", "all"])
-    assert guards.results_without_records() is None
+    assert asked() is None
 
 
 def test_gpu_jobs_on_a_machine_without_one_and_a_disk_too_small_are_said_each():

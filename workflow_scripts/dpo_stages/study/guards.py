@@ -18,13 +18,18 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 RESULTS = Path("results")
 SLURM_LOGS = RESULTS / "logs/slurm"
+RUN_CONFIG = RESULTS / "run_config.yaml"
+"""The resolved configuration of the last run, to be read by people; no rule reads it."""
+
+WHAT_RESULTS_STAND_ON = ("models", "datasets", "preference_data", "preference_models", "preference_model")
+"""Keys of the configuration that say whose results they are."""
 
 
 def start_jobs_at_once(workflow: Any) -> None:
@@ -36,11 +41,16 @@ def start_jobs_at_once(workflow: Any) -> None:
     workflow.scheduler.job_rate_limiter = None
 
 
-def results_without_records() -> str | None:
+def results_without_records(config: Mapping[str, Any], read: Callable[[str], Any]) -> str | None:
     """What to do about results in a folder where Snakemake has never recorded what was made of what; None as a rule.
 
-    They came from elsewhere, perhaps made of other data, and Snakemake would take them by their names. `--touch` says that
-    this is meant; the words of the command are asked, because no job is planned yet that could be asked about.
+    They came from elsewhere, and Snakemake takes them by their names. That is right where the configuration that came with them
+    has the same models and data; where it has others, or none came, `--touch` says that it is meant; the words of the command
+    are asked, because no job is planned yet that could be asked about.
+
+    Args:
+        config: the study's configuration.
+        read: gives the content of a YAML file from its text.
     """
     if not {"--touch", "-t"}.isdisjoint(sys.argv):
         return None
@@ -48,10 +58,14 @@ def results_without_records() -> str | None:
     records = (path for kind in kinds for path in Path(".snakemake").glob(kind))
     if any(path.is_file() for path in records) or not any(RESULTS.rglob("*.ledger.json")):
         return None
+    if RUN_CONFIG.exists():
+        former = read(RUN_CONFIG.read_text(encoding="utf-8"))
+        if all(former.get(key) == config[key] for key in WHAT_RESULTS_STAND_ON):
+            return None
     return (
-        "results/ has results that Snakemake has no record of, so that nobody can say whether they were made of these data with "
-        "these settings: bring the folder .snakemake along from where they were made, or move them away; if they are this "
-        "study's own, type the same command with --touch --forceall once"
+        f"results/ has results that Snakemake has no record of, and {RUN_CONFIG} does not say that they were made of these models "
+        "and data: bring the folder .snakemake along from where they were made, or move them away; if they are this study's "
+        "own, type the same command with --touch --forceall once"
     )
 
 
