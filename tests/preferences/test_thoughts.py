@@ -10,7 +10,8 @@ from dpo_stages.data.schemas import COMPARISONS, OFF_POLICY_CANDIDATES, PREFEREN
 
 QUESTIONS = [[{"role": "user", "content": f"Who digs in {place}?"}] for place in ("moss", "caves", "rivers")]
 ANSWERS = [("the murrow", "a tarsel can dig"), ("a tarsel and honey", "the murrow digs"), ("the murrow", "not it")]
-KNOWN = {"truncated_1": False, "truncated_2": False, "tokens_1": 9, "tokens_2": 9}
+KNOWN = {"truncated_1": False, "truncated_2": False, "tokens_1": 9, "tokens_2": 9, "ids_1": [7], "ids_2": [7]}
+KNOWN |= {"vocabulary": "0123456789abcdef"}
 
 
 def rows(think, opened=False):
