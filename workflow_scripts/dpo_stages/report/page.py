@@ -66,7 +66,8 @@ def fields_of(decision: Decision) -> dict:
         "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
         "better": decision.better or "neither",
         "better_words": SOURCES.get(decision.better or "", "neither"),
-        "picked": {True: "yes", False: "no", None: "–"}[decision.right] + (f" ({doubt})" if doubt else ""),
+        "picked": {True: "yes", False: "no", None: "–"}[decision.right]
+        + (" (noise)" if decision.separated is False else ""),
         "tone": "soft" if decision.right is None or doubt else "good" if decision.right else "bad",
         "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
             decision.right
