@@ -28,7 +28,8 @@ from dpo_stages.core.libraries import quiet_libraries
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import PREFERENCES
-from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_preferences
+from dpo_stages.models.chat_tokens import load_tokenizer
+from dpo_stages.models.preference_tokens import tokenize_preferences
 from dpo_stages.models.weights import load_model, unchanged_weights
 from dpo_stages.training.logps import response_logps
 from dpo_stages.training.margins import MarginSample
