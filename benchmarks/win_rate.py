@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests" / "alpaca_eval")]
+sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests/evaluation")]
 os.environ["TQDM_DISABLE"] = "1"
 warnings.simplefilter("ignore")
 
@@ -37,16 +38,16 @@ from dpo_stages.evaluation.length_control import (  # noqa: E402
 from dpo_stages.evaluation.win_rate import compute_win_rate  # noqa: E402
 from dpo_stages.judges import alpaca_eval  # noqa: E402
 from dpo_stages.judges.annotator import WeightedAnnotator  # noqa: E402
-from dpo_stages.judges.answer_cache import open_cache  # noqa: E402
+from dpo_stages.judges.answer_cache import AnswerCache  # noqa: E402
 from dpo_stages.judges.endpoint import JudgeEndpoint, JudgeFailed  # noqa: E402
 
 PAIRS = 200
 
 
 def judged_by_ours(judge: FakeJudge, pairs: list[dict], folder: Path) -> int:
-    with open_cache(folder) as cache:
+    with closing(AnswerCache(folder)) as cache:
         endpoint = JudgeEndpoint(judge.url, "fake", "key", cache)
-        return len(WeightedAnnotator(folder, endpoint, "openai-compatible").judge(pairs)[0])
+        return len(WeightedAnnotator(endpoint, "openai-compatible").judge(pairs)[0])
 
 
 def judged_by_theirs(judge: FakeJudge, pairs: list[dict], folder: Path) -> int:
