@@ -30,7 +30,7 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
     Where there are several seeds, cells hold means over them, LC win rates and gains ± half of their 95 % interval over
-    instructions and runs, the others of Student's t over seeds. Where there are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
+    instructions and runs, boundary scores and lengths of Student's t over seeds. Where there are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
     several seeds or methods.
 
     Args:
@@ -119,7 +119,7 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
             "labels": _mean_count([row.labels_made for row in group]),
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
-        win_rate = mean_over_seeds([row.win_rate for row in group])
+        win_rate = f"{statistics.fmean(row.win_rate for row in group):.2f}"
         lines.append([*iterations, _lc_win_rate(group), win_rate, *(cells[column] for column in columns)])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
     header = ["LC Win Rate", "Win Rate", *(HEADERS[column] for column in columns)]
@@ -208,6 +208,6 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     if seeds > 1:
         sentences.append(
             f"Means of {seeds} seeds ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with "
-            "the variance of a run pooled over the policies here; of the others over seeds (Student's t)."
+            "the variance of a run pooled over the policies here; of boundary scores and lengths over seeds (Student's t)."
         )
     return " ".join(sentences)
