@@ -2,8 +2,8 @@
 
 Under the policy itself: what Table 8 and the preference consistency (equation 10) stand on. Responses are cut exactly as in
 training; its own are the tokens that it drew, others are tokenised, and all end with the token that ends the turn, unless they
-were cut. Sums over their tokens, not normalised by length. Prompts that only one of the two files has, or that leave no room for a response, are counted and
-left out.
+were cut. Sums over their tokens, not normalised by length. Prompts that only one of the two files has, or that leave no room
+for a response, are counted and left out.
 """
 
 import argparse

@@ -5,8 +5,8 @@ Two kinds of input:
   candidates of the workflow (Parquet with prompt_id, prompt as a conversation, response_1, response_2 and perhaps the data
   set's own original_preference): the output is preference data to train on. A pair in which the model sees no difference
   (a tie, or the same response twice) teaches nothing; it is dropped and counted, or with --ties second its second response
-  is chosen. Responses that were cut when they were
-  sampled are marked, so that training puts no end of turn behind them, and counted; --truncated drop leaves their pairs out.
+  is chosen. Responses that were cut when they were sampled are marked, so that training puts no end of turn behind them, and
+  counted; --truncated drop leaves their pairs out.
 
   pairs of one's own (Parquet or JSON Lines with the texts prompt, response_1, response_2): the output has one row a pair,
   in the order of the input, with logit (mean of both orders, positive: response_1 is better), chosen_first (empty: a tie)

@@ -2,7 +2,8 @@
 
 The rows are, for each model, method and seed, the SFT policy and the policies of --histories. The CSV has every column,
 whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its resamples beside
-the win rates; those of several seeds hold that another run gives another policy. Win rates of two judges, or boundary scores under two preference models, never meet in one table.
+the win rates; those of several seeds hold that another run gives another policy. Win rates of two judges, or boundary scores
+under two preference models, never meet in one table.
 """
 
 import argparse

@@ -1,12 +1,10 @@
 """Tokens are those of TRL, through the chat template, cut and dropped visibly."""
 
-import copy
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import chat_rows, preference_rows, write_model
+from tiny import CHATML, chat_rows, preference_rows, with_template, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES
@@ -37,10 +35,7 @@ TRIMS = THINKS.replace("split('</think>')[-1]", "strip()")  # as Llama-3's and G
 
 # What real templates do: ChatML ends the turn with a line of its own, Llama-3 trims, the last one numbers its turns.
 TEMPLATES = {
-    "chatml": (
-        "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
-    ),
+    "chatml": CHATML,
     "trimmed": (
         "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] | trim + '</s>' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
@@ -50,12 +45,6 @@ TEMPLATES = {
         "{% endfor %}{% if add_generation_prompt %}{{ 'assistant said:' }}{% endif %}"
     ),
 }
-
-
-def with_template(tokenizer, template: str):
-    other = copy.deepcopy(tokenizer)
-    other.chat_template = template
-    return other
 
 
 def preferences_table(count: int, **options) -> pa.Table:

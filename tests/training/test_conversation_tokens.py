@@ -1,13 +1,11 @@
 """The alignment handbook's recipe for conversations: the tokens of its own steps, packed as TRL packs them."""
 
-import copy
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHAT_TEMPLATE, chat_rows
+from tiny import CHAT_TEMPLATE, chat_rows, with_template
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT
@@ -19,12 +17,6 @@ LEAVES_OUT = CHAT_TEMPLATE.replace("{{ '<|'", "{% if message['content'] %}{{ '<|
     "{% endfor %}", "{% endif %}{% endfor %}", 1
 )
 SYSTEM = {"role": "system", "content": "Be brief."}
-
-
-def with_template(tokenizer, template: str):
-    other = copy.deepcopy(tokenizer)
-    other.chat_template = template
-    return other
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """What is trained is what was sampled: token ids come from the sample, and a text is tokenised only where there are none."""
 
-import copy
-
 import pyarrow as pa
 import pytest
 import torch
-from tiny import as_flags, preference_rows, reference_flags, training_flags
+from tiny import CHATML, as_flags, preference_rows, reference_flags, training_flags, with_template
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
@@ -21,20 +19,10 @@ THINKS = (  # as DeepSeek-R1's: a thought is begun for the policy, and dropped f
     "{{ message['content'].split('</think>')[-1] if message['role'] == 'assistant' else message['content'] }}"
     "{{ eos_token + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|><think>\n' }}{% endif %}"
 )
-CHATML = (  # ends a turn with a line of its own
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
-)
 SPACED = (  # ends the prompt with a space, which merges with the first word of a text
     "{% for message in messages %}{{ '<|' + message['role'] + '|> ' + message['content'] + '</s>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|> ' }}{% endif %}"
 )
-
-
-def with_template(tokenizer, template: str):
-    other = copy.deepcopy(tokenizer)
-    other.chat_template = template
-    return other
 
 
 def spelt(tokenizer, text: str) -> list[int]:

@@ -1,11 +1,16 @@
 """A small model with a chat template, data for it, and flags of the programs of training."""
 
+import copy
 import random
 from pathlib import Path
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+CHATML = (  # ends a turn with a line of its own
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '</s>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 WORDS = ["the", "a", "red", "blue", "small", "cat", "dog", "tree", "river", "runs", "sleeps", "likes", "sees", "under"]
 
@@ -38,6 +43,13 @@ def make_tokenizer():
         extra_special_tokens=special[3:],
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def with_template(tokenizer, template: str):
+    """A copy of a tokenizer with another chat template."""
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = template
+    return other
 
 
 def write_model(folder: Path, seed: int = 0, hidden_size: int = 32, layers: int = 2, **config) -> Path:

@@ -10,13 +10,13 @@ def labels(pairs: Iterable[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
-def mean_over_seeds(values: Sequence[float], decimals: int = 2, sign: str = "") -> str:
+def mean_over_seeds(values: Sequence[float], decimals: int = 2) -> str:
     """The mean, and with several values half the width of its 95 % interval by Student's t."""
-    text = f"{statistics.fmean(values):{sign}.{decimals}f}"
-    return text if len(values) == 1 else f"{text} ± {half_of_interval(values):.{decimals}f}"
+    text = f"{statistics.fmean(values):.{decimals}f}"
+    return text if len(values) == 1 else f"{text} ± {_half_of_interval(values):.{decimals}f}"
 
 
-def half_of_interval(values: Sequence[float]) -> float:
+def _half_of_interval(values: Sequence[float]) -> float:
     """Half the width of the mean's 95 % interval by Student's t; at least two values."""
     from scipy.special import stdtrit
 
