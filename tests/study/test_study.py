@@ -77,7 +77,7 @@ def test_seeds_models_and_policies_follow_from_the_wildcards():
     assert study.base_model(seeded) == "results/models/phi-2/manifest.json"
     assert study.model_of(plain)["sft"] == "ultrachat"
     trained = Wildcards(model="phi-2@8", method="dpo", history="off-on")
-    assert str(study.policy_of(trained)) == "phi-2@8/dpo/off-on"
+    assert str(study.named_by(trained)) == "phi-2@8/dpo/off-on"
     assert str(study.named_by(Wildcards(model="phi-2@8"))) == "phi-2@8/sft"
 
 
