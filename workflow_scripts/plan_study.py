@@ -76,7 +76,7 @@ def words_of_runs(jobs: list[Job], seeds: int, replicates: int) -> str:
     share = f" ({part / whole:.0%})" if whole else ""
     dollars = sum(job.of("cents") for job in further) / 100
     return (
-        f"{words} Those after the first replicate take {part:,.1f} of the {whole:,.1f} {unit}{share}"
+        f"{words} The replicates after the first take {part:,.1f} of the {whole:,.1f} {unit}{share}"
         f"{f' and {dollars:,.2f} dollars' if dollars else ''}, in {len(further)} of {len(jobs)} jobs: they train and evaluate "
         "again, and share the rest."
     )

@@ -129,7 +129,7 @@ def test_the_plan_says_how_many_runs_a_policy_has_and_what_replicates_take(tmp_p
     whole = sum(float(row["gpu_hours"]) for row in rows.values())
     words = f"take {further:.1f} of the {whole:.1f} GPU-hours ({further / whole:.0%}) and 38.64 dollars, in 16 of "
     text = (tmp_path / "plan.md").read_text()
-    assert "A trained policy has 6 runs (2 seeds x 3 replicates). Those after the first replicate" in text
+    assert "A trained policy has 6 runs (2 seeds x 3 replicates). The replicates after the first" in text
     assert words in text, text
 
 
