@@ -219,7 +219,10 @@ def test_replicates_are_rows_that_gain_over_the_same_initial_policy():
     rows = policy_rows.build_rows(
         {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries), interval, replicates=3,
     )  # fmt: skip
-    assert [row.policy for row in rows] == ["m/sft", *(f"m/dpo/{arm}{run}" for run in ("", "~2", "~3") for arm in ("off", "on"))]
+    assert [row.policy for row in rows] == [
+        "m/sft",
+        *(f"m/dpo/{arm}{run}" for run in ("", "~2", "~3") for arm in ("off", "on")),
+    ]
     assert [(row.replicate, row.gain, row.difference) for row in rows if row.history == ("off",)] == [
         (1, 1.0, -1.0), (2, 2.0, 0.0), (3, 3.0, 1.0),
     ]  # fmt: skip
@@ -243,18 +246,20 @@ def test_a_table_of_replicates_says_how_many_runs_there_are_and_what_they_share(
     assert "0.40 (0.38–0.42)" in text  # measured once: no mean
     assert "1030 ± 75" in text  # 4.303 x 30 / sqrt(3)
     assert "Means of 3 runs (1 seed, 3 replicates) ± half of the 95 % interval" in text
-    assert "Replicates of a policy share its initial policy" in text and "takes several `seeds`" in text
+    assert "Replicates share the initial policy" in text and "boundary scores over seeds" not in text
 
 
 def test_replicates_of_several_seeds_are_no_independent_runs():
     win_rates, boundaries = replicated_records(("m", "m@1"))
     build = [{"m": "M"}, {"dpo": "DPO"}, [0, 1], [("off",), ("on",)], index(win_rates), index(boundaries)]
     rows = policy_rows.build_rows(*build, replicates=3)
-    assert [(row.seed, row.replicate) for row in rows if row.history == ("on",)] == [(s, r) for s in (0, 1) for r in (1, 2, 3)]
+    assert [(row.seed, row.replicate) for row in rows if row.history == ("on",)] == [
+        (s, r) for s in (0, 1) for r in (1, 2, 3)
+    ]
     rows = with_runs(rows, student(win_rates))
     assert {row.runs for row in rows if row.history} == {6} and not any(row.interval("runs_gain") for row in rows)
     text = table("table3", rows, COLUMNS).markdown()
-    assert "Means of 6 runs (2 seeds, 3 replicates)" in text and "takes several `seeds`" not in text
+    assert "Means of 6 runs (2 seeds, 3 replicates)" in text and "Replicates share" not in text
     # Means of a seed's three replicates, 1030 and 1330, with Student's t of one degree of freedom; scores 0.4 and 0.6
     assert "1180 ± 1906" in text and "0.50 ± 1.27" in text
 

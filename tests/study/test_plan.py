@@ -136,7 +136,9 @@ def test_the_plan_says_how_many_runs_a_policy_has_and_what_replicates_take(tmp_p
 def test_the_words_about_runs_where_no_job_takes_a_gpu():
     jobs = [job("a/off/x.json", gpu=0, seconds=1800), job("a/off~2/x.json", gpu=0, seconds=1800)]
     words = words_of_runs(jobs, 1, 2)
-    assert "2 runs (1 seed x 2 replicates)" in words and "take 0.5 of the 1.0 hours of jobs (50%), in 1 of 2 jobs" in words
+    assert (
+        "2 runs (1 seed x 2 replicates)" in words and "take 0.5 of the 1.0 hours of jobs (50%), in 1 of 2 jobs" in words
+    )
 
 
 def test_a_plan_and_a_rule_graph_say_what_is_known_before_auto_has_decided(tmp_path, run_script):

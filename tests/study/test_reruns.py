@@ -693,7 +693,9 @@ def test_an_edit_reruns_what_it_touches(studies, followed, edit):
 
 def test_fewer_replicates_rerun_the_tables_alone(tmp_path):
     """With `auto` and without; where difficulties are fitted over policies, those and win rates as well."""
-    study = finished("three", tmp_path, f"{ADAPTIVE}\nreplicates: 3", ["--cores", "1", "--configfile"], ["results/tables/table3.csv"])
+    study = finished(
+        "three", tmp_path, f"{ADAPTIVE}\nreplicates: 3", ["--cores", "1", "--configfile"], ["results/tables/table3.csv"]
+    )
     for fewer in (2, 1):
         with study.edited("edit.yaml", f"replicates: {fewer}"):
             assert {job.rule for job in study.plan()} == {"list_policies", "make_table"}

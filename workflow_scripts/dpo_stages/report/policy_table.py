@@ -222,12 +222,12 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
         counted = counted if replicates == 1 else f"{runs} runs ({counted}, {replicates} replicates)"
         sentences.append(
             f"Means of {counted} ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with the "
-            "variance of a run pooled over the policies here; of lengths over runs and of boundary scores over seeds (Student's t)."
+            f"variance of a run pooled over the policies here; of lengths over runs{' and boundary scores over seeds' * (seeds > 1)} "
+            "(Student's t)."
         )
-    if replicates > 1:
+    if replicates > 1 and seeds == 1:
         sentences.append(
-            "Replicates of a policy share its initial policy with that policy's evaluation, samples, labels and boundary score: "
-            "their intervals hold the noise of the last training and its evaluation, not of what was before"
-            f"{'' if seeds > 1 else ', which takes several `seeds`'}."
+            "Replicates share the initial policy with its evaluation, samples, labels and boundary score, so intervals over runs "
+            "hold the noise of the last training and its evaluation alone; that of what was before takes several `seeds`."
         )
     return " ".join(sentences)
