@@ -1,9 +1,9 @@
 """Make a table of policies, as the paper's Tables 1 to 5: tidy CSV and Markdown in the paper's layout.
 
-The rows are, for each model, method and seed, the SFT policy and the policies of --histories with their replicates. The CSV has every column,
-whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its resamples beside
-the win rates; those of several runs hold that another run gives another policy. Win rates of two judges, or boundary scores
-under two preference models, never meet in one table.
+The rows are, for each model, method and seed, the SFT policy and the policies of --histories with their replicates. The CSV
+has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
+resamples beside the win rates; those of several runs hold that another run gives another policy. Win rates of two judges, or
+boundary scores under two preference models, never meet in one table.
 """
 
 import argparse

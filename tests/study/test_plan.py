@@ -7,7 +7,6 @@ import random
 import pytest
 import yaml
 from conftest import ROOT
-
 from plan_study import words_of_runs
 
 from dpo_stages.study.resources import Speeds, time_limit
