@@ -5,6 +5,9 @@ SHELL := bash
 TARGET ?= all
 tables = $(if $(filter all,$(TARGET)),results/tables/table3.csv,$(filter results/tables/%.csv,$(TARGET)))
 
+# Runs of each trained policy in `make demo`; as the configuration has it where none is given.
+REPLICATES ?=
+
 # One job of make for each suite of tests and the environment that it runs in; the longest first. Three run at once on two
 # cores: that of SLURM waits for most of its time.
 suites := end-to-end slurm workflow sampling training preferences evaluation
@@ -19,8 +22,8 @@ folders_of_workflow := core study data boundary report demo
 help: ## list what make can do
 	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: environments ## run the whole study with tiny models on two cores (TARGET=FILES for less)
-	envs/run workflow -m snakemake --profile demo $(TARGET)
+demo: environments ## run the whole study with tiny models on two cores (TARGET=FILES for less, REPLICATES=3 for more runs)
+	envs/run workflow -m snakemake $(if $(REPLICATES),--config replicates=$(REPLICATES)) --profile demo $(TARGET)
 	$(if $(tables),envs/run workflow workflow_scripts/show_results.py $(tables:.csv=.md))
 
 test: environments ## check the style and run every test; all of them run even when one fails

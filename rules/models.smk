@@ -156,9 +156,9 @@ rule compute_reference_logps:
 
 rule train_policy:
     input:
-        initial=lambda w: paths.policy(study.policy_of(w).initial),
-        preferences=lambda w: study.preferences(study.policy_of(w).initial, study.policy_of(w).source),
-        reference_logps=lambda w: paths.reference_logps(study.policy_of(w).initial, study.policy_of(w).source),
+        initial=lambda w: paths.policy(study.named_by(w).initial),
+        preferences=lambda w: study.preferences(study.named_by(w).initial, study.named_by(w).source),
+        reference_logps=lambda w: paths.reference_logps(study.named_by(w).initial, study.named_by(w).source),
         program=program("train_policy", "train"),
     output:
         manifest="results/policies/{model}/{method}/{history}/manifest.json",

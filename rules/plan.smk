@@ -24,11 +24,15 @@ rule plan_study:
     params:
         configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
         targets=expand("results/tables/{table}.csv", table=config["tables"]),
+        seeds=len(config["seeds"]),
+        replicates=config["replicates"],
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"
         " --configuration {params.configuration:q}"
         " --targets {params.targets:q}"
+        " --seeds {params.seeds}"
+        " --replicates {params.replicates}"
         " --benchmarks results/benchmarks"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -7,7 +7,7 @@ Output:   results/tables/{table,table8,intra_diversity,boundary_cost,quality}.{c
 
 
 # As long as a decision of `auto` is missing, Snakemake looks at nothing else that a table is made of, and would take a
-# table of other policies for finished: one seed or model more, or another suffix, has to show here.
+# table of other policies for finished: one seed, replicate or model more, or another suffix, has to show here.
 rule list_policies:
     output:
         "results/tables/{table}_policies.txt",
@@ -53,6 +53,7 @@ rule make_table:
         columns=lambda w: config["tables"][w.table]["columns"],
         suffixes=flags.suffixes(),
         seeds=config["seeds"],
+        replicates=config["replicates"],
         traces=lambda w, input: ["--traces", *input.traces] if input.traces else [],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_table.py"
@@ -63,6 +64,7 @@ rule make_table:
         " --columns {params.columns}"
         " {params.suffixes:q}"
         " --seeds {params.seeds}"
+        " --replicates {params.replicates}"
         " --win-rates {input.win_rates:q} {input.chosen_win_rates:q}"
         " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
         " {params.traces:q}"

@@ -1,16 +1,16 @@
 """Make a table of policies, as the paper's Tables 1 to 5: tidy CSV and Markdown in the paper's layout.
 
-The rows are, for each model, method and seed, the SFT policy and the policies of --histories. The CSV has every column,
-whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its resamples beside
-the win rates; those of several seeds hold that another run gives another policy. Win rates of two judges, or boundary scores
-under two preference models, never meet in one table.
+The rows are, for each model, method and seed, the SFT policy and the policies of --histories with their replicates. The CSV
+has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
+resamples beside the win rates; those of several runs hold that another run gives another policy. Win rates of two judges, or
+boundary scores under two preference models, never meet in one table.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dpo_stages.core.arguments import seed
+from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
 from dpo_stages.report import decisions
@@ -30,6 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--methods", required=True, nargs="+", metavar="NAME=LABEL", help="methods in the table's order")
     add("--suffixes", nargs="+", default=[], metavar="NAME", help="of preference data and model, behind a model's name")
     add("--seeds", nargs="+", type=seed, default=[0], help="seeds; the first has the plain names (default: 0)")
+    add("--replicates", type=positive_int, default=1, metavar="N", help="runs of each trained policy (default: 1)")
     add("--histories", required=True, nargs="+", metavar="SOURCE-SOURCE", help="candidate sources of each policy")
     add("--columns", nargs="*", choices=COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
@@ -85,7 +86,16 @@ def main() -> None:
     resampled = any(resamples_path(record["file"]).exists() for record in win_rates.values())
     interval = paired_interval(win_rates) if resampled else None
     rows = build_rows(
-        models, methods, arguments.seeds, histories, win_rates, boundaries, interval, traces, arguments.suffixes
+        models,
+        methods,
+        arguments.seeds,
+        histories,
+        win_rates,
+        boundaries,
+        interval,
+        traces,
+        arguments.suffixes,
+        arguments.replicates,
     )
     if resampled:
         rows = with_runs(rows, intervals_over_runs(win_rates))

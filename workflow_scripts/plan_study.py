@@ -2,7 +2,8 @@
 
 The jobs are those of a dry run of Snakemake, everything made anew; their seconds, GPUs, bytes and cents are the resources
 that the rules compute from the sizes of models and data and from `resources` in the configuration. Where --benchmarks has
-files of finished jobs, what they took stands beside it. One line a rule in the CSV; Markdown adds the whole.
+files of finished jobs, what they took stands beside it. One line a rule in the CSV; Markdown adds the whole, the runs of a
+policy and what replicates take of it.
 """
 
 import argparse
@@ -10,9 +11,11 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.files import read_text
 from dpo_stages.core.program import finish, run
 from dpo_stages.report.table import Grid, Table, table_parser
+from dpo_stages.study.replicates import is_of_replicate
 from dpo_stages.study.schedule import Job, critical_path, dry_run, gpu_seconds, makespan, read_jobs
 
 COLUMNS = ("rule", "jobs", "gpus_a_job", "gpu_hours", "hours_a_job", "disk_gb", "dollars", "jobs_done", "hours_taken")
@@ -23,6 +26,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--snakefile", type=Path, required=True, metavar="FILE", help="of the workflow")
     parser.add_argument("--configuration", required=True, metavar="JSON", help="the study's whole configuration")
     parser.add_argument("--targets", nargs="+", required=True, metavar="FILE", help="what is to be made")
+    parser.add_argument("--seeds", type=positive_int, required=True, metavar="N", help="number of the study's seeds")
+    parser.add_argument("--replicates", type=positive_int, required=True, metavar="N", help="runs under each seed")
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
     parser.add_argument("--benchmarks", type=Path, required=True, metavar="FOLDER", help="results/benchmarks")
     return parser.parse_args()
@@ -58,8 +63,34 @@ def by_rule(jobs: list[Job], benchmarks: Path) -> list[dict]:
     return rows
 
 
-def table(jobs: list[Job], rows: list[dict], gpus: list[int]) -> Table:
-    """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
+def words_of_runs(jobs: list[Job], seeds: int, replicates: int) -> str:
+    """How often each policy is trained, and what further replicates take: GPU-hours, or where there are none hours of jobs."""
+    runs = seeds * replicates
+    words = f"A trained policy has {runs} run{'s' if runs > 1 else ''} ("
+    words += f"{seeds} seed{'s' if seeds > 1 else ''} x {replicates} replicate{'s' if replicates > 1 else ''})."
+    if replicates == 1:
+        return words
+    further = [job for job in jobs if all(map(is_of_replicate, job.outputs))]
+    unit, work = ("GPU-hours", gpu_seconds) if gpu_seconds(jobs) else ("hours of jobs", _seconds)
+    whole, part = (work(some) / 3600 for some in (jobs, further))
+    share = f" ({part / whole:.0%})" if whole else ""
+    dollars = sum(job.of("cents") for job in further) / 100
+    return (
+        f"{words} The replicates after the first take {part:,.1f} of the {whole:,.1f} {unit}{share}"
+        f"{f' and {dollars:,.2f} dollars' if dollars else ''}, in {len(further)} of {len(jobs)} jobs: they train and evaluate "
+        "again, and share the rest."
+    )
+
+
+def _seconds(jobs: list[Job]) -> int:
+    return sum(job.of("seconds") for job in jobs)
+
+
+def table(jobs: list[Job], rows: list[dict], gpus: list[int], runs: str) -> Table:
+    """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats.
+
+    `runs` are the words about them.
+    """
     done = any(row["jobs_done"] for row in rows)
     columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
     total = {column: sum(row[column] for row in rows) for column in columns if column != "rule"}
@@ -75,6 +106,7 @@ def table(jobs: list[Job], rows: list[dict], gpus: list[int]) -> Table:
             schedule.append([str(number), f"{hours:.1f}", f"{work / number:.1f}", f"{longest:.1f}", ratio])
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
+    notes += f" {runs}"
     undecided = sum(job.rule == "make_decision" for job in jobs)
     if undecided:
         notes += (
@@ -100,7 +132,8 @@ def main() -> None:
     arguments = parse_arguments()
     jobs = read_jobs(dry_run(arguments.snakefile, arguments.configuration, arguments.targets))
     rows = by_rule(jobs, arguments.benchmarks)
-    table(jobs, rows, arguments.gpus).write(arguments.csv)
+    runs = words_of_runs(jobs, arguments.seeds, arguments.replicates)
+    table(jobs, rows, arguments.gpus, runs).write(arguments.csv)
     counts = {
         "gpu_hours": gpu_seconds(jobs) / 3600,
         "longest_chain_hours": critical_path(jobs) / 3600,

@@ -195,6 +195,92 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     assert "| all              | 0 of 2            | 0%    | 0% to 84%     |" in text
 
 
+def replicated_records(seeds=("m",)):
+    """Three replicates of two arms, all from one SFT policy under each seed; off gains 1, 2 and 3 points, on 2 each."""
+    win_rates, boundaries = [], []
+    for number, model in enumerate(seeds):
+        win_rates.append(win_rate(f"{model}/sft", 10.0))
+        boundaries.append(measured(f"{model}/sft", 0.4 + 0.2 * number))
+        for run, suffix in enumerate(("", "~2", "~3")):
+            length = 1000.0 + 30 * run + 300 * number
+            win_rates.append(win_rate(f"{model}/dpo/off{suffix}", 11.0 + run, average_length=length))
+            win_rates.append(win_rate(f"{model}/dpo/on{suffix}", 12.0))
+    return win_rates, boundaries
+
+
+def test_replicates_are_rows_that_gain_over_the_same_initial_policy():
+    win_rates, boundaries = replicated_records()
+    asked = []
+
+    def interval(policy, other):
+        asked.append((policy, other))
+        return (-1.0, 1.0)
+
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries), interval, replicates=3,
+    )  # fmt: skip
+    assert [row.policy for row in rows] == [
+        "m/sft",
+        *(f"m/dpo/{arm}{run}" for run in ("", "~2", "~3") for arm in ("off", "on")),
+    ]
+    assert [(row.replicate, row.gain, row.difference) for row in rows if row.history == ("off",)] == [
+        (1, 1.0, -1.0), (2, 2.0, 0.0), (3, 3.0, 1.0),
+    ]  # fmt: skip
+    assert {row.initial_policy for row in rows[1:]} == {"m/sft"} and {row.boundary_score for row in rows[1:]} == {0.4}
+    assert ("m/dpo/off~3", "m/sft") in asked and ("m/dpo/off~3", "m/dpo/on~3") in asked
+    rows = with_runs(rows, student(win_rates))
+    assert [row.runs for row in rows] == [1, *[3] * 6]
+    # 4.303 x 1 / sqrt(3) on either side: the arms of one replicate are compared with each other
+    assert rows[1].interval("runs_difference") == pytest.approx((-2.484, 2.484), abs=0.001)
+    read = list(csv.DictReader(io.StringIO(table("table3", rows, []).csv())))
+    assert [row["replicate"] for row in read] == ["1", "1", "1", "2", "2", "3", "3"]
+    assert [(one.off.replicate, one.right) for one in decisions(rows)] == [(1, False), (2, None), (3, True)]
+
+
+def test_a_table_of_replicates_says_how_many_runs_there_are_and_what_they_share():
+    win_rates, boundaries = replicated_records()
+    build = [{"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries)]
+    rows = with_runs(policy_rows.build_rows(*build, replicates=3), student(win_rates))
+    text = table("table3", rows, COLUMNS).markdown()
+    assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "| 10.00 " in text
+    assert "0.40 (0.38–0.42)" in text  # measured once: no mean
+    assert "1030 ± 75" in text  # 4.303 x 30 / sqrt(3)
+    assert "Means of 3 runs (1 seed, 3 replicates) ± half of the 95 % interval" in text
+    assert "Replicates share the initial policy" in text and "boundary scores over seeds" not in text
+
+
+def test_replicates_of_several_seeds_are_no_independent_runs():
+    win_rates, boundaries = replicated_records(("m", "m@1"))
+    build = [{"m": "M"}, {"dpo": "DPO"}, [0, 1], [("off",), ("on",)], index(win_rates), index(boundaries)]
+    rows = policy_rows.build_rows(*build, replicates=3)
+    assert [(row.seed, row.replicate) for row in rows if row.history == ("on",)] == [
+        (s, r) for s in (0, 1) for r in (1, 2, 3)
+    ]
+    rows = with_runs(rows, student(win_rates))
+    assert {row.runs for row in rows if row.history} == {6} and not any(row.interval("runs_gain") for row in rows)
+    text = table("table3", rows, COLUMNS).markdown()
+    assert "Means of 6 runs (2 seeds, 3 replicates)" in text and "Replicates share" not in text
+    # Means of a seed's three replicates, 1030 and 1330, with Student's t of one degree of freedom; scores 0.4 and 0.6
+    assert "1180 ± 1906" in text and "0.50 ± 1.27" in text
+
+
+def test_replicates_of_auto_are_those_of_the_policy_that_it_chose_once():
+    win_rates, _ = replicated_records()
+    costs = {"samples_drawn": 4, "labels_made": 2, "file": "t"}
+    traces = {
+        f"m/dpo/auto{run}": {"policy": f"m/dpo/auto{run}", "resolved_policy": f"m/dpo/off{run}", **costs}
+        for run in ("", "~2", "~3")
+    }
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0], [("auto",)], index(win_rates), None, traces=traces, replicates=3
+    )
+    assert [(row.policy, row.resolved_policy, row.gain) for row in rows[2:]] == [
+        ("m/dpo/auto~2", "m/dpo/off~2", 2.0), ("m/dpo/auto~3", "m/dpo/off~3", 3.0),
+    ]  # fmt: skip
+    text = table("adaptive", rows, COLUMNS).markdown()
+    assert "| off " in text and "off (" not in text
+
+
 def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured():
     win_rates, boundaries = seeded_records()
     measured_intervals = {

@@ -30,10 +30,18 @@ def test_the_policy_shares_the_models_files(tmp_path, run_script, model):
     assert output.read_bytes() == first
 
 
+def test_a_replicate_of_what_auto_chose_is_named_as_it_was_asked_for(tmp_path, run_script, model):
+    output = tmp_path / "policies/tiny/dpo/auto~2/manifest.json"
+    result = run_script("adopt_policy", "--model", model, "--policy", "tiny/dpo/auto~2", "--output", output)
+    assert result.returncode == 0, result.stderr
+    assert read_manifest(output)["policy"] == "tiny/dpo/auto~2"
+
+
 @pytest.mark.parametrize(
     ("policy", "output", "message"),
     [
         ("tiny/dpo/off", "manifest.json", "is named MODEL/sft"),
+        ("tiny/dpo/off~2", "manifest.json", "is named MODEL/sft"),
         ("tiny", "manifest.json", "is not the name of a policy"),
         ("tiny/sft", "policy.json", "must end in manifest.json"),
     ],

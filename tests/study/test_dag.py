@@ -109,6 +109,53 @@ def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):
     assert two.jobs["label_preferences"] == 2 + 2 * (one.jobs["label_preferences"] - 2)  # the data's in 2 shards
 
 
+def test_a_replicate_trains_and_evaluates_again_and_shares_the_rest(clone, paper):
+    three = Dag("--cores", "1", "--config", "replicates=3", "--", TABLE_3, folder=clone)
+    again = ["train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate"]
+    assert three.jobs - paper.jobs == dict.fromkeys(again, 2 * 18) and not paper.jobs - three.jobs
+
+
+def test_analyses_and_responses_are_of_the_first_replicate(clone):
+    targets = [f"results/tables/{name}.csv" for name in ("table8", "intra_diversity", "boundary_cost", "table10")]
+    one = Dag("--cores", "1", "--", *targets, folder=clone)
+    assert Dag("--cores", "1", "--config", "replicates=3", "--", *targets, folder=clone).jobs == one.jobs
+
+
+def test_a_replicate_is_asked_for_by_name_and_takes_what_its_first_run_takes(clone):
+    evaluation = "results/evaluations/zephyr-7b/dpo/off-on{}/annotations.json"
+    twice = ["-n", "-p", "--cores", "1", "--config", "replicates=2", "--"]
+    done = snakemake(*twice, evaluation.format(""), evaluation.format("~2"), folder=clone)
+    assert done.returncode == 0, done.stderr
+
+    def commands(program):
+        lines = [line for line in done.stdout.splitlines() if f"{program}.py --" in line and "dpo/off-on" in line]
+        for line in sorted(lines, key=len):  # the second run's is the longer
+            words = line.partition(" > ")[0].split(program)[1].replace("'", "")
+            yield re.search(r"--seed (\d+)", words)[1], re.sub(r"--seed \d+", "", words).replace("off-on~2", "off-on")
+
+    for program in ("train_policy", "generate_evaluation_outputs"):
+        (seed, first), (other, second) = commands(program)
+        assert (seed, other) == ("0", "3779381643") and first == second
+
+
+@pytest.mark.parametrize(
+    ("replicates", "target"),
+    [
+        (1, "results/policies/zephyr-7b/dpo/off~2/manifest.json"),
+        (2, "results/policies/zephyr-7b/dpo/off~3/manifest.json"),
+        (2, "results/policies/zephyr-7b/dpo/off~2-on/manifest.json"),
+        (2, "results/policies/zephyr-7b/sft~2/manifest.json"),
+        (2, "results/boundary/zephyr-7b/dpo/off~2.json"),
+        (2, "results/candidates/zephyr-7b/dpo/off~2/train.parquet"),
+        (2, "results/preferences/zephyr-7b/dpo/off~2/train.parquet"),
+        (2, "results/decisions/zephyr-7b/dpo/off~2.json"),
+    ],
+)
+def test_no_other_replicate_is_made_and_nothing_of_one_but_its_evaluation(clone, replicates, target):
+    done = snakemake("-n", "--cores", "1", "--config", f"replicates={replicates}", "--", target, folder=clone)
+    assert done.returncode == 1 and re.search("MissingRuleException|MissingInputException", done.stdout)
+
+
 def test_three_iterations_work(clone):
     three = Dag("--cores", "1", "--config", "iterations=3", "--", TABLE_3, folder=clone)
     assert three.jobs["train_policy"] == 3 * (2 + 4 + 8)
@@ -332,10 +379,12 @@ def test_before_auto_has_decided_the_dag_holds_the_fixed_arms_and_the_first_deci
         ("results/policies/zephyr-7b@1/dpo/off-auto/manifest.json", "zephyr-7b@1/dpo/off"),
         ("results/policies/phi-2/dpo/auto/manifest.json", "phi-2/sft"),
         ("results/traces/zephyr-7b/slic/auto-on.json", "zephyr-7b/sft"),
+        ("results/policies/zephyr-7b/dpo/auto-auto~2/manifest.json", "zephyr-7b/sft"),
+        ("results/traces/zephyr-7b/dpo/off-auto~2.json", "zephyr-7b/dpo/off"),
     ],
 )
 def test_a_history_with_auto_can_be_asked_for_by_name(clone, target, decided):
-    done = snakemake("-n", "--cores", "1", target, folder=clone)
+    done = snakemake("-n", "--cores", "1", "--config", "replicates=2", "--", target, folder=clone)
     assert done.returncode == 0, done.stderr
     assert f"results/decisions/{decided}.json" in done.stdout
     assert "alteration of the DAG" in done.stdout

@@ -7,6 +7,7 @@ import random
 import pytest
 import yaml
 from conftest import ROOT
+from plan_study import words_of_runs
 
 from dpo_stages.study.resources import Speeds, time_limit
 from dpo_stages.study.schedule import Job, critical_path, dependencies, gpu_seconds, makespan, read_jobs
@@ -93,7 +94,7 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     arguments = [
         "--snakefile", ROOT / "Snakefile",
         "--configuration", json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text())), "--targets", target,
-        "--benchmarks", tmp_path / "benchmarks", "--csv", tmp_path / "plan.csv",
+        "--benchmarks", tmp_path / "benchmarks", "--csv", tmp_path / "plan.csv", "--seeds", 1, "--replicates", 1,
     ]  # fmt: skip
     done = run_script("plan_study", *arguments)
     assert done.returncode == 0, done.stderr
@@ -105,9 +106,38 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     assert rows["train_policy"]["gpus_a_job"] == "4"
     assert float(rows["train_policy"]["disk_gb"]) == pytest.approx(2 * 2.78, rel=0.01)
     assert (rows["train_policy"]["jobs_done"], rows["train_policy"]["hours_taken"]) == ("1", "1.5")
-    assert "| 64 " in (tmp_path / "plan.md").read_text()
+    written = (tmp_path / "plan.md").read_text()
+    assert "| 64 " in written and "A trained policy has 1 run (1 seed x 1 replicate).\n" in written
     wrong = run_script("plan_study", *arguments[:4], "--targets", "results/nothing", *arguments[6:])
     assert wrong.returncode == 2 and "Snakemake cannot plan results/nothing" in wrong.stderr
+
+
+def test_the_plan_says_how_many_runs_a_policy_has_and_what_replicates_take(tmp_path, run_script):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": [0, 1], "replicates": 3}
+    targets = [
+        f"results/evaluations/phi-2{seed}/dpo/off{run}/win_rate.json" for seed in ("", "@1") for run in ("", "~2", "~3")
+    ]
+    done = run_script(
+        "plan_study", "--snakefile", ROOT / "Snakefile", "--configuration", json.dumps(config), "--targets", *targets,
+        "--benchmarks", tmp_path, "--csv", tmp_path / "plan.csv", "--seeds", 2, "--replicates", 3,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = {row["rule"]: row for row in csv.DictReader((tmp_path / "plan.csv").open())}
+    assert [int(rows[rule]["jobs"]) for rule in ("train_sft", "train_policy", "judge_outputs")] == [2, 6, 6]
+    further = sum(4 / 6 * float(rows[rule]["gpu_hours"]) for rule in ("train_policy", "generate_evaluation_outputs"))
+    whole = sum(float(row["gpu_hours"]) for row in rows.values())
+    words = f"take {further:.1f} of the {whole:.1f} GPU-hours ({further / whole:.0%}) and 38.64 dollars, in 16 of "
+    text = (tmp_path / "plan.md").read_text()
+    assert "A trained policy has 6 runs (2 seeds x 3 replicates). The replicates after the first" in text
+    assert words in text, text
+
+
+def test_the_words_about_runs_where_no_job_takes_a_gpu():
+    jobs = [job("a/off/x.json", gpu=0, seconds=1800), job("a/off~2/x.json", gpu=0, seconds=1800)]
+    words = words_of_runs(jobs, 1, 2)
+    assert (
+        "2 runs (1 seed x 2 replicates)" in words and "take 0.5 of the 1.0 hours of jobs (50%), in 1 of 2 jobs" in words
+    )
 
 
 def test_a_plan_and_a_rule_graph_say_what_is_known_before_auto_has_decided(tmp_path, run_script):
@@ -115,7 +145,7 @@ def test_a_plan_and_a_rule_graph_say_what_is_known_before_auto_has_decided(tmp_p
     configuration = json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text()))
     arguments = ["--snakefile", ROOT / "Snakefile", "--configuration", configuration, "--targets", target]
     plan, graph = tmp_path / "plan.md", tmp_path / "rules.svg"
-    outputs = ["--benchmarks", tmp_path, "--csv", tmp_path / "plan.csv"]
+    outputs = ["--benchmarks", tmp_path, "--csv", tmp_path / "plan.csv", "--seeds", 1, "--replicates", 1]
     done = run_script("plan_study", *arguments, *outputs)
     assert done.returncode == 0, done.stderr
     assert "What hangs on 1 decisions of `auto` or more is known only when they are made" in plan.read_text()

@@ -1,5 +1,7 @@
 """The path grammar: names round-trip, the recursion ends at the SFT policy, anything else is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,11 @@ from dpo_stages.study.policies import Policy
 names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True).filter(lambda name: name != "sft")
 sources = st.from_regex(r"[a-z0-9][a-z0-9._]{0,6}", fullmatch=True)
 policies = st.builds(
-    lambda model, seed, method, history, suffixes: Policy(
-        model, seed, method if history else None, tuple(history), tuple(suffixes)
+    lambda model, seed, method, history, suffixes, replicate: Policy(
+        model, seed, method if history else None, tuple(history), tuple(suffixes), replicate if history else None
     ),
     names, st.none() | st.integers(0, 99), names, st.lists(sources, max_size=4), st.lists(names, max_size=2),
+    st.none() | st.integers(2, 99),
 )  # fmt: skip
 
 
@@ -26,7 +29,9 @@ def test_every_policy_round_trips_through_its_name(policy):
 def test_the_recursion_reaches_the_sft_policy_in_as_many_steps_as_there_were_iterations(policy):
     steps, walker = 0, policy
     while walker.history:
-        assert walker.initial.then(walker.method, walker.source) == walker
+        again = walker.initial.then(walker.method, walker.source)
+        assert again == (walker if walker != policy else replace(policy, replicate=None))
+        assert walker.arm(walker.source) == walker
         walker, steps = walker.initial, steps + 1
     assert steps == policy.iteration
     model = "+".join([policy.model, *policy.suffixes])
@@ -38,7 +43,7 @@ def test_an_sft_policy_itself_hangs_on_no_preferences_and_a_trained_one_does(pol
     assert policy.itself.suffixes == (policy.suffixes if policy.history else ())
     plain = Policy.parse(policy.plain)
     assert (plain.model, plain.method, plain.history) == (policy.model, policy.method, policy.history)
-    assert (plain.seed, plain.suffixes) == (None, ())
+    assert (plain.seed, plain.suffixes, plain.replicate) == (None, (), None)
 
 
 def test_the_example_of_the_documentation():
@@ -63,7 +68,8 @@ def test_any_other_text_is_refused_with_one_sentence(text):
     ["", "zephyr", "zephyr/", "zephyr/dpo", "zephyr/dpo/", "zephyr/dpo/-on", "zephyr/dpo/off-", "zephyr/dpo/off--on",
      "Zephyr/sft", "zephyr@/sft", "zephyr@x/sft", "../zephyr/sft", "zephyr/sft/", "zephyr/dpo/off/on", "zephyr/sft\n",
      "/sft", "zephyr/../sft", "zephyr/dpo/..", "zephyr+/sft", "+judge/sft", "zephyr@1+judge/sft", "zephyr++judge/sft",
-     "zephyr/sft+judge", "zephyr+Judge/sft"],
+     "zephyr/sft+judge", "zephyr+Judge/sft", "zephyr/sft~2", "zephyr~2/dpo/off", "zephyr/dpo/off~", "zephyr/dpo/off~0",
+     "zephyr/dpo/off~1", "zephyr/dpo/off~02", "zephyr/dpo/off~x", "zephyr/dpo/off~2-on", "zephyr/dpo/off~2~3"],
 )  # fmt: skip
 def test_malformed_names_are_refused(name):
     with pytest.raises(BadInput, match="is not the name of a policy"):
@@ -88,6 +94,27 @@ def test_auto_stands_for_the_sources_that_were_chosen_each_for_the_policy_that_c
     assert str(Policy.parse("zephyr@1/dpo/auto-auto").resolved(decide)) == "zephyr@1/dpo/off-on"
     assert asked == ["zephyr@1/sft", "zephyr@1/dpo/off"]
     assert str(Policy.parse("zephyr@1/dpo/off-auto-mix50").resolved(decide)) == "zephyr@1/dpo/off-on-mix50"
+
+
+def test_a_replicate_is_a_leaf_that_shares_all_that_was_before_its_last_training():
+    policy = Policy.parse("zephyr+judge@1/dpo/off-on~12")
+    assert policy == Policy("zephyr", 1, "dpo", ("off", "on"), ("judge",), 12)
+    assert policy.initial == Policy.parse("zephyr+judge@1/dpo/off")
+    assert [str(one) for one in policy.lineage] == ["zephyr+judge@1/dpo/off", "zephyr+judge@1/dpo/off-on~12"]
+    assert str(policy.then("dpo", "off")) == "zephyr+judge@1/dpo/off-on-off"
+    assert str(policy.arm("off")) == "zephyr+judge@1/dpo/off-off~12"
+    assert (policy.itself, policy.plain, policy.source) == (policy, "zephyr/dpo/off-on", "on")
+
+
+def test_a_replicate_of_what_auto_chose_is_that_replicate_of_the_fixed_policy():
+    asked = []
+
+    def decide(initial):
+        asked.append(str(initial))
+        return "on"
+
+    assert str(Policy.parse("zephyr/dpo/auto-auto~2").resolved(decide)) == "zephyr/dpo/on-on~2"
+    assert asked == ["zephyr/sft", "zephyr/dpo/on"]
 
 
 @given(policies)

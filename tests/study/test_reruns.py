@@ -416,6 +416,31 @@ EDITS = [
         "|results/evaluations/tiny-mistral/.*/win_rate",  # difficulties are fitted over all policies
     ),
     Edit(
+        "one replicate more",
+        f"{PAGE} train_policy make_table",
+        "replicates: 2",
+        spared="sample_candidates measure_boundary compute_reference_logps compute_likelihoods make_intra_diversity "
+        "make_boundary_cost make_table10",
+        only="~2|results/tables/(table[1-5]|comparison)|results/figures|results/report|results/cost"
+        "|/demo-instructions/difficulty|results/evaluations/tiny-mistral/.*/win_rate",  # fitted over all policies
+    ),
+    Edit(
+        "two replicates more in the paper's study",
+        "train_policy make_table",
+        "replicates: 3",
+        spared="sample_candidates measure_boundary compute_reference_logps",
+        only="~[23]|results/tables",
+        study="paper",
+    ),
+    Edit(
+        "one replicate more where auto decides",
+        "list_policies train_policy trace_policy make_table",
+        "replicates: 2",
+        spared="compute_reference_logps",
+        only="~2|results/tables",
+        study="adaptive",
+    ),
+    Edit(
         "one model more",
         f"{PAGE} make_demo_model train_sft make_table",
         "{models: {tiny-new: {label: New, parameters: 0.5e+6, sft: demo-chat-fair}}, tables: {table1: {models: "
@@ -664,6 +689,16 @@ def test_an_edit_reruns_what_it_touches(studies, followed, edit):
     assert {job.rule for job in plan} == followed(edit.reruns, edit.study, edit.spared)
     outputs = [path for job in plan for path in job.outputs]
     assert [path for path in outputs if not re.search(edit.only, path) or re.search(edit.never, path)] == []
+
+
+def test_fewer_replicates_rerun_the_tables_alone(tmp_path):
+    """With `auto` and without; where difficulties are fitted over policies, those and win rates as well."""
+    study = finished(
+        "three", tmp_path, f"{ADAPTIVE}\nreplicates: 3", ["--cores", "1", "--configfile"], ["results/tables/table3.csv"]
+    )
+    for fewer in (2, 1):
+        with study.edited("edit.yaml", f"replicates: {fewer}"):
+            assert {job.rule for job in study.plan()} == {"list_policies", "make_table"}
 
 
 def files_of_programs():

@@ -198,6 +198,10 @@ MISTAKES = [
         {"judge": "gpt-4-turbi"},
         ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
     ),
+    (("replicates",), 0, ["replicates: 0 is less than the minimum of 1"]),
+    (("replicates",), [1, 2], ["replicates is [1, 2]; expected is integer"]),
+    (("sources", "llama"), "zephyr-7b/dpo/on~2", ["sources.llama names", "a replicate", "leave ~2 out"]),
+    (("boundary", "decisions"), {"zephyr-7b/dpo/on~3": "off"}, ["boundary.decisions", "leave ~3 out"]),
     (("preference_models", "pairrm"), {"judge": "pairrm"}, ["of kind preference_model; take an endpoint or served"]),
 ]
 

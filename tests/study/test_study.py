@@ -13,7 +13,9 @@ from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
+from dpo_stages.study.replicates import seed_of_run
 from dpo_stages.study.resources import Needs
+from dpo_stages.study.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,7 @@ def paper():
         ("auto", {"undecided"}),
         ("off-auto-on", {"undecided"}),
         ("zephyr-7b/dpo/auto", set()),
+        ("zephyr-7b/dpo/off~2", set()),  # without `replicates` there is none
         ("zephyr-7c/sft", set()),
         ("mix100", set()),
         ("dpo", {"method"}),
@@ -53,6 +56,25 @@ def test_a_pattern_of_no_names_matches_nothing_and_a_longer_name_goes_first():
     assert re.match(one_of(["a", "a.b"]), "a.b")[0] == "a.b"
     assert re.fullmatch(one_of(["a.b"]), "axb") is None
     assert re.fullmatch(Patterns.seeded(["m"]), "m@12") and not re.fullmatch(Patterns.seeded(["m"]), "m@")
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("zephyr-7b@3/dpo/off-on~2", {"policy"}),
+        ("zephyr-7b/dpo/off~12", {"policy"}),
+        ("zephyr-7b/dpo/off~13", set()),
+        ("zephyr-7b/dpo/off~1", set()),
+        ("zephyr-7b/dpo/off~2-on", set()),
+        ("zephyr-7b/sft~2", set()),
+        ("off-on~12", {"history"}),
+        ("auto-on~2", {"undecided"}),
+        ("off~2-auto", set()),
+    ],
+)
+def test_replicates_are_policies_up_to_the_studys_number_and_nothing_is_made_of_them(name, kinds):
+    patterns = make_study("replicates: 12").patterns
+    assert {kind for kind, pattern in vars(patterns).items() if re.fullmatch(pattern, name)} == kinds
 
 
 def test_mixed_sources():
@@ -77,7 +99,7 @@ def test_seeds_models_and_policies_follow_from_the_wildcards():
     assert study.base_model(seeded) == "results/models/phi-2/manifest.json"
     assert study.model_of(plain)["sft"] == "ultrachat"
     trained = Wildcards(model="phi-2@8", method="dpo", history="off-on")
-    assert str(study.policy_of(trained)) == "phi-2@8/dpo/off-on"
+    assert str(study.named_by(trained)) == "phi-2@8/dpo/off-on"
     assert str(study.named_by(Wildcards(model="phi-2@8"))) == "phi-2@8/sft"
 
 
@@ -159,6 +181,43 @@ def test_more_seeds_are_more_policies_and_the_first_keeps_the_plain_name():
     assert len(study.trained_policies("table3")) == 2 * 3 * 6
 
 
+def test_replicates_are_more_policies_of_tables_and_of_nothing_else():
+    once, study = make_study("seeds: [3, 5]"), make_study("{seeds: [3, 5], replicates: 3}")
+    first, policies = once.trained_policies("table3"), study.trained_policies("table3")
+    assert policies[: len(first)] == first and len(policies) == 3 * len(first)
+    assert [str(policy) for policy in policies[-2:]] == ["phi-2@5/dpo/on-off~3", "phi-2@5/dpo/on-on~3"]
+    shown = study.policies_of_table("table3")
+    assert len(shown) == len(once.policies_of_table("table3")) + 2 * len(first)
+    assert "phi-2@5/dpo/off~2" in shown and "phi-2@5/sft" in shown
+    assert study.initial_policies_of_table("table3") == once.initial_policies_of_table("table3")
+    assert set(contents.judged_for_report(study)) > set(contents.judged_for_report(once))
+    for names in (
+        contents.responding_policies, contents.labelled_for_report, contents.compared_for_report,
+        Study.policies_of_table8, Study.policies_of_figure3, lambda one: one.boundary_cost_files("{trained}"),
+    ):  # fmt: skip
+        assert names(study) == names(once)
+    fitted = make_study((ROOT / "demo/config.yaml").read_text(), "replicates: 2").fitted_over
+    assert "tiny-phi/dpo/on-on~2" in fitted
+
+
+def test_a_replicate_draws_random_numbers_of_its_own_in_training_and_evaluation():
+    study = make_study("{seeds: [7, 8], replicates: 3}")
+    seeds = [
+        study.seed_of(Wildcards(model=model, method="dpo", history=f"off-on{run}"))
+        for model in ("phi-2", "phi-2@8")
+        for run in ("", "~2", "~3")
+    ]
+    assert (seeds[0], seeds[3]) == (7, 8) and len(set(seeds)) == 6
+    assert study.seed_of(Wildcards(policy="phi-2@8/dpo/off-on~3")) == seeds[5]
+    assert (seed_of_run(0, None), seed_of_run(0, 2)) == (0, 3779381643)  # for good: results stand on them
+
+
+def test_no_run_of_any_seed_has_the_random_numbers_of_another():
+    seeds = [seed_of_run(seed, run) for seed in range(200) for run in (None, *range(2, 51))]
+    assert len(set(seeds)) == len(seeds)
+    assert all(2**31 <= seed < 2**32 for number, seed in enumerate(seeds) if number % 50)
+
+
 def test_what_auto_chooses_is_asked_for_apart_from_what_is_known(tmp_path):
     (tmp_path / "d.json").write_text('{"source": "on"}')
     table = "tables: {table3: {models: [phi-2], sources: [], histories: ['off', auto]}}\nresponses: {model: phi-2}"
@@ -168,6 +227,10 @@ def test_what_auto_chooses_is_asked_for_apart_from_what_is_known(tmp_path):
     chosen = make_study(table, decision=lambda initial: tmp_path / "d.json")
     assert chosen.policies_of_table("table3", chosen=True) == ["phi-2/dpo/on", "phi-2/sft"]
     assert chosen.initial_policies_of_table("table3", chosen=True) == ["phi-2/sft"]
+    again = make_study(table, "replicates: 2", decision=lambda initial: tmp_path / "d.json")
+    assert again.policies_of_table("table3", chosen=True) == ["phi-2/dpo/on", "phi-2/dpo/on~2", "phi-2/sft"]
+    assert again.traced_policies("table3") == ["phi-2/dpo/auto", "phi-2/dpo/auto~2"]
+    assert [step["policy"] for step in again.steps("phi-2/dpo/auto-off~2")] == ["phi-2/dpo/on", "phi-2/dpo/on-off~2"]
     whole = make_study(table, "tables: {table3: {columns: [samples]}}")
     assert whole.traced_policies("table3") == ["phi-2/dpo/off", "phi-2/dpo/auto"]
 

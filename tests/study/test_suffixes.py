@@ -84,7 +84,7 @@ def test_a_trained_policy_begins_with_the_sft_policy_that_all_share(both):
     assert (str(policy.initial), str(policy.initial.itself)) == ("zephyr-7b+mine+other@1/sft", "zephyr-7b@1/sft")
     assert policy.itself == policy and policy.plain == "zephyr-7b/dpo/on"
     wildcards = Wildcards(model="zephyr-7b+mine+other@1", method="dpo", history="on")
-    assert str(both.policy_of(wildcards)) == str(policy)
+    assert str(both.named_by(wildcards)) == str(policy)
     assert (both.seed_of(wildcards), both.base_model(wildcards)) == (1, "results/models/zephyr-7b/manifest.json")
 
 

@@ -65,11 +65,11 @@ class Decision:
 
 
 def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """One for each initial policy and method that has a boundary score, an off-policy and an on-policy arm."""
-    arms: dict[tuple[str, str], dict[str, Row]] = {}
+    """One for each initial policy, method and replicate with a boundary score, an off-policy and an on-policy arm."""
+    arms: dict[tuple[str, str, int], dict[str, Row]] = {}
     for row in rows:
         if row.initial_policy is not None and row.boundary_score is not None:
-            arms.setdefault((row.initial_policy, row.method), {})[row.history[-1]] = row
+            arms.setdefault((row.initial_policy, row.method, row.replicate), {})[row.history[-1]] = row
     return [Decision(arm[OFF], arm[ON]) for arm in arms.values() if OFF in arm and ON in arm]
 
 

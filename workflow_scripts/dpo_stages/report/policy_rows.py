@@ -1,7 +1,8 @@
 """Tables of policies: which belong into one, what they gained, and how the table is written. Standard library only.
 
 A table holds, for each model, seed and method, the SFT policy and the policies of a set of histories. Gains and Δ are
-computed here from the win rates (see `arms`), never read from anywhere. Each seed is a run of the whole study.
+computed here from the win rates (see `arms`), never read from anywhere. Each seed is a run of the whole study, each replicate
+one of a policy's last training and its evaluation.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from dpo_stages.core.files import read_csv
 from dpo_stages.report.arms import Interval, delta, gain
 from dpo_stages.report.records import find, judge_columns, number, require_same
 from dpo_stages.study.policies import OFF, ON, Policy
+from dpo_stages.study.replicates import with_replicates
 
 History = tuple[str, ...]
 
@@ -33,6 +35,7 @@ class Row:
         method: preference optimisation method of the table; SFT policies appear under each.
         method_label: its name in tables.
         seed: seed of the replication.
+        replicate: number of the run of its last training under that seed; 1 for the SFT policy.
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
         policy: name of the policy.
         resolved_policy: the policy of the fixed history that it stands for where `auto` chose; else its own name.
@@ -79,6 +82,7 @@ class Row:
     method: str
     method_label: str
     seed: int
+    replicate: int = 1
     history: History
     policy: str
     resolved_policy: str
@@ -128,7 +132,7 @@ class Row:
 def named(
     model: str, seed: int, seeds: Sequence[int], method: str, history: History, suffixes: Sequence[str] = ()
 ) -> Policy:
-    """The policy of a row. The first of `seeds` keeps the plain name of the model."""
+    """The policy of a row, in its first run. The first of `seeds` keeps the plain name of the model."""
     seed = None if seed == seeds[0] else seed
     return Policy(model, seed, method if history else None, history, tuple(suffixes)).itself
 
@@ -143,8 +147,9 @@ def build_rows(
     paired_interval: Callable[[str, str], Interval] | None = None,
     traces: Mapping[str, dict] | None = None,
     suffixes: Sequence[str] = (),
+    replicates: int = 1,
 ) -> list[Row]:
-    """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories`.
+    """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories` run by run.
 
     Args:
         models: names and labels.
@@ -158,6 +163,7 @@ def build_rows(
         traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
             costs are wanted.
         suffixes: of the preference data and the preference model, behind the model's name in those of policies.
+        replicates: number of runs of each trained policy under each seed.
 
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
@@ -168,13 +174,14 @@ def build_rows(
     interval = paired_interval or (lambda policy, other: None)
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
-        policies = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
+        first_runs = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
+        policies = with_replicates(first_runs, replicates)
         stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
         gained = {policy: _gain(policy, win_rates) for policy in stands_for.values() if policy.history}
         for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
             gained_within = interval(str(policy), str(initial.itself)) if initial else None
-            arms = [initial.then(method, source) for source in (OFF, ON)] if initial else []
+            arms = [policy.arm(source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
                     model=model,
@@ -182,6 +189,7 @@ def build_rows(
                     method=method,
                     method_label=methods[method],
                     seed=seed,
+                    replicate=policy.replicate or 1,
                     history=named_policy.history,
                     policy=str(named_policy),
                     resolved_policy=str(policy),

@@ -10,7 +10,7 @@ from dpo_stages.report.decisions import Decision, decisions, tally
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
-from dpo_stages.report.writing import mean_over_seeds
+from dpo_stages.report.writing import mean_over_runs
 from dpo_stages.study.policies import OFF, ON, Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
@@ -29,9 +29,10 @@ COLUMNS = tuple(HEADERS)
 def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
-    Where there are several seeds, cells hold means over them, LC win rates and gains ± half of their 95 % interval over
-    instructions and runs, boundary scores and lengths of Student's t over seeds. Where there are boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are
-    several seeds or methods.
+    Where there are several seeds or replicates, cells hold means over them, LC win rates and gains ± half of their 95 %
+    interval over instructions and runs, lengths of Student's t over runs, boundary scores over seeds. Where there are
+    boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are several
+    seeds or methods.
 
     Args:
         name: of the table.
@@ -100,7 +101,7 @@ def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
 
 
 def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
-    """Lines of one model and method under its label; rows of several seeds become one line."""
+    """Lines of one model and method under its label; rows of several runs become one line."""
     depth = max(len(row.history) for row in rows)
     by_history: dict[History, list[Row]] = {}
     for row in rows:
@@ -111,7 +112,7 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
         # what belongs to the initial policy stands in the first line of those trained from it
         first = history in first_lines.values()
         cells = {
-            "average_length": mean_over_seeds([row.average_length for row in group], 0),
+            "average_length": mean_over_runs(_by_run(group, "average_length"), 0),
             "boundary_score": _boundary_score(group) if first else "–",
             "delta": _delta(history[:-1], by_history) if first else "–",
             "chosen": _chosen(group),
@@ -124,6 +125,14 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
     header = ["LC Win Rate", "Win Rate", *(HEADERS[column] for column in columns)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
+
+
+def _by_run(group: Sequence[Row], figure: str) -> list[float]:
+    """A figure of each run: of each replicate, or where there are several seeds the mean over a seed's replicates."""
+    by_seed: dict[int, list[float]] = {}
+    for row in group:
+        by_seed.setdefault(row.seed, []).append(getattr(row, figure))
+    return [*map(statistics.fmean, by_seed.values())] if len(by_seed) > 1 else [*by_seed.popitem()[1]]
 
 
 def _lc_win_rate(group: Sequence[Row]) -> str:
@@ -147,7 +156,8 @@ def _chosen(group: Sequence[Row]) -> str:
     """The fixed histories that a history stands for, with their number of seeds where they differ."""
     if group[0].resolved_policy == group[0].policy:
         return "–"
-    counts = Counter("→".join(Policy.parse(row.resolved_policy).history) for row in group)
+    chosen = (row.resolved_policy for row in group if row.replicate == 1)
+    counts = Counter("→".join(Policy.parse(policy).history) for policy in chosen)
     return ", ".join(name if len(counts) == 1 else f"{name} ({count})" for name, count in counts.most_common())
 
 
@@ -156,9 +166,9 @@ def _mean_count(values: Sequence[int | None]) -> str:
 
 
 def _boundary_score(group: Sequence[Row]) -> str:
-    scores = [row.boundary_score for row in group]
+    scores = [*{row.initial_policy: row.boundary_score for row in group}.values()]  # one for all replicates
     if len(scores) > 1 or scores[0] is None:
-        return "–" if None in scores else mean_over_seeds(scores)
+        return "–" if None in scores else mean_over_runs(scores)
     return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
 
 
@@ -171,17 +181,19 @@ def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str
 
 def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """What the columns mean, and what the figures are relative to."""
-    first, seeds = rows[0], len({row.seed for row in rows})
+    first = rows[0]
+    seeds, replicates = len({row.seed for row in rows}), max(row.replicate for row in rows)
+    runs = seeds * replicates
     sentences = [
         f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
         f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
     ]
     if any(row.interval("gain") for row in rows):
         sentences.append(
-            f"{NOISE}: the 95 % interval of the gain over {seeds} runs does not leave out zero."
-            if seeds > 1
+            f"{NOISE}: the 95 % interval of the gain over {runs} runs does not leave out zero."
+            if runs > 1
             else "Intervals hold which instructions were asked, and not that training once more gives another policy: that takes "
-            "several runs (`seeds`)."
+            "several runs (`replicates` or `seeds`)."
         )
     if cut := [row.truncated for row in rows if row.truncated]:
         sentences.append(f"{sum(cut)} outputs, at most {max(cut)} of a policy, were cut at the limit of their length.")
@@ -205,9 +217,17 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
             "Samples: responses of policies that a history needs, and Labels: pairs that the preference model compares for "
             "it, both with those of the boundary scores that it follows; what arms share is counted for each."
         )
-    if seeds > 1:
+    if runs > 1:
+        counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
+        counted = counted if replicates == 1 else f"{runs} runs ({counted}, {replicates} replicates)"
         sentences.append(
-            f"Means of {seeds} seeds ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with "
-            "the variance of a run pooled over the policies here; of boundary scores and lengths over seeds (Student's t)."
+            f"Means of {counted} ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with the "
+            f"variance of a run pooled over the policies here; of lengths over runs{' and boundary scores over seeds' * (seeds > 1)} "
+            "(Student's t)."
+        )
+    if replicates > 1 and seeds == 1:
+        sentences.append(
+            "Replicates share the initial policy with its evaluation, samples, labels and boundary score, so intervals over runs "
+            "hold the noise of the last training and its evaluation alone; that of what was before takes several `seeds`."
         )
     return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""What stands in tables: labels, and means over seeds. Standard library only, but for their intervals."""
+"""What stands in tables: labels, and means over runs. Standard library only, but for their intervals."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ def labels(pairs: Iterable[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
-def mean_over_seeds(values: Sequence[float], decimals: int = 2) -> str:
+def mean_over_runs(values: Sequence[float], decimals: int = 2) -> str:
     """The mean, and with several values half the width of its 95 % interval by Student's t."""
     text = f"{statistics.fmean(values):.{decimals}f}"
     return text if len(values) == 1 else f"{text} ± {_half_of_interval(values):.{decimals}f}"

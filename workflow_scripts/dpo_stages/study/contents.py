@@ -89,7 +89,8 @@ def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
 def responding_policies(study: Study) -> list[str]:
     """The policies of Table 10: those of one model in one table, the SFT policy first."""
     settings = study.config["responses"]
-    trained = [p for p in study.trained_policies(settings["table"]) if (p.model, p.seed) == (settings["model"], None)]
+    one_run = (settings["model"], None, None)
+    trained = [p for p in study.trained_policies(settings["table"]) if (p.model, p.seed, p.replicate) == one_run]
     return list(dict.fromkeys([f"{settings['model']}/sft", *(str(study.resolved(policy)) for policy in trained)]))
 
 
@@ -135,5 +136,6 @@ def in_words(study: Study) -> dict[str, Any]:
         "Preference model": config["preference_model"],
         "Instructions": study.instruction_set,
         "Seeds": ", ".join(map(str, config["seeds"])),
+        "Replicates": str(config["replicates"]),
         "Arithmetic": f"{study.dtype} on {'GPUs' if study.gpu else 'CPU cores'}",
     }

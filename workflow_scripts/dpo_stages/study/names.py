@@ -76,10 +76,10 @@ class Patterns:
         model: of a base model with the study's suffixes, with or without a seed.
         method: of a preference optimisation method.
         source: of a fixed candidate source; `auto` is none.
-        history: of fixed sources.
-        undecided: of a history that stands for a fixed one.
-        policy: of a policy whose history is fixed, and of its evaluation.
-        sampled: of the same where its samples are meant, which hang on the preference data.
+        history: of fixed sources, of any of the study's replicates.
+        undecided: of a history that stands for a fixed one, the same.
+        policy: of a policy whose history is fixed, in any replicate, and of its evaluation.
+        sampled: of the same in its first run where its samples are meant, which hang on the preference data.
         initial: of the same as what is trained on, whose labels and boundary score hang on data and preference model.
         opinion: of a preference model that gives a second opinion.
         origin: of what candidates come from: a data set, or the policy that was sampled.
@@ -91,10 +91,12 @@ class Patterns:
         self.model = self.seeded(models, names.both)
         self.method = one_of(config["methods"])
         self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
-        self.history = rf"{self.source}(?:-{self.source})*"
-        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*"
-        trained = rf"{self.model}/(?:{self.method})/{self.history}"
-        self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained})"
+        fixed = rf"{self.source}(?:-{self.source})*"
+        run = rf"(?:~(?:{one_of(map(str, range(2, config['replicates'] + 1)))}))?"
+        self.history = fixed + run
+        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{run}"
+        trained = rf"{self.model}/(?:{self.method})/{fixed}"
+        self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{run})"
         self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained})"
         self.initial = rf"(?:{self.model}/{SFT}|{trained})"
         self.opinion = one_of(config["boundary"]["second_opinions"])

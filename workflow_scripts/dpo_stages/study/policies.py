@@ -1,9 +1,10 @@
 """The path grammar: names of policies say where they came from.
 
-    policy  = model suffix* [@seed] "/sft"                   iteration 0
-            | model suffix* [@seed] "/" method "/" history   iteration k
-    suffix  = "+" name                                       of the preference data, then of the preference model
-    history = source ("-" source)*                           k names of candidate sources, oldest first
+    policy    = model suffix* [@seed] "/sft"                               iteration 0
+              | model suffix* [@seed] "/" method "/" history [replicate]   iteration k
+    suffix    = "+" name                                                   of preference data, then preference model
+    history   = source ("-" source)*                                       k candidate sources, oldest first
+    replicate = "~" number                                                 from 2; the first run has none
 
 Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
 initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
@@ -18,6 +19,9 @@ So do the suffixes of preference data and preference models that have one (`suff
 hangs on them. A trained policy hangs on both: `zephyr-7b+judge/dpo/off`. An SFT policy hangs on neither, and is trained
 and evaluated once; its samples hang on the data, whose prompts it is asked, and labels, comparisons and all that follows
 from these on both. `names.py` knows a study's.
+
+`zephyr-7b/dpo/off-on~2` is a second run of `zephyr-7b/dpo/off-on`: trained again from the same initial policy on the same
+pairs, and evaluated again. Nothing is trained from it or sampled for training, so that no further iteration carries it on.
 
 This module is the only place that takes a policy's name apart. Standard library only.
 """
@@ -39,7 +43,7 @@ RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{RECOMMENDED}|mix[0-9]+"
 
 _POLICY = re.compile(
     rf"(?P<model>{NAME})(?P<suffixes>(?:\+{NAME})*)(?:@(?P<seed>[0-9]+))?"
-    rf"/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*))"
+    rf"/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*)(?:~(?P<replicate>[2-9]|[1-9][0-9]+))?)"
 )
 
 
@@ -53,6 +57,7 @@ class Policy:
         method: name of the preference optimisation method; None for the SFT policy.
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
         suffixes: of the preference data and of the preference model, where those that it hangs on have one.
+        replicate: number of the run of its last training where it is not the first, else None.
     """
 
     model: str
@@ -60,6 +65,7 @@ class Policy:
     method: str | None = None
     history: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    replicate: int | None = None
 
     @classmethod
     def parse(cls, name: str) -> "Policy":
@@ -74,19 +80,20 @@ class Policy:
                 f"'{name}' is not the name of a policy; write MODEL/sft or MODEL/METHOD/SOURCE-SOURCE, "
                 "as in zephyr-7b/dpo/off-on"
             )
-        seed = None if match["seed"] is None else int(match["seed"])
+        seed, replicate = (None if match[key] is None else int(match[key]) for key in ("seed", "replicate"))
         history = tuple(match["history"].split("-")) if match["history"] else ()
-        return cls(match["model"], seed, match["method"], history, tuple(match["suffixes"].split("+")[1:]))
+        suffixes = tuple(match["suffixes"].split("+")[1:])
+        return cls(match["model"], seed, match["method"], history, suffixes, replicate)
 
     def __str__(self) -> str:
-        history = "-".join(self.history)
+        history = "-".join(self.history) + ("" if self.replicate is None else f"~{self.replicate}")
         model = suffixed(self.model, self.suffixes) + ("" if self.seed is None else f"@{self.seed}")
         return f"{model}/{self.method}/{history}" if self.history else f"{model}/{SFT}"
 
     @property
     def plain(self) -> str:
-        """The name without what rides on the model's: what the policy is called in every replication and with any data."""
-        return str(replace(self, seed=None, suffixes=()))
+        """The name without what rides on the model's, and the first run's: the same in every run and with any data."""
+        return str(replace(self, seed=None, suffixes=(), replicate=None))
 
     @property
     def itself(self) -> "Policy":
@@ -100,7 +107,7 @@ class Policy:
 
     @property
     def initial(self) -> "Policy":
-        """The policy that training started from, and its reference model.
+        """The policy that training started from, and its reference model; one and the same for all replicates.
 
         Raises:
             ValueError: an SFT policy has none.
@@ -108,7 +115,7 @@ class Policy:
         if not self.history:
             raise ValueError(f"{self} is iteration 0 and has no initial policy")
         history = self.history[:-1]
-        return replace(self, method=self.method if history else None, history=history)
+        return replace(self, method=self.method if history else None, history=history, replicate=None)
 
     @property
     def source(self) -> str:
@@ -141,11 +148,16 @@ class Policy:
         if not self.chooses:
             return self
         initial = self.initial.resolved(decide)
-        return initial.then(self.method, decide(initial) if self.source == AUTO else self.source)
+        fixed = initial.then(self.method, decide(initial) if self.source == AUTO else self.source)
+        return replace(fixed, replicate=self.replicate)
 
     def then(self, method: str, source: str) -> "Policy":
-        """The policy that comes of one more iteration with `source`."""
-        return replace(self, method=method, history=(*self.history, source))
+        """The policy that comes of one more iteration with `source`, in its first run."""
+        return replace(self, method=method, history=(*self.history, source), replicate=None)
+
+    def arm(self, source: str) -> "Policy":
+        """The policy trained on `source` beside this one: from the same initial policy, in the replicate of that number."""
+        return replace(self.initial.then(self.method, source), replicate=self.replicate)
 
 
 def combinations(sources: Sequence[str], iterations: int) -> list[tuple[str, ...]]:

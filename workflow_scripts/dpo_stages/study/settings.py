@@ -343,7 +343,7 @@ def check_source(config: dict, source: str, where: str, decided: bool = False) -
 
 
 def check_policy(config: dict, name: str, where: str) -> None:
-    """Make sure that `name` follows the path grammar and that its model, method and sources are configured.
+    """Make sure that `name` is a policy in its first run, and that its model, method and sources are configured.
 
     Raises:
         BadInput: it does not; the message lists what there is.
@@ -356,6 +356,11 @@ def check_policy(config: dict, name: str, where: str) -> None:
         raise BadInput(
             f"configuration: {where} names '{name}' with a suffix; leave it out, what is meant is the policy of this study's "
             "preference_data and preference_model"
+        )
+    if policy.replicate is not None:
+        raise BadInput(
+            f"configuration: {where} names '{name}', a replicate, which is evaluated and nothing else; leave "
+            f"~{policy.replicate} out"
         )
     _expect(config["models"], where, policy.model)
     if policy.method is not None:

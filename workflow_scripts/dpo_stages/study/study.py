@@ -14,6 +14,7 @@ from dpo_stages.core.files import fingerprint
 from dpo_stages.study import paths
 from dpo_stages.study.names import Names, Patterns
 from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Policy, combinations, is_mixed, suffixed
+from dpo_stages.study.replicates import seed_of_run, with_replicates
 
 History = tuple[str, ...]
 _MODEL_FILES = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt", "*.jinja")
@@ -81,19 +82,17 @@ class Study:
 
     # Policies that wildcards name
 
-    def policy_of(self, wildcards: Any) -> Policy:
-        """The trained policy of {model}/{method}/{history}."""
-        return Policy.parse(f"{wildcards.model}/{wildcards.method}/{wildcards.history}")
-
     def named_by(self, wildcards: Any) -> Policy:
         """The policy that wildcards name; the SFT policy where they give no more than the model."""
+        if wildcards.get("history"):
+            return Policy.parse(f"{wildcards.model}/{wildcards.method}/{wildcards.history}")
         named = (wildcards.get(name) for name in ("policy", "sampled", "initial"))
         return Policy.parse(next(filter(None, named), None) or f"{wildcards.model}/sft")
 
     def seed_of(self, wildcards: Any) -> int:
-        """The seed that rides on the model's name, else the study's first."""
-        seed = self.named_by(wildcards).seed
-        return self.config["seeds"][0] if seed is None else seed
+        """The seed that rides on the model's name, else the study's first; of a replicate what comes of that."""
+        policy = self.named_by(wildcards)
+        return seed_of_run(self.config["seeds"][0] if policy.seed is None else policy.seed, policy.replicate)
 
     def plain_name(self, wildcards: Any) -> str:
         """The policy's name without seed and suffixes, for random numbers that are made of a seed already."""
@@ -203,15 +202,16 @@ class Study:
         return listed or combinations(settings["sources"], self.config["iterations"])
 
     def trained_policies(self, table: str) -> list[Policy]:
-        """The policies of a table, for each model, seed and method."""
+        """The policies of a table, for each model, seed and method, with their replicates."""
         settings = self.config["tables"][table]
-        return [
+        first = (
             Policy.parse(f"{model}/{method}/{'-'.join(history)}")
             for plain in settings["models"]
             for model in self.seeded(plain)
             for method in settings["methods"]
             for history in self.histories(table)
-        ]
+        )
+        return with_replicates(first, self.config["replicates"])
 
     def policies_of_table(self, table: str, chosen: bool = False) -> list[str]:
         """The trained policies of a table, the policies that they come from and the SFT policies.
@@ -219,7 +219,7 @@ class Study:
         Those are of the histories that are known beforehand, or, if `chosen`, those that `auto` chose.
         """
         trained = [self.resolved(policy) for policy in self.trained_policies(table) if policy.chooses == chosen]
-        sft = (replace(policy, method=None, history=()) for policy in trained)
+        sft = (replace(policy, method=None, history=(), replicate=None) for policy in trained)
         return sorted({str(policy.itself) for policy in (*trained, *(one.initial for one in trained), *sft)})
 
     def initial_policies_of_table(self, table: str, chosen: bool = False) -> list[str]:

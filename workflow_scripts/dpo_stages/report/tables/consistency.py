@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from dpo_stages.report.policy_rows import History
 from dpo_stages.report.records import require_same
 from dpo_stages.report.table import Grid, Table, with_iterations
-from dpo_stages.report.writing import mean_over_seeds
+from dpo_stages.report.writing import mean_over_runs
 from dpo_stages.study.policies import Policy
 
 
@@ -139,7 +139,7 @@ def _papers_layout(rows: Sequence[Row]) -> Grid:
             iterations = [f"PC_{source}" for source in history] + ["–"] * (len(columns) - len(history))
             alone = len(group) == 1
             interval = f"{group[0].likelier_low:.1f} to {group[0].likelier_high:.1f}" if alone else "–"
-            lines.append([*iterations, mean_over_seeds([row.on_policy_likelier for row in group]), interval])
+            lines.append([*iterations, mean_over_runs([row.on_policy_likelier for row in group]), interval])
     return Grid([*columns, "Win Rate", "Interval"], lines)
 
 

@@ -1,7 +1,7 @@
 """This study beside the paper, policy by policy, for the models that both have.
 
 A table of the study is compared with the paper's table of the same name, and a policy with the one of the same model,
-method and candidate sources. Of several seeds the mean is compared.
+method and candidate sources. Of several runs the mean is compared.
 """
 
 import statistics
