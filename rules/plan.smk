@@ -24,11 +24,13 @@ rule plan_study:
     params:
         configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
         targets=expand("results/tables/{table}.csv", table=config["tables"]),
+        notes=given(notes=contents.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"
         " --configuration {params.configuration:q}"
         " --targets {params.targets:q}"
         " --benchmarks results/benchmarks"
+        " {params.notes:q}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

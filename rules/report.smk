@@ -100,6 +100,7 @@ rule make_report:
     params:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
+        notes=given(notes=contents.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_report.py"
         " --study {params.study:q}"
@@ -111,6 +112,7 @@ rule make_report:
         " --responses {input.responses:q}"
         " --rules {input.rules:q}"
         " --cost {input.cost:q}"
+        " {params.notes:q}"
         " --judgements {input.judgements:q}"
         " --locks {input.locks:q}"
         " --output {output:q}"

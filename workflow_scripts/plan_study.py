@@ -25,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--targets", nargs="+", required=True, metavar="FILE", help="what is to be made")
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
     parser.add_argument("--benchmarks", type=Path, required=True, metavar="FOLDER", help="results/benchmarks")
+    parser.add_argument("--notes", nargs="+", default=[], metavar="TEXT", help="what else to know of the study")
     return parser.parse_args()
 
 
@@ -58,7 +59,7 @@ def by_rule(jobs: list[Job], benchmarks: Path) -> list[dict]:
     return rows
 
 
-def table(jobs: list[Job], rows: list[dict], gpus: list[int]) -> Table:
+def table(jobs: list[Job], rows: list[dict], gpus: list[int], said: list[str]) -> Table:
     """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
     done = any(row["jobs_done"] for row in rows)
     columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
@@ -82,7 +83,7 @@ def table(jobs: list[Job], rows: list[dict], gpus: list[int]) -> Table:
         )
     parts = [
         ("title", "What the study takes"),
-        ("words", notes),
+        ("words", " ".join([notes, *said])),
         ("grid", Grid([column.replace("_", " ") for column in columns], lines)),
         ("grid", Grid(["GPUs", "hours", "no less than, for the work", "the longest chain", "ratio"], schedule)),
     ]
@@ -100,7 +101,7 @@ def main() -> None:
     arguments = parse_arguments()
     jobs = read_jobs(dry_run(arguments.snakefile, arguments.configuration, arguments.targets))
     rows = by_rule(jobs, arguments.benchmarks)
-    table(jobs, rows, arguments.gpus).write(arguments.csv)
+    table(jobs, rows, arguments.gpus, arguments.notes).write(arguments.csv)
     counts = {
         "gpu_hours": gpu_seconds(jobs) / 3600,
         "longest_chain_hours": critical_path(jobs) / 3600,
