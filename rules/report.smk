@@ -20,9 +20,9 @@ REPORT_TABLES = [
 ]
 REPORT_FIGURES = {
     **{
-        table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against what off-policy data "
-        "gained over on-policy data. In the shaded quadrants the boundary score picked the better arm. Bars hold which prompts "
-        "and instructions were asked, not that another run gives another policy."
+        table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against its off-policy arm less its "
+        "on-policy arm on each yardstick. In the shaded quadrants the boundary score picked the better arm. Bars hold which "
+        "prompts and instructions were asked, and that another run gives another policy only where arms have replicates."
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },

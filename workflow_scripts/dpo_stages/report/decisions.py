@@ -57,8 +57,14 @@ class Decision:
 
     @property
     def decided(self) -> bool | None:
-        """Whether the boundary score is told apart from 0.5; None where nobody knows."""
-        return None if self.off.boundary_verdict is None else self.off.boundary_verdict == "decided"
+        """Whether the boundary score is told apart from 0.5, in every seed of several; None where nobody knows."""
+        verdicts = {row.boundary_verdict for row in self.off_rows}
+        return None if None in verdicts else verdicts == {"decided"}
+
+    @property
+    def recommendation(self) -> str:
+        """The recommended source, and that the score is undecided."""
+        return self.recommended + (" (undecided)" if self.decided is False else "")
 
     @property
     def leading(self) -> Yardstick:
@@ -160,16 +166,16 @@ def decisions_table(found: Sequence[Decision], judge: str) -> Table:
     """
     lines = []
     for one in found:
-        line = [one.initial_policy, one.off.method, one.boundary_score, one.recommended, one.leading.name]
+        line = [one.initial_policy, one.off.method, one.boundary_score, one.decided, one.recommended]
         line += [one.gain(source, of) for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
         for of in YARDSTICKS:
             line += [one.compared(of), *(one.interval(of) or (None, None))]
             line += [one.better(of), one.separated(of), one.right(of)]
-        lines.append([*line, one.off.runs, one.off.lc_valid, judge])
-    columns = ["initial_policy", "method", "boundary_score", "recommended", "leading"]
+        lines.append([*line, one.leading.name, one.off.lc_valid, one.off.runs, judge])
+    columns = ["initial_policy", "method", "boundary_score", "decided", "recommended"]
     columns += [f"{source}_{of.gain}" for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
     for of in YARDSTICKS:
         columns += [of.compared, f"{of.compared}_low", f"{of.compared}_high"]
         columns += [f"{of.name}_{what}" for what in ("better", "separated", "right")]
-    columns += ["runs", "lc_valid", "judge"]
+    columns += ["leading", "lc_valid", "runs", "judge"]
     return Table([dict(zip(columns, line, strict=True)) for line in lines], columns=columns)

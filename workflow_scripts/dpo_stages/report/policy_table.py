@@ -71,7 +71,7 @@ def _answers(found: Sequence[Decision]) -> list[tuple[str, str | Grid]]:
     parts: list[tuple[str, str | Grid]] = []
     if found:
         parts += [("name", "Off-policy arm against on-policy arm"), ("grid", tallies.compared_grid(found))]
-        parts.append(("words", tallies.COMPARED))
+        parts.append(("words", f"For each yardstick {tallies.COMPARED}"))
     parts.append(("words", tallies.sentence(found)))
     by_group = tallies.grid(found)
     parts += [("grid", by_group)] if by_group else []

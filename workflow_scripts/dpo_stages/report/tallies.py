@@ -111,8 +111,8 @@ def grid(found: Sequence[Decision]) -> Grid | None:
 
 
 COMPARED = (
-    "The better arm, and in percent of instructions how often the preference model prefers the off-policy arm's output to the "
-    "on-policy arm's, or in points the gain with off-policy data less that with on-policy data, with 95 % intervals. "
+    "the better arm, and in percent of instructions how often the preference model prefers the off-policy arm's output to the "
+    "on-policy arm's, or in points the gain with off-policy data less that with on-policy data, with 95 % intervals; "
     "*: several runs tell the arms apart."
 )
 
@@ -129,7 +129,9 @@ def compared_grid(found: Sequence[Decision]) -> Grid:
         row = one.off
         named = [row.model_label, *([row.method_label] if many_methods else [])]
         named.append("-".join(f"PC_{source}" for source in row.history[:-1]) or "SFT")
-        lines.append([*named, f"{one.boundary_score:.2f}", one.recommended, *(compared_cell(one, of) for of in shown)])
+        lines.append(
+            [*named, f"{one.boundary_score:.2f}", one.recommendation, *(compared_cell(one, of) for of in shown)]
+        )
     columns = ["Model", *(["Method"] if many_methods else []), "Initial policy", "BS", "Recommended"]
     return Grid([*columns, *(f"{labelled(of, valid)}, {of.unit}" for of in shown)], lines)
 
