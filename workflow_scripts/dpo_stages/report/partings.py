@@ -39,7 +39,7 @@ def sentence(found: Sequence[Decision]) -> str:
         return ""
     reasons = [reason for one in wholes for reason in parting(one)]
     if not reasons:
-        return f"The yardsticks name the same arm for all {len(wholes)} initial policies."
+        return "The yardsticks nowhere name different arms."
     counted = {reason: reasons.count(reason) for reason in (OVER_OPTIMISED, LENGTH, NOISE)}
     said = [f"for {count} {reason}" for reason, count in counted.items() if count]
     return f"Where the yardsticks part, of {len(wholes)} initial policies: {'; '.join(said)}."
