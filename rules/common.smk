@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
-from dpo_stages.study import contents, guards, paths
-from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
+from dpo_stages.study import arms, contents, guards, paths
+from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
@@ -55,6 +55,7 @@ wildcard_constraints:
     model=patterns.model,
     method=patterns.method,
     history=patterns.history,
+    run=patterns.run,
     undecided=patterns.undecided,
     traced=rf"{patterns.model}/(?:{patterns.method})/(?:{patterns.history}|{patterns.undecided})",
     policy=patterns.policy,

@@ -26,6 +26,7 @@ rule plan_study:
         targets=expand("results/tables/{table}.csv", table=config["tables"]),
         seeds=len(config["seeds"]),
         replicates=config["replicates"],
+        notes=given(notes=contents.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"
@@ -34,5 +35,6 @@ rule plan_study:
         " --seeds {params.seeds}"
         " --replicates {params.replicates}"
         " --benchmarks results/benchmarks"
+        " {params.notes:q}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

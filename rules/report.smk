@@ -20,9 +20,9 @@ REPORT_TABLES = [
 ]
 REPORT_FIGURES = {
     **{
-        table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against what off-policy data "
-        "gained over on-policy data. In the shaded quadrants the boundary score picked the better arm. Bars hold which prompts "
-        "and instructions were asked, not that another run gives another policy."
+        table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against its off-policy arm less its "
+        "on-policy arm on each yardstick. In the shaded quadrants the boundary score picked the better arm. Bars hold which "
+        "prompts and instructions were asked, and that another run gives another policy only where arms have replicates."
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },
@@ -100,6 +100,7 @@ rule make_report:
     params:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
+        notes=given(notes=contents.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_report.py"
         " --study {params.study:q}"
@@ -111,6 +112,7 @@ rule make_report:
         " --responses {input.responses:q}"
         " --rules {input.rules:q}"
         " --cost {input.cost:q}"
+        " {params.notes:q}"
         " --judgements {input.judgements:q}"
         " --locks {input.locks:q}"
         " --output {output:q}"

@@ -31,7 +31,10 @@ rule make_table:
             for kind in ("win_rates", "resamples", "boundaries")
             for which, chosen in (("", False), ("chosen_", True))
         },
+        arms=lambda w: arms.comparisons_of_table(study, w.table),
+        chosen_arms=lambda w: arms.comparisons_of_table(study, w.table, chosen=True),
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
+        length_control=study.length_control or [],
         undecided=lambda w: contents.lists_of_undecided(study, w.table),
         program=program("make_table", "workflow"),
     output:
@@ -54,7 +57,12 @@ rule make_table:
         suffixes=flags.suffixes(),
         seeds=config["seeds"],
         replicates=config["replicates"],
-        traces=lambda w, input: ["--traces", *input.traces] if input.traces else [],
+        given=lambda w, input: given(
+            arms=[*input.arms, *input.chosen_arms],
+            length_control=[input.length_control] if input.length_control else [],
+            notes=contents.cautions(study),
+            traces=input.traces,
+        ),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_table.py"
         " --table {wildcards.table}"
@@ -67,7 +75,7 @@ rule make_table:
         " --replicates {params.replicates}"
         " --win-rates {input.win_rates:q} {input.chosen_win_rates:q}"
         " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
-        " {params.traces:q}"
+        " {params.given:q}"
         " --csv {output.csv:q}"
         " --decisions {output.decisions:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -26,6 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation"
     )
+    add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what the answers are worth")
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
     return parser.parse_args()
@@ -40,9 +41,10 @@ def main() -> None:
 
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware
-    from dpo_stages.report import page
-    from dpo_stages.report.decisions import read_decisions, tally
+    from dpo_stages.report import page, partings, tallies
+    from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
+    from dpo_stages.report.yardsticks import labelled, leading, yardsticks
 
     study = json.loads(arguments.study)
     decisions = read_decisions(arguments.policy_tables)
@@ -50,10 +52,17 @@ def main() -> None:
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
     judging = page.judging(ledgers)
+    valid = tallies.lc_valid(decisions)
     context = {
         "answers": page.answers(decisions, comparison),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
-        "verdict": tally(decisions).sentence(),
+        "verdict": tallies.sentence(decisions),
+        "tally": tallies.grid(decisions),
+        "notes": [text for text in (partings.sentence(decisions), *arguments.notes) if text],
+        "gains_of": leading(valid).words,
+        "lc_valid": valid,
+        "yardsticks": [labelled(of, valid) for of in yardsticks(valid)],
+        "compared": tallies.COMPARED,
         "tables": [{"name": path.stem, "parts": read_parts(path)} for path in arguments.tables],
         "figures": [
             {"uri": page.picture(path), "caption": caption}

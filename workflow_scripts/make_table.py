@@ -2,24 +2,32 @@
 
 The rows are, for each model, method and seed, the SFT policy and the policies of --histories with their replicates. The CSV
 has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
-resamples beside the win rates; those of several runs hold that another run gives another policy. Win rates of two judges, or
-boundary scores under two preference models, never meet in one table.
+resamples beside the win rates; those of several runs hold that another run gives another policy. Which arm is better is said
+on three yardsticks: by the preference model that labels (--arms), by win rate and by length-controlled win rate, of which the
+plain one leads where --length-control says that the other is not valid. Win rates of two judges, or boundary scores under two
+preference models, never meet in one table.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import decisions
+from dpo_stages.report import decisions, tallies
 from dpo_stages.report.policy_rows import build_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
 from dpo_stages.report.runs import Contrast, with_runs
 from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
+from dpo_stages.report.yardsticks import leading
+
+if TYPE_CHECKING:
+    from dpo_stages.evaluation.verdicts import Verdict
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -35,6 +43,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--columns", nargs="*", choices=COLUMNS, default=[], help="what Markdown shows besides win rates")
     add("--win-rates", required=True, nargs="+", type=Path, metavar="FILE", help="win_rate.json of every policy")
     add("--boundaries", nargs="+", type=Path, metavar="FILE", help="boundary measurements of the initial policies")
+    add("--arms", nargs="+", type=Path, default=[], metavar="FILE", help="of compare_arms.py, for all pairs of arms")
+    add("--length-control", type=Path, metavar="JSON", help="whether length control is valid for these instructions")
+    add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences for the caption")
     add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
     arguments = parser.parse_args()
@@ -43,33 +54,49 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def paired_interval(win_rates: dict[str, dict]) -> Callable[[str, str], list[float]]:
-    """What gives the interval of the difference between two policies of one run."""
-    from functools import cache
-
+def paired_gains(win_rates: dict[str, dict], read: Callable) -> Callable[[str, str], dict]:
+    """What gives the intervals of the differences between two policies of one run."""
     from dpo_stages.evaluation.gains import paired_gain
 
-    @cache
-    def interval(policy: str, other: str) -> list[float]:
-        return paired_gain(*(win_rates[name]["file"] for name in (policy, other)))["lc_gain_interval"]
-
-    return interval
+    return cache(lambda policy, other: paired_gain(*(win_rates[name]["file"] for name in (policy, other)), read))
 
 
-def intervals_over_runs(win_rates: dict[str, dict]) -> Callable[[Sequence[Contrast]], list[tuple[float, float]]]:
-    """What gives the intervals of differences between policies over several runs."""
+def intervals_over_runs(
+    win_rates: dict[str, dict], read: Callable, arms: dict[tuple[str, str], "Verdict"]
+) -> Callable[[str, Sequence[Contrast]], list[tuple[float, float]]]:
+    """What gives the intervals of a figure's differences between policies over several runs."""
     from dpo_stages.evaluation.gains import gains_over_runs
+    from dpo_stages.evaluation.verdicts import verdicts_over_runs
 
-    def file(policy: str | None) -> str | None:
-        return policy and win_rates[policy]["file"]
+    def intervals(figure: str, contrasts: Sequence[Contrast]) -> list[tuple[float, float]]:
+        if figure == "verdict":
+            return verdicts_over_runs([[[arms[pair] for pair in run] for run in runs] for runs in contrasts])
+        files = [
+            [[tuple(policy and win_rates[policy]["file"] for policy in pair) for pair in run] for run in runs]
+            for runs in contrasts
+        ]
+        return gains_over_runs(files, figure, read)
 
-    return lambda contrasts: gains_over_runs([[(file(one), file(two)) for one, two in runs] for runs in contrasts])
+    return intervals
+
+
+def read_length_control(path: Path | None) -> tuple[bool | None, list[str]]:
+    """Whether length control is valid for the instructions, None if nobody tested, and the sentence that says so."""
+    from dpo_stages.core.files import read_json
+
+    if path is None:
+        return None, []
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("valid", "") not in (True, False, None) or "sentence" not in found:
+        raise BadInput(f"{path} does not say whether length control is valid; it needs valid and sentence")
+    return found["valid"], [found["sentence"]]
 
 
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, write_text
-    from dpo_stages.evaluation.gains import resamples_path
+    from dpo_stages.evaluation.gains import read_evaluation, resamples_path
+    from dpo_stages.evaluation.verdicts import read_verdict
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
@@ -83,8 +110,16 @@ def main() -> None:
         raise BadInput("--models or --methods has a name twice; give each once")
     boundaries = read(arguments.boundaries, "boundary score")
     traces = read(arguments.traces, "trace")
+    valid, notes = read_length_control(arguments.length_control)
+    arms = {one.arms: one for one in map(read_verdict, dict.fromkeys(arguments.arms))}
+
+    def verdict(off: str, on: str) -> tuple[float, tuple[float, float]]:
+        if (off, on) not in arms:
+            raise BadInput(f"the comparison of {off} with {on} is missing; give its file to --arms too")
+        return arms[off, on].percent, arms[off, on].interval
+
     resampled = any(resamples_path(record["file"]).exists() for record in win_rates.values())
-    interval = paired_interval(win_rates) if resampled else None
+    read_once = cache(read_evaluation)
     rows = build_rows(
         models,
         methods,
@@ -92,20 +127,24 @@ def main() -> None:
         histories,
         win_rates,
         boundaries,
-        interval,
+        paired_gains(win_rates, read_once) if resampled else None,
         traces,
         arguments.suffixes,
         arguments.replicates,
+        verdict if arms else None,
+        valid,
     )
     if resampled:
-        rows = with_runs(rows, intervals_over_runs(win_rates))
+        rows = with_runs(rows, intervals_over_runs(win_rates, read_once, arms))
     found = decisions.decisions(rows)
-    counted = decisions.tally(found) if arguments.boundaries else None
     if arguments.decisions:
         write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
-    table(arguments.table, rows, arguments.columns).write(arguments.csv)
+    table(arguments.table, rows, arguments.columns, [*notes, *arguments.notes]).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
-    figures = {"better_arm_picked": f"{counted.right} of {counted.judged}"} if counted else {}
+    figures = {}
+    if arguments.boundaries:
+        picked = tallies.tally(found, leading(valid))
+        figures["better_arm_picked"] = f"{picked.right} of {picked.judged}"
     finish(
         arguments.csv,
         rows_in=len(win_rates),

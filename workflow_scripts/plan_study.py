@@ -30,6 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--replicates", type=positive_int, required=True, metavar="N", help="runs under each seed")
     parser.add_argument("--gpus", nargs="+", type=int, default=[8, 16, 32, 64], help="(default: 8 16 32 64)")
     parser.add_argument("--benchmarks", type=Path, required=True, metavar="FOLDER", help="results/benchmarks")
+    parser.add_argument("--notes", nargs="+", default=[], metavar="TEXT", help="what else to know of the study")
     return parser.parse_args()
 
 
@@ -86,11 +87,8 @@ def _seconds(jobs: list[Job]) -> int:
     return sum(job.of("seconds") for job in jobs)
 
 
-def table(jobs: list[Job], rows: list[dict], gpus: list[int], runs: str) -> Table:
-    """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats.
-
-    `runs` are the words about them.
-    """
+def table(jobs: list[Job], rows: list[dict], gpus: list[int], said: list[str]) -> Table:
+    """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
     done = any(row["jobs_done"] for row in rows)
     columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
     total = {column: sum(row[column] for row in rows) for column in columns if column != "rule"}
@@ -106,7 +104,6 @@ def table(jobs: list[Job], rows: list[dict], gpus: list[int], runs: str) -> Tabl
             schedule.append([str(number), f"{hours:.1f}", f"{work / number:.1f}", f"{longest:.1f}", ratio])
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
-    notes += f" {runs}"
     undecided = sum(job.rule == "make_decision" for job in jobs)
     if undecided:
         notes += (
@@ -114,7 +111,7 @@ def table(jobs: list[Job], rows: list[dict], gpus: list[int], runs: str) -> Tabl
         )
     parts = [
         ("title", "What the study takes"),
-        ("words", notes),
+        ("words", " ".join([notes, *said])),
         ("grid", Grid([column.replace("_", " ") for column in columns], lines)),
         ("grid", Grid(["GPUs", "hours", "no less than, for the work", "the longest chain", "ratio"], schedule)),
     ]
@@ -133,7 +130,7 @@ def main() -> None:
     jobs = read_jobs(dry_run(arguments.snakefile, arguments.configuration, arguments.targets))
     rows = by_rule(jobs, arguments.benchmarks)
     runs = words_of_runs(jobs, arguments.seeds, arguments.replicates)
-    table(jobs, rows, arguments.gpus, runs).write(arguments.csv)
+    table(jobs, rows, arguments.gpus, [runs, *arguments.notes]).write(arguments.csv)
     counts = {
         "gpu_hours": gpu_seconds(jobs) / 3600,
         "longest_chain_hours": critical_path(jobs) / 3600,

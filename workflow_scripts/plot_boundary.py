@@ -1,8 +1,8 @@
 """Draw the boundary score of each initial policy against what off-policy candidates gained over on-policy ones.
 
-Input are tables made by make_table.py with boundary scores. One point an initial policy and method, coloured by model,
-with the method as marker; bars are the intervals of the score and of the difference, where they were measured. The
-quadrants in which the alignment stage assumption holds are shaded.
+Input are tables made by make_table.py with boundary scores. One panel for each yardstick that they have: the preference model
+that labels, the win rate, the length-controlled one. One point an initial policy and method, coloured by model, with the
+method as marker; bars are the intervals of the score and of the difference, where they were measured. The quadrants in which the alignment stage assumption holds are shaded.
 """
 
 import argparse

@@ -11,6 +11,9 @@ import pytest
 from fake_judge import quality, responses_of
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import write_table
+from dpo_stages.data.prompts import prompt_id
+from dpo_stages.data.schemas import INSTRUCTIONS
 from dpo_stages.preferences.opening import open_preference_model
 from dpo_stages.preferences.options import Options
 from dpo_stages.preferences.pairs import Pair
@@ -76,6 +79,31 @@ def test_a_judge_labels_by_the_workflows_program(run_here, fake_judge, tmp_path)
     assert labelled[1]["logit"] is None
     with pytest.raises(BadInput, match="needs --cache"):
         run_here("label_preferences", *files)
+
+
+def test_a_judge_compares_arms_by_the_workflows_program(run_here, manifest, fake_judge, tmp_path):
+    prompts = [[{"role": "user", "content": f"Question {number}?"}] for number in range(3)]
+    rows = [
+        {"prompt_id": prompt_id(prompt), "prompt": prompt, "index": number}
+        | {"instruction": prompt[0]["content"], "reference": "r", "subset": "s"}
+        for number, prompt in enumerate(prompts)
+    ]
+    write_table(tmp_path / "instructions.parquet", rows, INSTRUCTIONS)
+    outputs = {"off": ["a", "b, since", "same"], "on": ["b, since", "a", "same"]}
+    for name, texts in outputs.items():
+        answered = [
+            {key: row[key] for key in ("index", "prompt_id", "instruction")} | {"output": text, "generator": f"m/dpo/{name}"}
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        (tmp_path / f"{name}.json").write_text(json.dumps(answered))
+    run_here(
+        "compare_arms", "--off-policy", tmp_path / "off.json", "--on-policy", tmp_path / "on.json",
+        "--instructions", tmp_path / "instructions.parquet", "--preference-model", manifest,
+        "--cache", tmp_path / "cache", "--output", tmp_path / "arms.parquet",
+    )  # fmt: skip
+    logit = quality("a") - quality("b, since")
+    assert pq.read_table(tmp_path / "arms.parquet")["logit"].to_pylist() == pytest.approx([logit, -logit, 0], abs=1e-4)
+    assert json.loads((tmp_path / "arms.ledger.json").read_text())["requests"] == 4
 
 
 def test_a_manifest_says_how_the_key_is_sent(run_here, fake_judge, tmp_path, monkeypatch):

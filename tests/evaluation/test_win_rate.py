@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import gzip
 import hashlib
 import random
@@ -21,7 +22,7 @@ from dpo_stages.evaluation.difficulties import (
     without_difficulties,
     write_difficulties,
 )
-from dpo_stages.evaluation.gains import gains_over_runs, paired_gain, resamples_path
+from dpo_stages.evaluation.gains import gains_over_runs, paired_gain, read_evaluation, resamples_path
 from dpo_stages.evaluation.judgements import Judgements, read_judgements
 from dpo_stages.evaluation.length_control import fit_difficulties, resampled_lc_win_rates
 from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
@@ -450,13 +451,37 @@ def test_a_policy_gains_nothing_over_itself(evaluated):
 
 def test_gains_over_runs_are_of_the_mean_and_wider_than_those_of_one_run(evaluated):
     """Three policies stand for three runs of one arm; they differ by much more than instructions make them."""
-    runs = [(path, None) for path in evaluated[:3]]
-    again = [(path, evaluated[0]) for path in evaluated[:3]]
+    runs = [[(path, None)] for path in evaluated[:3]]
+    again = [[(path, evaluated[0])] for path in evaluated[:3]]
     (low, high), (gained_low, gained_high) = gains_over_runs([runs, again])
     levels = [read_json(path)["lc_win_rate"] for path in evaluated[:3]]
     assert (low + high) / 2 == pytest.approx(np.mean(levels))
     assert (gained_low + gained_high) / 2 == pytest.approx(np.mean(levels) - levels[0])
     assert high - low > 2 * np.ptp(read_json(evaluated[1])["lc_interval"])
+    ((plain_low, plain_high),) = gains_over_runs([runs], "win_rate")
+    plain = np.mean([read_json(path)["win_rate"] for path in evaluated[:3]])
+    assert (plain_low + plain_high) / 2 == pytest.approx(plain) != pytest.approx(np.mean(levels))
+
+
+def test_what_is_averaged_within_a_run_is_one_figure_of_it(evaluated):
+    """Replicates of a seed: the run is their mean."""
+    pairs = [(path, None) for path in evaluated[:4]]
+    levels = [read_json(path)["lc_win_rate"] for path in evaluated[:4]]
+    ((low, high),) = gains_over_runs([[pairs[:2], pairs[2:]]])
+    assert (low + high) / 2 == pytest.approx(np.mean(levels))
+
+
+def test_each_file_is_read_once_for_whoever_reads_for_all(evaluated):
+    read = []
+
+    def reading(path):
+        read.append(path)
+        return read_evaluation(path)
+
+    once = functools.cache(reading)
+    paired_gain(evaluated[1], evaluated[0], once)
+    gains_over_runs([[[(evaluated[1], evaluated[0])], [(evaluated[2], evaluated[0])]]], "lc_win_rate", once)
+    assert sorted(map(str, read)) == sorted(map(str, evaluated[:3]))
 
 
 def test_rows_without_a_preference_keep_nobody_from_difficulties_win_rates_and_gains(study, tmp_path):

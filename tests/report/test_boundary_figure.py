@@ -12,6 +12,7 @@ from dpo_stages.report.figures.boundary import draw
 from dpo_stages.report.paper import paper_decisions
 from dpo_stages.report.policy_rows import Row, read_rows
 from dpo_stages.report.table import Table, with_iterations
+from dpo_stages.report.yardsticks import LC_WIN_RATE
 from dpo_stages.study.policies import Policy
 
 LABELS = {"tiny-llama": "Tiny Llama", "tiny-phi": "Tiny Phi"}
@@ -22,7 +23,7 @@ ARMS = {  # initial policy: boundary score and gains of both arms
 }
 
 
-def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
+def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True, **columns):
     names = {"model": "tiny-llama", "method": method, "method_label": method.upper(), "judge": judge, "seed": 0}
     names |= {"judge_version": "1", "judge_prompt": "p", "judge_endpoint": "served", "instructions": 9}
     measured = {"lc_win_rate": 50.0, "win_rate": 50.0, "average_length": 9.0}
@@ -47,6 +48,7 @@ def write_table(path, method="dpo", judge="j", arms=ARMS, with_intervals=True):
                     resolved_policy=str(policy),
                     initial_policy=initial,
                     gain=gain,
+                    **columns,
                     boundary_score=score,
                     recommended_source="off" if score < 0.5 else "on",
                 )
@@ -62,7 +64,7 @@ def paper():
 def test_rows_come_back_as_they_were_written(tmp_path):
     rows = read_rows(write_table(tmp_path / "t.csv"))
     assert [type(rows[1].seed), rows[0].history, rows[0].gain, rows[0].runs_gain_low] == [int, (), None, None]
-    again = [replace(row, runs=2, runs_gain_low=-1.5, delta=math.inf, truncated=3) for row in rows]
+    again = [replace(row, runs=2, runs_gain_low=-1.5, delta=math.inf, truncated=3, lc_valid=False) for row in rows]
     (tmp_path / "again.csv").write_text(Table(with_iterations(again)).csv())
     assert read_rows(tmp_path / "again.csv") == again
     (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace(",dpo,DPO,0,", ",dpo,DPO,some,"))
@@ -74,12 +76,9 @@ def test_points_are_the_initial_policies_with_both_arms(tmp_path):
     points = {point.initial_policy: point for point in read_decisions([write_table(tmp_path / "t.csv")])}
     assert points.keys() == ARMS.keys()
     point = points["tiny-llama/dpo/on"]
-    assert (point.difference, point.boundary_score) == (3.0, 0.55)
-    assert point.right is False and points["tiny-llama/sft"].right is True
-    assert point.off.interval("boundary") == pytest.approx((0.52, 0.58)) and point.off.interval("difference") == (
-        2.0,
-        4.0,
-    )
+    assert (point.compared(LC_WIN_RATE), point.boundary_score) == (3.0, 0.55)
+    assert point.right(LC_WIN_RATE) is False and points["tiny-llama/sft"].right(LC_WIN_RATE) is True
+    assert point.off.interval("boundary") == pytest.approx((0.52, 0.58)) and point.interval(LC_WIN_RATE) == (2.0, 4.0)
 
 
 def test_a_table_given_twice_adds_nothing_and_another_method_adds_its_points(tmp_path):
@@ -107,16 +106,31 @@ def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
-    assert {(point.boundary_score, point.difference) for point in points} <= drawn
+    assert {(point.boundary_score, point.compared(LC_WIN_RATE)) for point in points} <= drawn
     assert len(drawn) == (
-        3 if not with_paper else 3 + len({(point.boundary_score, point.difference) for point in paper()})
+        3 if not with_paper else 3 + len({(point.boundary_score, point.compared(LC_WIN_RATE)) for point in paper()})
     )
     assert all(left <= x <= right and low <= y <= high for x, y in drawn)
     assert left < 0.5 < right and low == -high
     assert [text.get_text() for text in axes.texts[2:]] == ["SFT", "on", "SFT"]
-    assert axes.get_title(loc="left") == "Better arm picked for 2 of 3 initial policies"
+    assert axes.get_title(loc="left") == "LC Win Rate\nbetter arm picked for 2 of 3"
     shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert set(LABELS.values()) <= set(shown) and ("SLiC-HF" in shown) == with_paper
+
+
+def test_each_yardstick_has_a_panel_and_all_share_the_scores(tmp_path):
+    table = write_table(
+        tmp_path / "t.csv", verdict=31.0, verdict_low=25.0, verdict_high=37.0, win_rate_gain=2.0, lc_valid=False
+    )
+    points = read_decisions([table])
+    panels = draw(points).axes
+    titles = [axes.get_title(loc="left").splitlines()[0] for axes in panels]
+    assert titles == ["Preference model", "Win Rate", "LC Win Rate (not valid)"]
+    assert len({axes.get_xlim() for axes in panels}) == 1
+    low, high = panels[0].get_ylim()
+    assert (low + high) / 2 == 50 and low < 25 and high > 37
+    heights = {line.get_ydata()[0] for line in panels[0].lines if len(line.get_xdata()) == 1}
+    assert heights == {31.0}
 
 
 def test_names_do_not_cover_each_other(tmp_path):

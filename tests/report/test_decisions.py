@@ -1,24 +1,53 @@
-"""Δ, the better arm, and how often the boundary score picked it."""
+"""Δ, the better arm on each yardstick, how often the boundary score picked it, and where the yardsticks part."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
+from dpo_stages.report import partings, tallies
 from dpo_stages.report.arms import delta, format_delta, gain
-from dpo_stages.report.decisions import Decision, tally
+from dpo_stages.report.decisions import Decision, decisions, decisions_table, pooled
 from dpo_stages.report.policy_rows import Row
+from dpo_stages.report.tallies import tally
+from dpo_stages.report.yardsticks import LC_WIN_RATE, PREFERENCE_MODEL, WIN_RATE, leading, yardsticks
 
 points = st.floats(-50, 50, allow_nan=False).map(lambda value: round(value, 2))
 
 
-def decision(score, off_gain, on_gain):
-    known = {"model": "m", "model_label": "M", "method": "dpo", "method_label": "DPO", "seed": 0}
+def decision(score, off_gain, on_gain, **known):
+    """One initial policy; `known` are other columns of its rows."""
+    known = {"model": "m", "model_label": "M", "method": "dpo", "method_label": "DPO", "seed": 0, **known}
     known |= {"policy": "p", "resolved_policy": "p", "lc_win_rate": 50.0, "win_rate": 50.0, "boundary_score": score}
-    known["recommended_source"] = "off" if score < 0.5 else "on"
-    return Decision(Row(**known, history=("off",), gain=off_gain), Row(**known, history=("on",), gain=on_gain))
+    known = {"initial_policy": f"{known['model']}/sft", **known}
+    off, on = (
+        Row(**{"history": (source,), **known}, gain=gain) for source, gain in (("off", off_gain), ("on", on_gain))
+    )
+    return Decision((off,), (on,))
+
+
+def held(score, runs=2, **arms):
+    """One initial policy whose off-policy arm is held against the on-policy arm: 1, -1, or "off" and "on" told apart by runs.
+
+    Yardsticks that are not named were not measured.
+    """
+    one = decision(score, None, None)
+    columns = {}
+    for name, arm in arms.items():
+        of = {"preference_model": PREFERENCE_MODEL, "win_rate": WIN_RATE, "lc": LC_WIN_RATE}[name]
+        sign = {"off": 1, "on": -1}.get(arm, arm)
+        near, far = (0.5, 9.0) if arm in ("off", "on") else (-9.0, 9.0)
+        columns[of.compared] = of.even + 4 * sign
+        if runs > 1:
+            ends = sorted(of.even + sign * end for end in (near, far))
+            columns |= {f"runs_{of.compared}_low": ends[0], f"runs_{of.compared}_high": ends[1]}
+        if of.gain:
+            columns[of.gain] = 4.0 * sign
+    (off,), (on,) = one.off_rows, one.on_rows
+    nothing = {of.gain: 0.0 for of in (WIN_RATE, LC_WIN_RATE) if of.gain in columns}
+    return Decision((replace(off, runs=runs, **columns),), (replace(on, runs=runs, **columns | nothing),))
 
 
 def test_gain_is_a_difference_in_percentage_points():
@@ -48,7 +77,7 @@ def test_delta_in_every_case(off_gain, on_gain, expected, shown):
 @given(points, points)
 def test_delta_is_above_one_exactly_where_the_off_policy_arm_is_better(off_gain, on_gain):
     value = delta(off_gain, on_gain)
-    better = decision(0.4, off_gain, on_gain).better
+    better = decision(0.4, off_gain, on_gain).better(LC_WIN_RATE)
     if value is None:
         assert off_gain <= 0 and on_gain <= 0
     elif value != pytest.approx(1):
@@ -56,22 +85,155 @@ def test_delta_is_above_one_exactly_where_the_off_policy_arm_is_better(off_gain,
 
 
 def test_a_decision_is_right_when_the_recommended_arm_gained_more():
-    assert decision(0.4, 3.0, 1.0).right is True
-    assert decision(0.6, 3.0, 1.0).right is False
-    assert decision(0.6, -3.0, -1.0).right is True
-    assert decision(0.6, 1.0, 1.0).right is None
+    assert decision(0.4, 3.0, 1.0).right(LC_WIN_RATE) is True
+    assert decision(0.6, 3.0, 1.0).right(LC_WIN_RATE) is False
+    assert decision(0.6, -3.0, -1.0).right(LC_WIN_RATE) is True
+    assert decision(0.6, 1.0, 1.0).right(LC_WIN_RATE) is None
 
 
 @pytest.mark.parametrize(("right", "wrong", "equal"), [(7, 2, 0), (9, 0, 1), (0, 4, 2), (1, 1, 0)])
-def test_tally_counts_and_its_interval_is_clopper_and_pearsons(right, wrong, equal):
+def test_a_tally_counts_what_was_judged(right, wrong, equal):
     made = [decision(0.4, 2, 1)] * right + [decision(0.4, 1, 2)] * wrong + [decision(0.4, 1, 1)] * equal
-    counted = tally(made, 0.9)
+    counted = tally(made, LC_WIN_RATE)
     assert (counted.right, counted.judged, counted.equal) == (right, right + wrong, equal)
-    expected = binomtest(right, right + wrong).proportion_ci(0.9, method="exact")
-    assert counted.interval == pytest.approx((expected.low, expected.high))
-    assert f"{right} of {right + wrong} initial policies" in counted.sentence()
+    said = tallies.sentence(made)
+    assert f"by length-controlled win rate for {right} of {right + wrong}." in said
+    assert "the noise of training" in said
+    assert ("equal for up to" in said) == bool(equal)
 
 
 def test_a_tally_of_nothing_says_so():
-    assert tally([]).interval == (0.0, 1.0)
-    assert tally([decision(0.4, 1, 1)]).sentence().startswith("No initial policy")
+    for found in ([], [decision(0.4, 1, 1)]):
+        assert tallies.sentence(found).startswith("No initial policy")
+
+
+def test_each_yardstick_has_its_own_better_arm_and_tally():
+    found = [
+        held(0.4, preference_model="off", win_rate="on", lc=-1),
+        held(0.6, preference_model="off", win_rate=1, lc=1),
+    ]
+    first = found[0]
+    assert [first.better(of) for of in yardsticks(None)] == ["off", "on", "on"]
+    assert [first.compared(of) for of in (PREFERENCE_MODEL, WIN_RATE, LC_WIN_RATE)] == [54.0, -4.0, -4.0]
+    assert [first.separated(of) for of in yardsticks(None)] == [True, False, True]  # LC before the win rate
+    counted = {of: tally([first], of) for of in yardsticks(None)}
+    assert [(one.right, one.separated, one.separated_right) for one in counted.values()] == [
+        (1, 1, 1),
+        (0, 0, 0),
+        (0, 1, 0),
+    ]
+    assert tallies.sentence([first]) == (
+        "The boundary score picked the better arm of the initial policies: by the preference model for 1 of 1 (1 of the 1 that "
+        "runs tell apart), by length-controlled win rate for 0 of 1 (runs tell none apart), by win rate for 0 of 1 (0 of the 1 "
+        "that runs tell apart)."
+    )
+
+
+def test_one_run_tells_nothing_apart():
+    one = held(0.4, runs=1, preference_model="off", win_rate="on")
+    assert one.separated(WIN_RATE) is None and tally([one], WIN_RATE).words() == "0 of 1"
+    assert "*" not in tallies.compared_grid([one]).markdown()
+
+
+def test_replicates_are_runs_of_one_decision_and_seeds_are_pooled_where_runs_are_counted():
+    columns = {"verdict": 60.0, "win_rate_gain": 1.0}
+    rows = [
+        Row(
+            **vars(decision(0.4 + 0.3 * seed, gain, 0.0, seed=seed, model="m").off)
+            | {"history": (source,), "initial_policy": f"m@{seed}/sft", "replicate": replicate, "gain": gain, **columns}
+        )
+        for seed in (0, 1)
+        for source in ("off", "on")
+        for replicate, gain in ((1, 2.0), (2, 4.0 if source == "off" else 1.0))
+    ]
+    first, second = decisions(rows)
+    assert len(first.off_rows) == len(first.on_rows) == 2 and not first.whole
+    assert first.gain("off", LC_WIN_RATE) == 3.0 and first.compared(LC_WIN_RATE) == 1.5
+    assert first.compared(WIN_RATE) == 0.0 and first.better(WIN_RATE) is None
+    (both,) = pooled([first, second])
+    assert len(both.off_rows) == 4 and both.boundary_score == pytest.approx(0.55) and both.recommended == "on"
+    assert decisions([row for row in rows if row.seed == 0])[0].whole
+
+
+def test_an_interval_of_all_runs_is_not_shown_for_one_of_several_seeds():
+    one = held(0.4, win_rate="off")
+    ends = {"win_rate_difference_low": 3.0, "win_rate_difference_high": 5.0}
+    one = Decision((replace(one.off, **ends),), one.on_rows)
+    assert one.interval(WIN_RATE) == (0.5, 9.0)
+    assert replace(one, whole=False).interval(WIN_RATE) == (3.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("arms", "reasons"),
+    [
+        ({"preference_model": "on", "win_rate": "off", "lc": "off"}, [partings.OVER_OPTIMISED]),
+        ({"preference_model": "on", "win_rate": 1, "lc": 1}, [partings.NOISE]),
+        ({"preference_model": -1, "win_rate": "off", "lc": "off"}, [partings.NOISE]),
+        ({"preference_model": "off", "win_rate": "off", "lc": "on"}, [partings.LENGTH]),
+        ({"preference_model": "off", "win_rate": "off", "lc": -1}, [partings.LENGTH]),
+        ({"preference_model": "off", "win_rate": 1, "lc": -1}, [partings.NOISE]),
+        ({"preference_model": "on", "win_rate": "off", "lc": "on"}, [partings.OVER_OPTIMISED, partings.LENGTH]),
+        ({"preference_model": "on", "win_rate": "on", "lc": -1}, []),
+        ({"win_rate": "on", "lc": "on"}, []),
+    ],
+)
+def test_where_yardsticks_part_and_what_that_may_mean(arms, reasons):
+    one = held(0.4, **arms)
+    assert partings.parting(one) == reasons
+    said = partings.sentence([one])
+    assert all(f"for 1 {reason}" in said for reason in reasons)
+    assert reasons or said == "The yardsticks nowhere name different arms."
+
+
+def test_one_run_leaves_every_parting_to_noise():
+    found = [held(0.4, runs=1, preference_model="on", win_rate="off", lc="off")]
+    assert partings.parting(found[0]) == [partings.NOISE]
+
+
+def test_one_yardstick_alone_cannot_part():
+    assert partings.sentence([held(0.4, lc="on")]) == "" == partings.sentence([])
+
+
+def test_an_invalid_length_control_leaves_the_lead_to_the_plain_win_rate():
+    assert leading(None) is leading(True) is LC_WIN_RATE and leading(False) is WIN_RATE
+    one = held(0.4, preference_model="off", win_rate="off", lc="on")
+    invalid = Decision(*(tuple(replace(row, lc_valid=False) for row in rows) for rows in (one.off_rows, one.on_rows)))
+    assert one.leading is LC_WIN_RATE and invalid.leading is WIN_RATE
+    assert "length-controlled win rate (not valid here) for 0 of 1" in tallies.sentence([invalid])
+    assert "LC Win Rate (not valid), points" in tallies.compared_grid([invalid]).columns
+    assert tallies.lc_valid([one, invalid]) is False and tallies.lc_valid([one]) is None
+    (line,) = decisions_table([invalid], "j").rows
+    assert (line["leading"], line["lc_valid"], line["win_rate_better"], line["lc_right"]) == (
+        "win_rate",
+        False,
+        "off",
+        False,
+    )
+
+
+def test_descendants_are_no_independent_cases_and_models_are_counted_apart():
+    found = [
+        decision(0.4, 2, 1, model=model, model_label=model.upper(), initial_policy=f"{model}/{name}")
+        for model in ("a", "b")
+        for name in ("sft", "dpo/on")
+    ]
+    said = tallies.sentence(found)
+    assert "4 policies of 2 models, which descend from each other: they are no independent cases." in said
+    assert "interval" not in said
+    cells = {line[0]: line[1] for line in tallies.grid(found).rows}
+    assert (cells["all"], cells["A"], cells["B"]) == ("4 of 4", "2 of 2", "2 of 2")
+    assert tallies.grid(found[:1]) is None
+
+
+def test_an_undecided_recommendation_says_so():
+    shown = {
+        verdict: tallies.compared_grid([decision(0.4, 2, 1, boundary_verdict=verdict)]).rows[0][3]
+        for verdict in ("decided", "undecided", None)
+    }
+    assert shown == {"decided": "off", "undecided": "off (undecided)", None: "off"}
+
+
+def test_a_table_without_decisions_keeps_its_columns():
+    assert (
+        decisions_table([], "j").csv().startswith("initial_policy,method,boundary_score,decided,recommended,off_gain")
+    )

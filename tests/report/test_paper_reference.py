@@ -7,8 +7,9 @@ import pytest
 from dpo_boundary.measurement import measure_boundary
 from dpo_boundary.result import recommended_source
 from dpo_stages.report.arms import delta, format_delta, gain
-from dpo_stages.report.decisions import tally
 from dpo_stages.report.paper import paper_decisions, paper_table
+from dpo_stages.report.tallies import tally
+from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE
 from dpo_stages.study.policies import Policy
 
 WITH_DELTA = (1, 3, 4, 5)
@@ -102,10 +103,13 @@ def test_the_boundary_score_is_the_share_of_on_policy_votes(number):
         assert measured.boundary_score == pytest.approx(decision.boundary_score)
         assert measured.recommended_source == decision.recommended
         assert recommended_source(1 - decision.boundary_score) != decision.recommended
-    wrong = {decision.initial_policy for decision in found if not decision.right}
+    wrong = {decision.initial_policy for decision in found if not decision.right(LC_WIN_RATE)}
     assert wrong == {3: {"zephyr-7b/dpo/on"}, 4: set(), 5: {"llama-3-8b-instruct/slic/off"}}[number]
 
 
 def test_the_papers_own_tally():
-    counted = tally([decision for number in (3, 4, 5) for decision in paper_decisions(number)])
+    found = [decision for number in (3, 4, 5) for decision in paper_decisions(number)]
+    counted = tally(found, LC_WIN_RATE)
     assert (counted.right, counted.judged, counted.equal) == (22, 24, 0)
+    plain = tally(found, WIN_RATE)
+    assert (plain.right, plain.judged) == (21, 24)

@@ -53,7 +53,9 @@ def write_parts(path, **parts):
 def report(tmp_path_factory, run_script):
     """A page of small inputs, some of them hostile."""
     folder = tmp_path_factory.mktemp("report")
-    table = write_table(folder / "table3.csv")
+    table = write_table(
+        folder / "table3.csv", verdict=31.0, verdict_low=25.0, verdict_high=37.0, boundary_verdict="undecided"
+    )
     grid = {"columns": ["Iter-1", "x", "y", "z"], "rows": [["Tiny"], ["PC|off", "1.5", "a", "–"]]}
     grid["groups"] = [("", 1), ("A", 1), ("B", 2)]
     write_parts(folder / "table3.json", title="Table 3", heading="DPO", grid=grid, words=f"Of `auto`: {EVIL}")
@@ -95,7 +97,13 @@ def report(tmp_path_factory, run_script):
         "--locks",
         folder / "train.lock.txt",
     ]
-    arguments += ["--judgements", folder / "a/annotations.json", folder / "b/annotations.json"]
+    arguments += [
+        "--notes",
+        "Caution: the judge labels too.",
+        "--judgements",
+        folder / "a/annotations.json",
+        folder / "b/annotations.json",
+    ]
     done = run_script("make_report", *arguments, "--output", folder / "report.html")
     assert done.returncode == 0, done.stderr
     return folder / "report.html"
@@ -131,11 +139,17 @@ def test_it_has_everything(page):
     links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
     assert links <= page.ids()
     text = " ".join(page.text.split())
-    assert "The boundary score picked the better arm for 2 of 3 initial policies" in text
-    assert "Next: the policy's own samples" in text and "Next: off-policy data" in text
-    assert "boundary score 0.62 (0.59–0.65)" in text
+    assert "by the preference model for 2 of 3, by length-controlled win rate for 2 of 3" in text
+    assert "3 policies of 2 models, which descend from each other" in text and "Caution: the judge labels too." in text
+    assert "Recommended: the policy's own samples (undecided)" in text and "Recommended: off-policy data" in text
+    assert (
+        "Relative to the preference model: boundary score 0.62 (0.59–0.65), 0.5 or above (preference fine-tuning)"
+        in text
+    )
     assert "Gain: +0.50 with off-policy data, -1.00 with its own samples." in text
-    assert "Better: off-policy data, as the score said, though one run." in text
+    assert "By the preference model: on 31.0 (25.0 to 37.0)" in text
+    assert "By length-controlled win rate: off +1.50 (+0.50 to +2.50)" in text
+    assert "for 2 they disagree where runs" in text or "noise may do" not in text
     assert "The paper: boundary score 0.62, on-policy recommended (agrees), better arm on-policy (differs)." in text
     assert "took 30.0 min in all" in text and "idle" not in text
     assert (
@@ -193,7 +207,7 @@ def test_a_browser_shows_it_without_complaint_request_or_overflow(browser, repor
     assert browser.evaluate("innerWidth") == width
     assert browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     assert browser.evaluate("document.title") == "Off-policy or on-policy data next? – dpo-stages"
-    assert browser.evaluate("document.querySelectorAll('table').length") == 5
+    assert browser.evaluate("document.querySelectorAll('table').length") == 6
     assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     background = browser.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == ("rgb(23, 24, 26)" if dark else "rgb(251, 250, 247)")

@@ -13,13 +13,16 @@ import pytest
 from dpo_boundary.result import recommended_source, stage_of
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
+from dpo_stages.evaluation.arms import ARMS_SCHEMA
 from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
 from dpo_stages.report import policy_rows
-from dpo_stages.report.decisions import decisions, tally
+from dpo_stages.report.decisions import decisions
 from dpo_stages.report.paper import paper_table
 from dpo_stages.report.policy_table import COLUMNS, WIDEST, table
 from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
 from dpo_stages.report.runs import with_runs
+from dpo_stages.report.tallies import tally
+from dpo_stages.report.yardsticks import LC_WIN_RATE, PREFERENCE_MODEL, WIN_RATE
 from dpo_stages.study.policies import Policy, combinations
 
 JUDGE = {"model": "gpt-4-1106-preview", "version": "v", "prompt": "p", "endpoint": "openai"}
@@ -118,7 +121,7 @@ def test_markdown_has_the_papers_cells():
     assert ["PC_off", "–", "27.73 (+3.14)", "22.85", "0.62 (0.60–0.64)", "0.33"] in cells
     assert ["PC_off", "PC_off", "27.83 (+0.10)", "24.38", "0.66 (0.64–0.68)", "<0.01"] in cells
     assert ["PC_off", "PC_on", "4.92 (-1.05)", "3.46", "–", "–"] in cells
-    assert "8 of 9 initial policies" in text and "gpt-4-1106-preview" in text
+    assert "by length-controlled win rate for 8 of 9" in text and "gpt-4-1106-preview" in text
     assert text.index("Llama-3-8B-Instruct") < text.index("Zephyr-7B") < text.index("Phi-2-2.7B")
 
 
@@ -135,7 +138,7 @@ def test_the_columns_of_tables_1_and_2():
 def test_models_stand_side_by_side_where_that_is_narrow_enough():
     models = {"zephyr-7b": "Zephyr-7B", "phi-2": "Phi-2-2.7B"}
     narrow = table("table3", rows_of_paper(3, models), COLUMNS[1:]).markdown()
-    assert sum(line.startswith("|--") for line in narrow.splitlines()) == 1
+    assert "**Zephyr-7B**" not in narrow
     first, _, second, *_ = [line for line in narrow.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in first.split("|")][3::4][:2] == ["Zephyr-7B", "Phi-2-2.7B"]
     assert second.count("LC Win Rate") == 2 and len(first) == len(second) <= WIDEST
@@ -162,27 +165,35 @@ def seeded_records():
 
 def student(win_rates):
     """Intervals by Student's t over runs alone, which can be worked out by hand."""
-    levels = {record["policy"]: record["lc_win_rate"] for record in win_rates}
+    records = {record["policy"]: record for record in win_rates}
 
-    def intervals(contrasts):
+    def intervals(figure, contrasts):
         for runs in contrasts:
-            values = [levels[one] - (levels[other] if other else 0) for one, other in runs]
+            values = [
+                statistics.fmean(records[one][figure] - (records[other][figure] if other else 0) for one, other in run)
+                for run in runs
+            ]
             mean, half = statistics.fmean(values), 4.3027 * statistics.stdev(values) / len(values) ** 0.5
             yield mean - half, mean + half
 
-    return lambda contrasts: list(intervals(contrasts))
+    return lambda figure, contrasts: list(intervals(figure, contrasts))
+
+
+def both(interval):
+    """Paired intervals that are the same on both win rates."""
+    return lambda policy, other: dict.fromkeys(("lc_gain_interval", "win_rate_gain_interval"), interval(policy, other))
 
 
 def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     win_rates, boundaries = seeded_records()
     rows = policy_rows.build_rows(
         {"m": "M"}, {"dpo": "DPO"}, [7, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries),
-        lambda policy, other: (-1.0, 1.0),
+        both(lambda policy, other: (-1.0, 1.0)),
     )  # fmt: skip
     rows = with_runs(rows, student(win_rates))
     assert [row.seed for row in rows] == [7, 7, 7, 1, 1, 1, 2, 2, 2]
     assert rows[4].policy == "m@1/dpo/off" and rows[4].gain == 2.0
-    counted = tally(decisions(rows))
+    counted = tally(decisions(rows), LC_WIN_RATE)
     # recommended: off, off, on; better: on, none, off
     assert (counted.right, counted.judged, counted.equal) == (0, 2, 1)
     assert [row.runs for row in rows] == [3] * 9 and rows[0].interval("runs_gain") is None
@@ -192,7 +203,8 @@ def test_seeds_are_rows_of_the_csv_and_means_with_intervals_in_markdown():
     # Student's t with 2 degrees of freedom: 4.303 x 1 / sqrt(3) = 2.48
     assert "12.00 ± 2.48 (+2.00 ± 2.48 n.s.)" in text and "Means of 3 seeds" in text
     assert "12.00 ± 0.00 (+2.00 ± 0.00)" in text and "0.45 ± 0.12" in text and "1.00" in text
-    assert "| all              | 0 of 2            | 0%    | 0% to 84%     |" in text
+    assert "Percent of" in text and "they are no independent cases" in text
+    assert "| 11.00 ± 2.48 |" in text  # the plain win rate's own interval
 
 
 def replicated_records(seeds=("m",)):
@@ -290,17 +302,18 @@ def test_intervals_of_gains_and_differences_are_shown_where_they_were_measured()
     }
     rows = policy_rows.build_rows(
         {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries),
-        lambda policy, other: measured_intervals[policy, other],
+        both(lambda policy, other: measured_intervals[policy, other]),
     )  # fmt: skip
     assert (rows[1].gain_low, rows[1].gain_high) == (0.25, 1.75)
     assert (rows[2].difference, rows[2].difference_low, rows[2].difference_high) == (-1.0, -2.0, -0.5)
-    counted = tally(decisions(rows))
+    counted = tally(decisions(rows), LC_WIN_RATE)
     assert (counted.judged, counted.right, counted.separated) == (1, 0, None)
     text = table("table3", rows, COLUMNS[1:]).markdown()
     assert "(+2.00; -1.00 to +3.00)" in text and "11.00 (+1.00; +0.25 to +1.75)" in text
     # One run tells nothing from the noise of training, whatever its intervals leave out.
     assert "n.s." not in text and "not that training once more gives another policy" in text
-    assert "With one run an arm, none of these differences is told from the noise of training." in text
+    assert "With one run an arm, no arm is told from the other beyond the noise of training." in text
+    assert "on -1.00 (-2.00 to -0.50)" in text
 
 
 @pytest.mark.parametrize(("scores", "right"), [((0.6, 0.6, 0.6), 0), ((0.4, 0.4, 0.6), 1)])
@@ -316,9 +329,9 @@ def test_what_several_runs_tell_apart_is_counted_once_by_the_mean_score(scores, 
     rows = policy_rows.build_rows(
         {"m": "M"}, {"dpo": "DPO"}, [0, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries)
     )
-    counted = tally(decisions(with_runs(rows, student(win_rates))))
+    counted = tally(decisions(with_runs(rows, student(win_rates))), LC_WIN_RATE)
     assert (counted.judged, counted.separated, counted.separated_right) == (3, 1, right)
-    assert f"for {right} of the 1 whose arms several runs tell apart." in counted.sentence()
+    assert counted.words().endswith(f"({right} of the 1 that runs tell apart)")
 
 
 def test_histories_that_came_to_the_same_policies_are_one_set_of_runs():
@@ -333,13 +346,92 @@ def test_histories_that_came_to_the_same_policies_are_one_set_of_runs():
     )
     asked = []
 
-    def intervals(contrasts):
-        asked.append(len(contrasts))
+    def intervals(figure, contrasts):
+        asked.append((figure, len(contrasts)))
         return [(-1.0, number) for number, _ in enumerate(contrasts)]
 
     found = {row.history: row.interval("runs_gain") for row in with_runs(rows, intervals)}
-    assert asked == [3, 2, 1]  # levels of sft, off, on; gains of off, on; the one difference
+    # levels of sft, off, on; gains of off, on; the one difference
+    assert asked == [(figure, number) for figure in ("lc_win_rate", "win_rate") for number in (3, 2, 1)]
     assert found["auto",] == found["off",] == (-1.0, 0.0)
+
+
+def replicated(seeds, replicates):
+    """Rows of both arms in every seed and replicate, and of the SFT policies; win rates are 10 × seed + replicate."""
+    names = {"model": "m", "model_label": "M", "method": "dpo", "method_label": "DPO"}
+    for seed in seeds:
+        plain = f"m@{seed}" if seed else "m"
+        known = {**names, "seed": seed, "lc_win_rate": 0.0, "win_rate": 0.0}
+        sft = f"{plain}/sft"
+        yield policy_rows.Row(**known, history=(), policy=sft, resolved_policy=sft)
+        for source, replicate in itertools.product(("off", "on"), replicates):
+            policy = f"{plain}/dpo/{source}"
+            known |= {
+                "policy": policy,
+                "resolved_policy": policy,
+                "initial_policy": sft,
+                "gain": 1.0,
+                "difference": 1.0,
+            }
+            yield policy_rows.Row(**known, history=(source,), replicate=replicate, verdict=55.0)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "replicates", "runs", "pairs"), [((0,), (1, 2, 3), 3, 1), ((0, 1), (1, 2, 3), 2, 3), ((0, 1), (1,), 2, 1)]
+)
+def test_a_run_is_a_seed_whose_replicates_are_averaged_or_with_one_seed_a_replicate(seeds, replicates, runs, pairs):
+    asked = {}
+
+    def intervals(figure, contrasts):
+        asked.setdefault(figure, []).extend(contrasts)
+        return [(-1.0, 1.0)] * len(contrasts)
+
+    rows = with_runs(list(replicated(seeds, replicates)), intervals)
+    for contrast in (one for contrasts in asked.values() for one in contrasts if one[0][0][0] != "m/sft"):
+        assert len(contrast) == runs and {len(run) for run in contrast} == {pairs}
+    assert asked["verdict"] == [tuple(((f"{m}/dpo/off", f"{m}/dpo/on"),) * pairs for m in ("m", "m@1")[: len(seeds)])
+                                if len(seeds) > 1 else ((("m/dpo/off", "m/dpo/on"),),) * runs]  # fmt: skip
+    sft, arm = rows[0], rows[1]
+    assert arm.runs == runs and arm.interval("runs_verdict") == (-1.0, 1.0) == arm.interval("runs_win_rate_gain")
+    assert sft.interval("runs_lc") == ((-1.0, 1.0) if len(seeds) > 1 else None)  # replicates do not train it again
+
+
+def test_one_run_asks_for_no_interval():
+    assert with_runs(rows := list(replicated((0,), (1,))), None) == rows
+
+
+def arms_of_seeds(verdicts):
+    """What the preference model says of the arms of each seed, as the table's program gives it."""
+    return lambda off, on: (verdicts[off.split("/")[0]], (20.0, 80.0))
+
+
+def test_a_table_shows_every_yardstick_and_where_they_part():
+    win_rates, boundaries = seeded_records()
+    for record in win_rates:
+        record["win_rate"] = {"sft": 10.0, "off": 14.0, "on": 12.0}[record["policy"].split("/")[-1]]
+    verdicts = {"m": 30.0, "m@1": 31.0, "m@2": 32.0}
+    rows = policy_rows.build_rows(
+        {"m": "M"}, {"dpo": "DPO"}, [0, 1, 2], [("off",), ("on",)], index(win_rates), index(boundaries),
+        both(lambda policy, other: (1.0, 3.0)), verdict=arms_of_seeds(verdicts), lc_valid=False,
+    )  # fmt: skip
+    assert [row.verdict for row in rows[1:3]] == [30.0, 30.0] and rows[0].verdict is None
+    assert (rows[1].win_rate_gain, rows[1].win_rate_difference, rows[1].interval("win_rate_gain")) == (
+        4.0,
+        2.0,
+        (1.0, 3.0),
+    )
+    of = student(win_rates)
+    rows = with_runs(rows, lambda figure, ask: [(29.0, 33.0)] * len(ask) if figure == "verdict" else of(figure, ask))
+    (off_against_on, *_) = decisions(rows)
+    assert off_against_on.separated(PREFERENCE_MODEL) and off_against_on.separated(WIN_RATE)
+    text = table("table3", rows, COLUMNS[1:], ["The references differ.", "The judge labels too."]).markdown()
+    assert "| Win Rate " in text and "LC Win Rate (not valid)" in text
+    assert text.index("| Win Rate ") < text.index("LC Win Rate (not valid)")
+    assert "14.00 ± 0.00 (+4.00 ± 0.00)" in text and "gains and Δ are those of the plain win rate" in text
+    assert "The references differ. The judge labels too." in text
+    assert "on 31.0 (29.0 to 33.0)*" in text and "off +2.00 (+2.00 to +2.00)*" in text
+    assert "for 1 the preference model and the win rate tell the arms apart and disagree" in text
+    assert "| 2.00" in text  # Δ of the plain win rate: 4 over 2
 
 
 def test_outputs_that_were_cut_are_counted_for_every_policy():
@@ -349,6 +441,14 @@ def test_outputs_that_were_cut_are_counted_for_every_policy():
     rows = policy_rows.build_rows({"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), None)
     assert [row.truncated for row in rows] == [3, 0, 2]
     assert "5 outputs, at most 3 of a policy, were cut" in table("table1", rows, []).markdown()
+
+
+def compared(number, preferred):
+    """What the preference model says of the arms' outputs for one instruction."""
+    return {
+        "index": number, "prompt_id": str(number), "off_policy": "m/dpo/off", "on_policy": "m/dpo/on",
+        "logit": preferred - 0.5, "off_policy_preferred": preferred, "order_flip": False,
+    }  # fmt: skip
 
 
 def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp_path, run_script):
@@ -372,6 +472,26 @@ def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp
     off = rows["m/dpo/off"]
     assert 0 < float(off["gain_low"]) < 1 < float(off["gain_high"]) < 2
     assert float(off["difference_low"]) < -1 < float(off["difference_high"])
+    assert float(off["win_rate_gain_low"]) < float(off["win_rate_gain"]) == 1 and off["verdict"] == ""
+    arms, control = tmp_path / "arms.parquet", tmp_path / "length_control.json"
+    write_table(arms, [compared(number, 1.0 if number < 3 else 0.0) for number in range(10)], ARMS_SCHEMA)
+    control.write_text(json.dumps({"valid": False, "sentence": "The verbose references are better."}))
+    done = run_script("make_table", *arguments, "--arms", arms, "--length-control", control)
+    assert done.returncode == 0, done.stderr
+    rows = {row["policy"]: row for row in csv.DictReader((tmp_path / "t.csv").open())}
+    assert (rows["m/dpo/on"]["verdict"], rows["m/dpo/on"]["lc_valid"]) == ("30.0", "False")
+    assert float(rows["m/dpo/off"]["verdict_low"]) < 30 < float(rows["m/dpo/off"]["verdict_high"])
+    assert "The verbose references are better." in (tmp_path / "t.md").read_text()
+    for flag, content, message in (
+        ("--length-control", '{"valid": "no"}', "does not say whether length control is valid"),
+        ("--length-control", "[]", "does not say whether length control is valid"),
+    ):
+        control.write_text(content)
+        done = run_script("make_table", *arguments, flag, control)
+        assert done.returncode == 2 and message in done.stderr
+    write_table(arms, [{**compared(1, 1.0), "on_policy": "m/dpo/off-on"}], ARMS_SCHEMA)
+    done = run_script("make_table", *arguments, "--arms", arms)
+    assert done.returncode == 2 and "the comparison of m/dpo/off with m/dpo/on is missing" in done.stderr
     resamples_path(paths[0]).unlink()
     done = run_script("make_table", *arguments)
     assert done.returncode == 2 and "win_rate_resamples.parquet does not exist" in done.stderr
@@ -429,20 +549,20 @@ def test_policies_with_suffixes_share_the_win_rates_of_the_sft_policy_without():
 
     def interval(policy, other):
         asked.append((policy, other))
-        return [-1.0, 1.0]
+        return -1.0, 1.0
 
     models, methods, histories = {"zephyr-7b": "Zephyr (hh, judge)"}, {"dpo": "DPO"}, [("off",), ("on",)]
     sft, off, on = policy_rows.build_rows(
         models, methods, [0, 1], histories, win_rates | index([win_rate("zephyr-7b/sft", 1.0), *(
             win_rate(f"{own}/dpo/{source}", 1.0) for source in ("off", "on"))]),
-        boundaries | index([measured(f"{own}/sft", 0.5)]), interval, suffixes=("hh", "judge"),
+        boundaries | index([measured(f"{own}/sft", 0.5)]), both(interval), suffixes=("hh", "judge"),
     )[3:]  # fmt: skip
     assert (sft.policy, off.policy, on.policy) == ("zephyr-7b@1/sft", f"{own}@1/dpo/off", f"{own}@1/dpo/on")
     assert (sft.model, off.model_label, off.initial_policy) == ("zephyr-7b", "Zephyr (hh, judge)", f"{own}@1/sft")
     assert (off.gain, on.gain, off.boundary_score) == (2.0, -1.0, 0.4)
     assert (f"{own}@1/dpo/off", "zephyr-7b@1/sft") in asked
     (decision,) = decisions([sft, off, on])
-    assert (decision.initial_policy, decision.right) == (f"{own}@1/sft", True)
+    assert (decision.initial_policy, decision.right(LC_WIN_RATE)) == (f"{own}@1/sft", True)
 
 
 def test_boundary_scores_under_two_preference_models_never_meet():
@@ -475,7 +595,7 @@ def test_program(tmp_path, run_script):
     assert "22 rows in, 21 rows out, dropped: 1 not of this table, better arm picked 8 of 9" in done.stderr
     assert len(outputs["t.csv"].read_text().splitlines()) == 22
     decisions = list(csv.DictReader(outputs["d.csv"].open()))
-    wrong = [row["initial_policy"] for row in decisions if row["right"] == "False"]
+    wrong = [row["initial_policy"] for row in decisions if row["lc_right"] == "False"]
     assert len(decisions) == 9 and wrong == ["zephyr-7b/dpo/on"]
     judge = "gpt-4-1106-preview (version v, prompt p, openai)"
     assert {row["judge"] for row in decisions} == {judge} and judge in outputs["t.md"].read_text()

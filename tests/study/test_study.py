@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import contents, paths
+from dpo_stages.study import arms, contents, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -233,6 +233,45 @@ def test_what_auto_chooses_is_asked_for_apart_from_what_is_known(tmp_path):
     assert [step["policy"] for step in again.steps("phi-2/dpo/auto-off~2")] == ["phi-2/dpo/on", "phi-2/dpo/on-off~2"]
     whole = make_study(table, "tables: {table3: {columns: [samples]}}")
     assert whole.traced_policies("table3") == ["phi-2/dpo/off", "phi-2/dpo/auto"]
+
+
+def test_arms_are_compared_where_a_table_has_both(paper):
+    known = arms.comparisons_of_table(paper, "table3")
+    assert len(known) == 9 and "results/arms/zephyr-7b/dpo/off/dpo.parquet" in known
+    assert arms.comparisons_of_table(paper, "table3", chosen=True) == []
+    table = "tables: {table3: {models: [phi-2], sources: [], histories: ['off', on-off, off-on]}}\nresponses: {model: phi-2}"
+    assert arms.comparisons_of_table(make_study(table), "table3") == []
+    suffixed = make_study("seeds: [0, 4]\npreference_models: {pairrm: {suffix: p}}\niterations: 1")
+    named = arms.comparisons_of_table(suffixed, "table3")
+    assert "results/arms/phi-2+p@4/sft/dpo.parquet" in named and len(named) == 6
+
+
+def test_an_arm_that_auto_chose_is_compared_once_it_is_known(tmp_path):
+    (tmp_path / "d.json").write_text('{"source": "on"}')
+    table = "tables: {table3: {models: [phi-2], sources: [], histories: ['off', auto, off-auto, off-off]}}\nresponses: {model: phi-2}"
+    assert arms.comparisons_of_table(make_study(table), "table3") == []  # nobody is asked
+    chosen = make_study(table, decision=lambda initial: tmp_path / "d.json")
+    assert arms.comparisons_of_table(chosen, "table3", chosen=True) == [
+        "results/arms/phi-2/dpo/off/dpo.parquet",
+        "results/arms/phi-2/sft/dpo.parquet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "same"),
+    [
+        ("{}", False),
+        ("evaluation: {judge: pairrm}", True),
+        ("{preference_model: judged, preference_models: {judged: {judge: gpt-4-turbo}}}", True),
+        ("{preference_model: judged, preference_models: {judged: {judge: gpt-4-turbo}}, evaluation: {judge: pairrm}}", False),
+        ("{preference_model: judged, preference_models: {judged: {judge: twin}}, judges: {twin: {kind: endpoint, model: "
+         "gpt-4-1106-preview, base_url: 'https://api.openai.com/v1'}}}", True),
+    ],
+)  # fmt: skip
+def test_who_labels_and_judges_is_said(overlay, same):
+    said = contents.cautions(make_study(overlay))
+    assert bool(said) == same
+    assert not said or "also labels what is trained on" in said[0]
 
 
 def test_the_samples_of_another_name_for_the_own_policy_stand_once_in_figure_3():

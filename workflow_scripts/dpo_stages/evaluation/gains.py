@@ -4,7 +4,8 @@ Needs numpy and pyarrow alone, so that tables are made without alpaca-eval's env
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
 from dpo_stages.evaluation.runs import intervals_over_runs
 
+RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
+"""Of the bootstrap over instructions, the same for whatever is measured on them."""
+
 # results/evaluations/{policy}/win_rate_resamples.parquet, one row a resample
 RESAMPLES_SCHEMA = pa.schema(
     [
@@ -25,6 +29,16 @@ RESAMPLES_SCHEMA = pa.schema(
         pa.field("win_rate", pa.float64(), nullable=False, metadata={"meaning": "win rate, percent"}),
     ]
 )
+
+
+# What two win rates have to share so that their difference is paired, and what it is called
+PAIRED = {
+    "judge": "judges",
+    "lc_kind": "kinds of length-controlled win rate",
+    "difficulties_fitted_over": "fits of the difficulties",
+    "resampled_from": "instructions or references",
+    "confidence": "confidences",
+}
 
 
 def resamples_path(win_rate: str | os.PathLike) -> Path:
@@ -43,11 +57,49 @@ def percentile_interval(resamples: NDArray[np.float64], confidence: float) -> li
     return np.percentile(resamples, [tail, 100 - tail]).tolist()
 
 
-def paired_gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
+@dataclass(frozen=True)
+class Evaluation:
+    """A `win_rate.json` and the resamples beside it.
+
+    Attributes:
+        path: where it was read.
+        figures: its content.
+        resamples: (b,) percent for each of `lc_win_rate` and `win_rate`.
+    """
+
+    path: Path
+    figures: dict
+    resamples: dict[str, NDArray[np.float64]]
+
+
+def read_evaluation(path: str | os.PathLike) -> Evaluation:
+    """Read a `win_rate.json` and its resamples.
+
+    Raises:
+        BadInput: one of the two is missing, or no win rate of compute_win_rate.py.
+    """
+    figures = files.read_json(path)
+    for key in PAIRED:
+        if not isinstance(figures, dict) or key not in figures:
+            raise BadInput(f"{path} is not a win rate made by compute_win_rate.py: it has no {key}")
+    table = read_table(resamples_path(path), RESAMPLES_SCHEMA)
+    return Evaluation(Path(path), figures, {name: table.column(name).to_numpy() for name in RESAMPLES_SCHEMA.names})
+
+
+def paired_gain(
+    policy: str | os.PathLike,
+    initial: str | os.PathLike,
+    read: Callable[[str | os.PathLike], Evaluation] = read_evaluation,
+) -> dict:
     """Gain of a policy over its initial policy, in percentage points, from their `win_rate.json` files.
 
     Resample k of both policies draws the same instructions, so the interval of the difference is that of a paired
     bootstrap: an instruction that is hard for both does not widen it.
+
+    Args:
+        policy: the file of the policy.
+        initial: the file of the other.
+        read: gives the content of a file, for those who ask for many gains and read each file once.
 
     Returns:
         policy, initial, judge, confidence; lc_gain, win_rate_gain and for each its `_interval` [low, high] (percentile
@@ -56,56 +108,49 @@ def paired_gain(policy: str | os.PathLike, initial: str | os.PathLike) -> dict:
     Raises:
         BadInput: the two stand on different judges, difficulties or instructions.
     """
-    after, before = files.read_json(policy), files.read_json(initial)
-    for key, what in (
-        ("judge", "judges"),
-        ("lc_kind", "kinds of length-controlled win rate"),
-        ("difficulties_fitted_over", "fits of the difficulties"),
-        ("resampled_from", "instructions or references"),
-        ("confidence", "confidences"),
-    ):
-        for path, figures in ((policy, after), (initial, before)):
-            if not isinstance(figures, dict) or key not in figures:
-                raise BadInput(f"{path} is not a win rate made by compute_win_rate.py: it has no {key}")
-        if after[key] != before[key]:
+    after, before = read(policy), read(initial)
+    for key, what in PAIRED.items():
+        if after.figures[key] != before.figures[key]:
             raise BadInput(f"{policy} and {initial} stand on different {what} and cannot be compared")
-    tables = [read_table(resamples_path(path), RESAMPLES_SCHEMA) for path in (policy, initial)]
-    if tables[0].num_rows != tables[1].num_rows:
+    if len(after.resamples["win_rate"]) != len(before.resamples["win_rate"]):
         raise BadInput(f"{policy} and {initial} have different numbers of resamples; compute both win rates again")
     found = {
-        "policy": after["policy"],
-        "initial": before["policy"],
-        "judge": after["judge"],
-        "confidence": after["confidence"],
+        "policy": after.figures["policy"],
+        "initial": before.figures["policy"],
+        "judge": after.figures["judge"],
+        "confidence": after.figures["confidence"],
     }
     for figure, name in (("lc_win_rate", "lc_gain"), ("win_rate", "win_rate_gain")):
-        differences = np.subtract(*(table.column(figure).to_numpy() for table in tables))
-        found[name] = after[figure] - before[figure]
-        found[f"{name}_interval"] = percentile_interval(differences, after["confidence"])
+        found[name] = after.figures[figure] - before.figures[figure]
+        differences = after.resamples[figure] - before.resamples[figure]
+        found[f"{name}_interval"] = percentile_interval(differences, after.figures["confidence"])
     return found
 
 
 def gains_over_runs(
-    contrasts: Sequence[Sequence[tuple[str | os.PathLike, str | os.PathLike | None]]],
+    contrasts: Sequence[Sequence[Sequence[tuple[str | os.PathLike, str | os.PathLike | None]]]],
+    figure: str = "lc_win_rate",
+    read: Callable[[str | os.PathLike], Evaluation] = read_evaluation,
 ) -> list[tuple[float, float]]:
     """Intervals of mean gains over several runs, which hold instructions and runs; see `runs.intervals_over_runs`.
 
     Args:
-        contrasts: for each gain its runs, all of the same number: the `win_rate.json` of the policy and of the one whose
-            length-controlled win rate is taken off; None takes nothing off. All stand on the same instructions.
+        contrasts: for each gain its runs, all of the same number, and for each run the pairs whose gains are averaged: the
+            `win_rate.json` of the policy and of the one whose figure is taken off; None takes nothing off. All stand on
+            the same instructions.
+        figure: `lc_win_rate` or `win_rate`.
+        read: as for `paired_gain`.
     """
-    paths = {path for runs in contrasts for pair in runs for path in pair if path is not None}
-    figures = {path: files.read_json(path) for path in paths}
-    resamples = {
-        path: read_table(resamples_path(path), RESAMPLES_SCHEMA).column("lc_win_rate").to_numpy() for path in paths
+    evaluations = {
+        path: read(path) for runs in contrasts for run in runs for pair in run for path in pair if path is not None
     }
 
-    def gain(values: dict, pair: tuple) -> float | NDArray[np.float64]:
-        policy, other = pair
-        return values[policy] - (0 if other is None else values[other])
+    def gain(values: dict, run: Sequence[tuple]) -> float | NDArray[np.float64]:
+        return np.mean([values[policy] - (0 if other is None else values[other]) for policy, other in run], axis=0)
 
-    measured = {path: content["lc_win_rate"] for path, content in figures.items()}
-    points = np.array([[gain(measured, pair) for pair in runs] for runs in contrasts])
-    drawn = np.array([np.transpose([gain(resamples, pair) for pair in runs]) for runs in contrasts])
-    [confidence] = {content["confidence"] for content in figures.values()}
+    measured = {path: one.figures[figure] for path, one in evaluations.items()}
+    resamples = {path: one.resamples[figure] for path, one in evaluations.items()}
+    points = np.array([[gain(measured, run) for run in runs] for runs in contrasts])
+    drawn = np.array([np.transpose([gain(resamples, run) for run in runs]) for runs in contrasts])
+    [confidence] = {one.figures["confidence"] for one in evaluations.values()}
     return list(zip(*intervals_over_runs(points, drawn, confidence), strict=True))

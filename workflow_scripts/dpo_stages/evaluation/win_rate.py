@@ -37,7 +37,14 @@ from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.difficulties import Difficulties
-from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, percentile_interval, resamples_path
+from dpo_stages.evaluation.gains import (
+    CONFIDENCE,
+    RESAMPLES,
+    RESAMPLES_SCHEMA,
+    SEED,
+    percentile_interval,
+    resamples_path,
+)
 from dpo_stages.evaluation.judgements import PUBLISHED_FOR, Judgements, reference_lengths
 from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
 from dpo_stages.judges import alpaca_eval
@@ -49,7 +56,6 @@ LC_KINDS = {
     "fitted": "difficulties fitted jointly over the policies of the study, for its own instruction set and judge",
     "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
-RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 
 
 @dataclass(frozen=True)

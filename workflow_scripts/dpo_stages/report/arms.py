@@ -1,6 +1,6 @@
 """The two arms of an initial policy: what each gained, and Δ.
 
-An arm is one iteration from an initial policy with one candidate source. Its gain is the length-controlled win rate of
+An arm is one iteration from an initial policy with one candidate source. Its gain is the win rate, length-controlled or not, of
 the trained policy minus that of the initial policy, in percentage points. Standard library only.
 """
 

@@ -1,4 +1,7 @@
-"""Whether the boundary score picked the better arm of each initial policy, and how often it did. Standard library only."""
+"""Which candidate source the boundary score of each initial policy recommends, and which arm is better on each yardstick.
+
+Standard library only.
+"""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -7,24 +10,35 @@ from pathlib import Path
 
 from dpo_boundary.result import recommended_source
 from dpo_stages.core.errors import BadInput
-from dpo_stages.report.arms import separated
+from dpo_stages.report.arms import Interval, separated
 from dpo_stages.report.policy_rows import Row, read_rows
 from dpo_stages.report.records import one_judge
 from dpo_stages.report.table import Table
+from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, YARDSTICKS, Yardstick, leading, yardsticks
 from dpo_stages.study.policies import OFF, ON
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the boundary score recommended for one initial policy, and which arm then gained more.
+    """What the boundary score recommended for one initial policy, and what its arms then came to.
+
+    `pooled` makes one of several seeds: then scores, gains and differences are means over them.
 
     Attributes:
-        off: the off-policy arm; like the other, it has what is known of the initial policy.
-        on: the on-policy arm.
+        off_rows: the off-policy arm in each of its replicates; like the others, they have what is known of the initial
+            policy.
+        on_rows: the same of the on-policy arm.
+        whole: whether these are all runs of the model, method and history, and not one of several seeds.
     """
 
-    off: Row
-    on: Row
+    off_rows: tuple[Row, ...]
+    on_rows: tuple[Row, ...]
+    whole: bool = True
+
+    @property
+    def off(self) -> Row:
+        """The first run of the off-policy arm, for what all share."""
+        return self.off_rows[0]
 
     @property
     def initial_policy(self) -> str:
@@ -34,43 +48,97 @@ class Decision:
     @property
     def boundary_score(self) -> float:
         """Boundary score of the initial policy."""
-        return self.off.boundary_score
+        return statistics.fmean({row.initial_policy: row.boundary_score for row in self.off_rows}.values())
 
     @property
     def recommended(self) -> str:
         """`off` or `on`, by the boundary score."""
-        return self.off.recommended_source
+        return recommended_source(self.boundary_score)
 
     @property
-    def difference(self) -> float:
-        """Gain of the off-policy arm minus gain of the on-policy arm, in percentage points."""
-        return self.off.gain - self.on.gain
+    def decided(self) -> bool | None:
+        """Whether the boundary score is told apart from 0.5, in every seed of several; None where nobody knows."""
+        verdicts = {row.boundary_verdict for row in self.off_rows}
+        return None if None in verdicts else verdicts == {"decided"}
 
     @property
-    def better(self) -> str | None:
-        """The arm that gained more, or None if both gained the same."""
-        if self.difference == 0:
+    def recommendation(self) -> str:
+        """The recommended source, and that the score is undecided."""
+        return self.recommended + (" (undecided)" if self.decided is False else "")
+
+    @property
+    def leading(self) -> Yardstick:
+        """The judge's win rate that gains are shown of."""
+        return leading(self.off.lc_valid)
+
+    @property
+    def yardsticks(self) -> tuple[Yardstick, ...]:
+        """What its arms are held against each other with, of all three what was measured."""
+        return tuple(one for one in yardsticks(self.off.lc_valid) if self.compared(one) is not None)
+
+    def gain(self, source: str, yardstick: Yardstick) -> float | None:
+        """Mean gain of an arm, in percentage points; None where it was not measured."""
+        return _mean(getattr(row, yardstick.gain) for row in (self.off_rows if source == OFF else self.on_rows))
+
+    def compared(self, yardstick: Yardstick) -> float | None:
+        """The off-policy arm against the on-policy arm, in the unit of the yardstick; None where it was not measured."""
+        if yardstick.gain is None:
+            return _mean(getattr(row, yardstick.compared) for row in self.off_rows)
+        gains = [self.gain(source, yardstick) for source in (OFF, ON)]
+        return None if None in gains else gains[0] - gains[1]
+
+    def interval(self, yardstick: Yardstick) -> Interval | None:
+        """The interval of that: over instructions and runs, or of one run over instructions."""
+        over_runs = self.off.interval(f"runs_{yardstick.compared}") if self.whole else None
+        return over_runs or (self.off.interval(yardstick.compared) if len(self.off_rows) == 1 else None)
+
+    def better(self, yardstick: Yardstick) -> str | None:
+        """The better arm, or None if both are equal or it was not measured."""
+        compared = self.compared(yardstick)
+        if compared is None or compared == yardstick.even:
             return None
-        return OFF if self.difference > 0 else ON
+        return OFF if compared > yardstick.even else ON
 
-    @property
-    def right(self) -> bool | None:
-        """Whether the recommended arm gained more; None if both gained the same."""
-        return None if self.better is None else self.better == self.recommended
+    def right(self, yardstick: Yardstick) -> bool | None:
+        """Whether the recommended arm is the better one; None if neither is."""
+        return None if self.better(yardstick) is None else self.better(yardstick) == self.recommended
 
-    @property
-    def separated(self) -> bool | None:
-        """Whether the interval of the difference over all runs leaves out zero; None with one run."""
-        return separated(self.off.interval("runs_difference"))
+    def separated(self, yardstick: Yardstick) -> bool | None:
+        """Whether several runs tell the arms apart; None with one run."""
+        ends = self.off.interval(f"runs_{yardstick.compared}")
+        return separated(ends and (ends[0] - yardstick.even, ends[1] - yardstick.even))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [*values]
+    return None if None in known else statistics.fmean(known)
 
 
 def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """One for each initial policy, method and replicate with a boundary score, an off-policy and an on-policy arm."""
-    arms: dict[tuple[str, str, int], dict[str, Row]] = {}
+    """One for each initial policy and method that has a boundary score, an off-policy and an on-policy arm."""
+    rows = [*rows]
+    seeds = {row.seed for row in rows}
+    arms: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
     for row in rows:
         if row.initial_policy is not None and row.boundary_score is not None:
-            arms.setdefault((row.initial_policy, row.method, row.replicate), {})[row.history[-1]] = row
-    return [Decision(arm[OFF], arm[ON]) for arm in arms.values() if OFF in arm and ON in arm]
+            arm = arms.setdefault((row.initial_policy, row.method), {}).setdefault(row.history[-1], {})
+            arm[row.replicate] = row
+    return [
+        Decision(*(tuple(arm[source].values()) for source in (OFF, ON)), whole=len(seeds) == 1)
+        for arm in arms.values()
+        if OFF in arm and ON in arm
+    ]
+
+
+def pooled(found: Iterable[Decision]) -> list[Decision]:
+    """The decisions with all seeds of a model, method and history in one: what runs tell apart, they tell of all seeds."""
+    groups: dict[tuple, list[Decision]] = {}
+    for one in found:
+        groups.setdefault((one.off.model, one.off.method, one.off.history), []).append(one)
+    return [
+        Decision(*(tuple(row for one in group for row in getattr(one, arm)) for arm in ("off_rows", "on_rows")))
+        for group in groups.values()
+    ]
 
 
 def read_decisions(paths: Sequence[Path]) -> list[Decision]:
@@ -91,83 +159,23 @@ def read_decisions(paths: Sequence[Path]) -> list[Decision]:
 
 
 def decisions_table(found: Sequence[Decision], judge: str) -> Table:
-    """One line an initial policy and method: recommended and better arm, both gains, their difference, the judge."""
-    columns = ["initial_policy", "method", "boundary_score", "recommended", "off_gain", "on_gain"]
-    columns += ["difference", "separated", "better", "right", "judge"]
-    lines = [
-        [one.initial_policy, one.off.method, one.boundary_score, one.recommended, one.off.gain, one.on.gain]
-        + [one.difference, one.separated, one.better, one.right, judge]
-        for one in found
-    ]
+    """One line an initial policy and method: the recommended arm, gains, and for each yardstick the better arm.
+
+    Beside gains stand for each yardstick the off-policy arm against the on-policy arm (`verdict`, `win_rate_difference`,
+    `difference`) with its interval, and NAME_better, NAME_separated (whether several runs tell the arms apart) and NAME_right.
+    """
+    lines = []
+    for one in found:
+        line = [one.initial_policy, one.off.method, one.boundary_score, one.decided, one.recommended]
+        line += [one.gain(source, of) for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
+        for of in YARDSTICKS:
+            line += [one.compared(of), *(one.interval(of) or (None, None))]
+            line += [one.better(of), one.separated(of), one.right(of)]
+        lines.append([*line, one.leading.name, one.off.lc_valid, one.off.runs, judge])
+    columns = ["initial_policy", "method", "boundary_score", "decided", "recommended"]
+    columns += [f"{source}_{of.gain}" for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
+    for of in YARDSTICKS:
+        columns += [of.compared, f"{of.compared}_low", f"{of.compared}_high"]
+        columns += [f"{of.name}_{what}" for what in ("better", "separated", "right")]
+    columns += ["leading", "lc_valid", "runs", "judge"]
     return Table([dict(zip(columns, line, strict=True)) for line in lines], columns=columns)
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How often the boundary score picked the better arm.
-
-    Attributes:
-        right: decisions whose recommended arm gained more.
-        judged: decisions whose arms gained differently.
-        equal: decisions whose arms gained the same, which count for neither side.
-        separated: initial policies, each with all its runs, whose arms' difference over runs has an interval without zero;
-            None with one run, which cannot tell.
-        separated_right: those of them whose mean boundary score recommends the arm that gained more on average.
-        interval: Clopper and Pearson's interval of right / judged at `confidence`.
-        confidence: level of the interval.
-    """
-
-    right: int
-    judged: int
-    equal: int
-    separated: int | None
-    separated_right: int
-    interval: tuple[float, float]
-    confidence: float
-
-    def sentence(self) -> str:
-        """The tally in words."""
-        if not self.judged:
-            return "No initial policy has an off-policy and an on-policy arm whose gains differ."
-        low, high = self.interval
-        words = (
-            f"The boundary score picked the better arm for {self.right} of {self.judged} initial policies "
-            f"({self.right / self.judged:.0%}, {100 * self.confidence:.4g} % interval {low:.0%} to {high:.0%})"
-        )
-        if self.separated is not None:
-            words += f", and for {self.separated_right} of the {self.separated} whose arms several runs tell apart"
-        words += f"; for {self.equal} more, both arms gained the same." if self.equal else "."
-        one_run = " With one run an arm, none of these differences is told from the noise of training."
-        return words + (one_run if self.separated is None else "")
-
-
-def tally(decisions: list[Decision], confidence: float = 0.95) -> Tally:
-    """Count how often the boundary score picked the better arm, with an exact binomial interval.
-
-    The interval takes decisions as independent. Those of one model share its ancestors, and a difference between two
-    arms may lie within its noise, so the interval is the least that one should doubt the share, not the most.
-    """
-    from dpo_boundary.intervals import binomial_interval
-
-    judged = [decision for decision in decisions if decision.right is not None]
-    right = sum(decision.right for decision in judged)
-    told_apart: dict[tuple, list[Decision]] = {}
-    for decision in judged:
-        if decision.separated:
-            row = decision.off
-            told_apart.setdefault((row.model, row.method, row.history), []).append(decision)
-    return Tally(
-        right=right,
-        judged=len(judged),
-        equal=len(decisions) - len(judged),
-        separated=None if all(decision.separated is None for decision in judged) else len(told_apart),
-        separated_right=sum(map(_right_on_average, told_apart.values())),
-        interval=binomial_interval(right, len(judged), confidence) if judged else (0.0, 1.0),
-        confidence=confidence,
-    )
-
-
-def _right_on_average(runs: Sequence[Decision]) -> bool:
-    difference = statistics.fmean(runs[0].off.interval("runs_difference"))
-    score = statistics.fmean(run.boundary_score for run in runs)
-    return recommended_source(score) == (OFF if difference > 0 else ON)

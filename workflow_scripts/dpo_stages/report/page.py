@@ -19,7 +19,9 @@ from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
-from dpo_stages.study.policies import OFF, Policy
+from dpo_stages.report.tallies import compared_cell
+from dpo_stages.report.yardsticks import Yardstick, described, yardsticks
+from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
@@ -51,28 +53,21 @@ def fields_of(decision: Decision) -> dict:
     """What the template shows of an initial policy."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
-    doubt = {True: "", False: "within noise", None: "one run"}[decision.separated]
+    gains = {source: decision.gain(source, decision.leading) for source in (OFF, ON)}
     return {
         "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
         "seed": policy.seed,
         "method": decision.off.method_label,
         "score": f"{decision.boundary_score:.2f}",
         "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
-        "stage": stage_of(decision.boundary_score),
+        "stage": _stage(decision),
+        "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
-        "off_gain": _gain(decision.off),
-        "on_gain": _gain(decision.on),
-        "delta": format_delta(delta(decision.off.gain, decision.on.gain)),
-        "better": decision.better or "neither",
-        "better_words": SOURCES.get(decision.better or "", "neither"),
-        "picked": {True: "yes", False: "no", None: "–"}[decision.right]
-        + (" (noise)" if decision.separated is False else ""),
-        "tone": "soft" if decision.right is None or doubt else "good" if decision.right else "bad",
-        "agreed": {True: "as the score said", False: "not what the score said", None: "both gained the same"}[
-            decision.right
-        ]
-        + (f", though {doubt}" if doubt else ""),
+        "off_gain": _gain(decision.off, decision),
+        "on_gain": _gain(decision.on_rows[0], decision),
+        "delta": format_delta(delta(gains[OFF], gains[ON])),
+        "better": [_better(decision, of) for of in yardsticks(decision.off.lc_valid)],
         # in percent of the line from 0 to 1
         "place": f"{100 * decision.boundary_score:.1f}",
         "low": f"{100 * low:.1f}",
@@ -80,9 +75,32 @@ def fields_of(decision: Decision) -> dict:
     }
 
 
-def _gain(row: Row) -> str:
-    """A gain, marked where its interval over several runs does not separate it from zero."""
-    return f"{row.gain:+.2f}" + (f" {NOISE}" if separated(row.interval("runs_gain")) is False else "")
+def _stage(decision: Decision) -> str:
+    """`above 0.5 (preference fine-tuning), decided`."""
+    side = "below 0.5" if decision.recommended == OFF else "0.5 or above"
+    known = {True: ", decided", False: ", undecided", None: ""}[decision.decided]
+    return f"{side} ({stage_of(decision.boundary_score)}){known}"
+
+
+def _better(decision: Decision, of: Yardstick) -> dict:
+    """The better arm on a yardstick, how it was found, and whether that is what the boundary score recommends."""
+    better, right, apart = decision.better(of), decision.right(of), decision.separated(of)
+    measured = decision.compared(of) is not None
+    return {
+        "by": described(of, decision.off.lc_valid),
+        "arm": better or ("equal" if measured else "–"),
+        "measured": measured,
+        "star": "*" if apart else "",
+        "tone": "soft" if right is None or not apart else "good" if right else "bad",
+        "figures": compared_cell(decision, of),
+    }
+
+
+def _gain(arm: Row, decision: Decision) -> str:
+    """Mean gain of an arm, marked where its interval over several runs does not separate it from zero."""
+    of = decision.leading
+    within = separated(arm.interval(f"runs_{of.gain}")) is False
+    return f"{decision.gain(arm.history[-1], of):+.2f}" + (f" {NOISE}" if within else "")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:

@@ -19,7 +19,7 @@ def paper_table(number: int | str) -> list[dict[str, str]]:
 
 
 def paper_rows(number: int | str) -> list[Row]:
-    """The policies of the paper's Tables 1 to 5, with gains computed from its LC win rates; labels are empty."""
+    """The policies of the paper's Tables 1 to 5, with gains computed from its win rates; labels are empty."""
     from dpo_boundary.result import recommended_source
 
     printed = {}
@@ -27,6 +27,7 @@ def paper_rows(number: int | str) -> list[Row]:
         history = tuple(filter(None, (row["iter_1"], row["iter_2"])))
         printed[named(row["model"], 0, [0], row["method"], history)] = row
     lc_win_rates = {policy: float(row["lc_win_rate"]) for policy, row in printed.items()}
+    win_rates = {policy: float(row["win_rate"]) for policy, row in printed.items()}
     # they stand on the first row that was trained from an initial policy
     scores = {
         policy.initial: float(row["boundary_score"]) for policy, row in printed.items() if row.get("boundary_score")
@@ -48,7 +49,8 @@ def paper_rows(number: int | str) -> list[Row]:
                 initial_policy=str(initial) if initial else None,
                 lc_win_rate=lc_win_rates[policy],
                 gain=round(gain(lc_win_rates[policy], lc_win_rates[initial]), 2) if initial else None,
-                win_rate=float(row["win_rate"]),
+                win_rate=win_rates[policy],
+                win_rate_gain=round(gain(win_rates[policy], win_rates[initial]), 2) if initial else None,
                 average_length=float(length) if length else None,
                 boundary_score=score,
                 recommended_source=None if score is None else recommended_source(score),

@@ -13,8 +13,9 @@ from typing import get_args
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_csv
-from dpo_stages.report.arms import Interval, delta, gain
-from dpo_stages.report.records import find, judge_columns, number, require_same
+from dpo_stages.report import row_figures
+from dpo_stages.report.arms import Interval
+from dpo_stages.report.records import find, require_same
 from dpo_stages.study.policies import OFF, ON, Policy
 from dpo_stages.study.replicates import with_replicates
 
@@ -25,9 +26,11 @@ History = tuple[str, ...]
 class Row:
     """One policy of a table. Win rates and gains are in percent and percentage points, lengths in characters.
 
-    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one. Intervals of this row's own
+    Beside a figure X stand the ends of its interval, X_low and X_high, None if it was not measured. Intervals of this row's own
     figures hold which instructions were asked, and not that another run gives another policy. Those of `runs_…` hold both:
-    they are of the mean over the runs of its model, method and history, and None where there is one run.
+    they are of the mean over the runs of its model, method and history (see `runs`), and None where there is one run.
+
+    The paper's own rows have neither lc_kind nor instructions, and a length where it prints one.
 
     Attributes:
         model: name of the base model, without the seed.
@@ -41,31 +44,21 @@ class Row:
         resolved_policy: the policy of the fixed history that it stands for where `auto` chose; else its own name.
         initial_policy: name of the policy that this one was trained from; None for the SFT policy.
         lc_win_rate: length-controlled win rate.
-        lc_low: lower end of its interval; None if it was not measured.
-        lc_high: upper end.
+        lc_valid: whether length control was found valid for these instructions; None if that was not tested.
         gain: LC win rate minus the initial policy's; None for the SFT policy.
-        gain_low: lower end of the gain's interval; None if it was not measured.
-        gain_high: upper end.
         win_rate: win rate.
-        win_rate_low: lower end of its interval; None if it was not measured.
-        win_rate_high: upper end.
+        win_rate_gain: win rate minus the initial policy's; None for the SFT policy.
         average_length: mean length of the outputs.
         boundary_score: of the initial policy; None for the SFT policy and where boundaries were not asked for.
-        boundary_low: lower end of its interval.
-        boundary_high: upper end.
         stage: stage of the initial policy.
+        boundary_verdict: whether that is decided or undecided.
         recommended_source: candidate source that the stage recommends.
         delta: Δ of the initial policy; None where it has no off-policy and on-policy arm or neither gains.
         difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
-        difference_low: lower end of its interval; None if it was not measured.
-        difference_high: upper end.
+        win_rate_difference: the same of the win rate.
+        verdict: percent of instructions on which the preference model prefers the off-policy arm's output to the on-policy
+            arm's; None where it was not asked.
         runs: number of runs of its model, method and history.
-        runs_lc_low: lower end of the interval of the mean LC win rate over them.
-        runs_lc_high: upper end.
-        runs_gain_low: the same of the gain.
-        runs_gain_high: upper end.
-        runs_difference_low: the same of the difference.
-        runs_difference_high: upper end.
         judge: name of the model that compared the outputs with the reference's.
         judge_version: what its endpoint calls it.
         judge_prompt: what it was asked.
@@ -90,22 +83,33 @@ class Row:
     lc_win_rate: float
     lc_low: float | None = None
     lc_high: float | None = None
+    lc_valid: bool | None = None
     gain: float | None = None
     gain_low: float | None = None
     gain_high: float | None = None
     win_rate: float
     win_rate_low: float | None = None
     win_rate_high: float | None = None
+    win_rate_gain: float | None = None
+    win_rate_gain_low: float | None = None
+    win_rate_gain_high: float | None = None
     average_length: float | None = None
     boundary_score: float | None = None
     boundary_low: float | None = None
     boundary_high: float | None = None
+    boundary_verdict: str | None = None
     stage: str | None = None
     recommended_source: str | None = None
     delta: float | None = None
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
+    win_rate_difference: float | None = None
+    win_rate_difference_low: float | None = None
+    win_rate_difference_high: float | None = None
+    verdict: float | None = None
+    verdict_low: float | None = None
+    verdict_high: float | None = None
     runs: int = 1
     runs_lc_low: float | None = None
     runs_lc_high: float | None = None
@@ -113,6 +117,14 @@ class Row:
     runs_gain_high: float | None = None
     runs_difference_low: float | None = None
     runs_difference_high: float | None = None
+    runs_win_rate_low: float | None = None
+    runs_win_rate_high: float | None = None
+    runs_win_rate_gain_low: float | None = None
+    runs_win_rate_gain_high: float | None = None
+    runs_win_rate_difference_low: float | None = None
+    runs_win_rate_difference_high: float | None = None
+    runs_verdict_low: float | None = None
+    runs_verdict_high: float | None = None
     judge: str | None = None
     judge_version: str | None = None
     judge_prompt: str | None = None
@@ -124,7 +136,7 @@ class Row:
     labels_made: int | None = None
 
     def interval(self, what: str) -> Interval | None:
-        """The interval of `gain`, `boundary`, `difference`, `runs_gain` or the like; None if it was not measured."""
+        """The interval of `gain`, `boundary`, `verdict`, `runs_gain` or the like; None if it was not measured."""
         low, high = getattr(self, f"{what}_low"), getattr(self, f"{what}_high")
         return None if low is None or high is None else (low, high)
 
@@ -144,10 +156,12 @@ def build_rows(
     histories: Sequence[History],
     win_rates: Mapping[str, dict],
     boundaries: Mapping[str, dict] | None,
-    paired_interval: Callable[[str, str], Interval] | None = None,
+    paired: Callable[[str, str], Mapping] | None = None,
     traces: Mapping[str, dict] | None = None,
     suffixes: Sequence[str] = (),
     replicates: int = 1,
+    verdict: Callable[[str, str], tuple[float, Interval]] | None = None,
+    lc_valid: bool | None = None,
 ) -> list[Row]:
     """The rows of a table: for each model, method and seed the SFT policy, then the policies of `histories` run by run.
 
@@ -158,12 +172,14 @@ def build_rows(
         histories: candidate sources of each policy, in the table's order.
         win_rates: contents of win_rate.json by policy, of all policies here and of those that they were trained from.
         boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
-        paired_interval: gives the interval of the difference of two policies' LC win rates; None leaves intervals of
-            gains and differences out.
+        paired: gives the intervals of the differences of two policies' win rates, see gains.paired_gain; None leaves
+            intervals of gains and differences out.
         traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
             costs are wanted.
         suffixes: of the preference data and the preference model, behind the model's name in those of policies.
         replicates: number of runs of each trained policy under each seed.
+        verdict: gives the verdict on an off-policy and an on-policy arm, and its interval; None leaves verdicts out.
+        lc_valid: whether length control is valid for these instructions; None if that was not tested.
 
     Raises:
         BadInput: a policy is missing, or the results come from different judges or preference models.
@@ -171,16 +187,14 @@ def build_rows(
     require_same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
     if boundaries is not None:
         require_same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
-    interval = paired_interval or (lambda policy, other: None)
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
         first_runs = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
         policies = with_replicates(first_runs, replicates)
         stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
-        gained = {policy: _gain(policy, win_rates) for policy in stands_for.values() if policy.history}
+        compared = {*stands_for.values()}
         for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
-            gained_within = interval(str(policy), str(initial.itself)) if initial else None
             arms = [policy.arm(source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
@@ -194,13 +208,14 @@ def build_rows(
                     policy=str(named_policy),
                     resolved_policy=str(policy),
                     initial_policy=str(initial) if initial else None,
-                    gain=gained.get(policy),
-                    gain_low=gained_within and gained_within[0],
-                    gain_high=gained_within and gained_within[1],
-                    **_comparison(*arms, gained, interval) if gained.keys() >= {*arms} and arms else {},
-                    **_evaluation(find(win_rates, policy, "win rate")),
-                    **_boundary(find(boundaries, initial, "boundary score")) if initial and boundaries else {},
-                    **_costs(traces[str(named_policy)]) if traces and str(named_policy) in traces else {},
+                    lc_valid=lc_valid,
+                    **row_figures.gains(policy, win_rates, paired) if initial else {},
+                    **row_figures.comparison(*arms, win_rates, paired, verdict) if arms and compared >= {*arms} else {},
+                    **row_figures.evaluation(find(win_rates, policy, "win rate")),
+                    **row_figures.boundary(find(boundaries, initial, "boundary score"))
+                    if initial and boundaries
+                    else {},
+                    **row_figures.costs(traces[str(named_policy)]) if traces and str(named_policy) in traces else {},
                 )
             )
     return rows
@@ -208,54 +223,6 @@ def build_rows(
 
 def _resolved(policy: Policy, traces: Mapping[str, dict]) -> Policy:
     return Policy.parse(find(traces, policy, "trace")["resolved_policy"]) if policy.chooses else policy
-
-
-def _costs(record: dict) -> dict:
-    return {name: number(record, name) for name in ("samples_drawn", "labels_made")}
-
-
-def _gain(policy: Policy, win_rates: Mapping[str, dict]) -> float:
-    after, before = (find(win_rates, which, "win rate") for which in (policy, policy.initial.itself))
-    return gain(number(after, "lc_win_rate"), number(before, "lc_win_rate"))
-
-
-def _comparison(off: Policy, on: Policy, gained: Mapping[Policy, float], interval: Callable) -> dict:
-    low, high = interval(str(off), str(on)) or (None, None)
-    return {
-        "delta": delta(gained[off], gained[on]),
-        "difference": gained[off] - gained[on],
-        "difference_low": low,
-        "difference_high": high,
-    }
-
-
-def _evaluation(record: dict) -> dict:
-    judge = record.get("judge")
-    lc_interval, interval = (record.get(key) or (None, None) for key in ("lc_interval", "win_rate_interval"))
-    return {
-        "lc_win_rate": number(record, "lc_win_rate"),
-        "lc_low": lc_interval[0],
-        "lc_high": lc_interval[1],
-        "win_rate": number(record, "win_rate"),
-        "win_rate_low": interval[0],
-        "win_rate_high": interval[1],
-        "average_length": number(record, "average_length"),
-        **judge_columns(judge),
-        "lc_kind": str(record.get("lc_kind")),
-        "instructions": number(record, "instructions"),
-        "truncated": record.get("truncated"),
-    }
-
-
-def _boundary(record: dict) -> dict:
-    low, high = record["interval"]
-    return {
-        "boundary_score": number(record, "boundary_score"),
-        "boundary_low": low,
-        "boundary_high": high,
-        "stage": record["stage"],
-        "recommended_source": record["recommended_source"],
-    }
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -5,12 +5,14 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from dpo_stages.report import partings, tallies
 from dpo_stages.report.arms import NOISE, Interval, delta, format_delta, separated
-from dpo_stages.report.decisions import Decision, decisions, tally
+from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import mean_over_runs
+from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick, labelled, leading
 from dpo_stages.study.policies import OFF, ON, Policy
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
@@ -26,18 +28,19 @@ COLUMNS = tuple(HEADERS)
 """What may be shown besides the LC win rate and the win rate."""
 
 
-def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
+def table(name: str, rows: Sequence[Row], columns: Sequence[str], notes: Sequence[str] = ()) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
-    Where there are several seeds or replicates, cells hold means over them, LC win rates and gains ± half of their 95 %
-    interval over instructions and runs, lengths of Student's t over runs, boundary scores over seeds. Where there are
-    boundary scores, how often they picked the better arm follows, by method, model and iteration too if there are several
-    seeds or methods.
+    Where there are several seeds or replicates, cells hold means over them, win rates and gains ± half of their 95 % interval
+    over instructions and runs, lengths of Student's t over runs, boundary scores over seeds. Where there are boundary scores,
+    there follow the two arms of each initial policy on every yardstick, how often the score picked the better one, also by
+    method, model and iteration, and where the yardsticks part.
 
     Args:
         name: of the table.
         rows: as `build_rows` gives them.
         columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
+        notes: sentences on what the figures are worth, for the caption.
     """
     shown = {
         "average_length": True,
@@ -57,29 +60,23 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str]) -> Table:
                 models.setdefault(row.model, []).append(row)
         parts += [("heading", label)] if len(methods) > 1 else []
         parts += _side_by_side([_block(group, columns) for group in models.values()])
-    parts.append(("words", _caption(rows, columns)))
+    parts.append(("words", " ".join([_caption(rows, columns), *notes])))
     if shown["boundary_score"]:
-        found = decisions(rows)
-        parts.append(("words", tally(found).sentence()))
-        parts += [("grid", _tallies(found))] if len(methods) > 1 or len({row.seed for row in rows}) > 1 else []
+        parts += _answers(decisions(rows))
     return Table(with_iterations(rows), parts)
 
 
-def _tallies(found: Sequence[Decision]) -> Grid:
-    """How often the boundary score picked the better arm: over all, and by method, model and iteration."""
-    groups = {"all": found}
-    for decision in found:
-        row = decision.off
-        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}"):
-            groups.setdefault(group, []).append(decision)
-    lines = []
-    for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
-        counted = tally(members)
-        if counted.judged:
-            low, high = counted.interval
-            share = f"{counted.right / counted.judged:.0%}"
-            lines.append([group, f"{counted.right} of {counted.judged}", share, f"{low:.0%} to {high:.0%}"])
-    return Grid(["Initial policies", "Better arm picked", "Share", "95 % interval"], lines)
+def _answers(found: Sequence[Decision]) -> list[tuple[str, str | Grid]]:
+    """Which arms are better, on every yardstick, and what that says of the boundary score."""
+    parts: list[tuple[str, str | Grid]] = []
+    if found:
+        parts += [("name", "Off-policy arm against on-policy arm"), ("grid", tallies.compared_grid(found))]
+        parts.append(("words", f"For each yardstick {tallies.COMPARED}"))
+    parts.append(("words", tallies.sentence(found)))
+    by_group = tallies.grid(found)
+    parts += [("grid", by_group)] if by_group else []
+    where = partings.sentence(found)
+    return [*parts, ("words", where)] if where else parts
 
 
 def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
@@ -102,7 +99,9 @@ def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
 
 def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
     """Lines of one model and method under its label; rows of several runs become one line."""
-    depth = max(len(row.history) for row in rows)
+    depth, valid = max(len(row.history) for row in rows), rows[0].lc_valid
+    lead = leading(valid)
+    other = WIN_RATE if lead is LC_WIN_RATE else LC_WIN_RATE
     by_history: dict[History, list[Row]] = {}
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
@@ -114,16 +113,16 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
         cells = {
             "average_length": mean_over_runs(_by_run(group, "average_length"), 0),
             "boundary_score": _boundary_score(group) if first else "–",
-            "delta": _delta(history[:-1], by_history) if first else "–",
+            "delta": _delta(history[:-1], by_history, lead) if first else "–",
             "chosen": _chosen(group),
             "samples": _mean_count([row.samples_drawn for row in group]),
             "labels": _mean_count([row.labels_made for row in group]),
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
-        win_rate = f"{statistics.fmean(row.win_rate for row in group):.2f}"
-        lines.append([*iterations, _lc_win_rate(group), win_rate, *(cells[column] for column in columns)])
+        win_rates = [_with_gain(group, lead), _level(group, other)]
+        lines.append([*iterations, *win_rates, *(cells[column] for column in columns)])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
-    header = ["LC Win Rate", "Win Rate", *(HEADERS[column] for column in columns)]
+    header = [labelled(lead, valid), labelled(other, valid), *(HEADERS[column] for column in columns)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 
@@ -135,15 +134,19 @@ def _by_run(group: Sequence[Row], figure: str) -> list[float]:
     return [*map(statistics.fmean, by_seed.values())] if len(by_seed) > 1 else [*by_seed.popitem()[1]]
 
 
-def _lc_win_rate(group: Sequence[Row]) -> str:
-    first = group[0]
-    text = _mean([row.lc_win_rate for row in group], first.interval("runs_lc"))
+def _level(group: Sequence[Row], of: Yardstick) -> str:
+    return _mean([getattr(row, of.level) for row in group], group[0].interval(f"runs_{of.over_runs}"))
+
+
+def _with_gain(group: Sequence[Row], of: Yardstick) -> str:
+    first, text = group[0], _level(group, of)
     if first.gain is None:
         return text
-    gained = _mean([row.gain for row in group], first.interval("runs_gain"), "+")
-    if len(group) == 1 and first.interval("gain"):
-        gained += f"; {first.gain_low:+.2f} to {first.gain_high:+.2f}"
-    return f"{text} ({gained}{f' {NOISE}' if separated(first.interval('runs_gain')) is False else ''})"
+    gained = _mean([getattr(row, of.gain) for row in group], first.interval(f"runs_{of.gain}"), "+")
+    if len(group) == 1 and first.interval(of.gain):
+        low, high = first.interval(of.gain)
+        gained += f"; {low:+.2f} to {high:+.2f}"
+    return f"{text} ({gained}{f' {NOISE}' if separated(first.interval(f'runs_{of.gain}')) is False else ''})"
 
 
 def _mean(values: Sequence[float], interval: Interval | None, sign: str = "") -> str:
@@ -172,11 +175,11 @@ def _boundary_score(group: Sequence[Row]) -> str:
     return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
 
 
-def _delta(initial: History, by_history: Mapping[History, Sequence[Row]]) -> str:
+def _delta(initial: History, by_history: Mapping[History, Sequence[Row]], of: Yardstick) -> str:
     arms = [by_history.get((*initial, source)) for source in (OFF, ON)]
     if None in arms:
         return "–"
-    return format_delta(delta(*(statistics.fmean(row.gain for row in arm) for arm in arms)))
+    return format_delta(delta(*(statistics.fmean(getattr(row, of.gain) for row in arm) for arm in arms)))
 
 
 def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -188,6 +191,10 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
         f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
         f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
     ]
+    if first.lc_valid is False:
+        sentences.append(
+            "Length control is not valid for these instructions, so gains and Δ are those of the plain win rate."
+        )
     if any(row.interval("gain") for row in rows):
         sentences.append(
             f"{NOISE}: the 95 % interval of the gain over {runs} runs does not leave out zero."
@@ -202,8 +209,9 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     if "boundary_score" in columns:
         sentences.append(
             "BS (initial): boundary score of the initial policy, V_on / (V_on + V_off), with its interval; below 0.5 "
-            "the policy is in preference injection, and off-policy candidates are expected to gain more (Δ > 1), "
-            "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1)."
+            "the policy is in preference injection, and off-policy candidates are recommended (Δ > 1 where they gain more), "
+            "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1), relative to the preference model that "
+            "labels."
         )
     if "delta" in columns:
         sentences.append(
@@ -221,7 +229,7 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
         counted = f"{seeds} seed{'s' if seeds > 1 else ''}"
         counted = counted if replicates == 1 else f"{runs} runs ({counted}, {replicates} replicates)"
         sentences.append(
-            f"Means of {counted} ± half of the 95 % interval: of LC win rates and gains over instructions and runs, with the "
+            f"Means of {counted} ± half of the 95 % interval: of win rates and gains over instructions and runs, with the "
             f"variance of a run pooled over the policies here; of lengths over runs{' and boundary scores over seeds' * (seeds > 1)} "
             "(Student's t)."
         )

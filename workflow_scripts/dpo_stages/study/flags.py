@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dpo_stages.study.paths import STAGE_OF
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
@@ -16,6 +17,12 @@ def as_flags(settings: Mapping[str, Any], keys: Iterable[str] | None = None) -> 
     """`--key value` of these settings, those without a value left out."""
     chosen = {key: settings[key] for key in (settings if keys is None else keys)}
     return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in chosen.items() if value is not None)
+
+
+def given(**values: Iterable[str]) -> list[str]:
+    """Flags with several values each, as words; those without any are left out."""
+    named = ((f"--{name.replace('_', '-')}", [*words]) for name, words in values.items())
+    return [word for flag, words in named if words for word in (flag, *words)]
 
 
 def labelled(section: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> list[str]:
@@ -102,7 +109,8 @@ class Flags:
 
     def judge_cache(self, kind: str, path: str) -> str:
         """The flag of the folder that keeps a judge's answers to one job; nothing for a network."""
-        folder = path if self.study.shards.of(kind) == 1 else f"{path}/{{wildcards.scatteritem}}"
+        wide = kind in STAGE_OF and self.study.shards.of(kind) > 1
+        folder = f"{path}/{{wildcards.scatteritem}}" if wide else path
         return f" --cache results/judge_cache/{kind}/{folder}" if self.study.labelling_judge else ""
 
     def shard(self, kind: str) -> str:

@@ -77,6 +77,7 @@ class Patterns:
         method: of a preference optimisation method.
         source: of a fixed candidate source; `auto` is none.
         history: of fixed sources, of any of the study's replicates.
+        run: of what tells a replicate from the first run, which has nothing.
         undecided: of a history that stands for a fixed one, the same.
         policy: of a policy whose history is fixed, in any replicate, and of its evaluation.
         sampled: of the same in its first run where its samples are meant, which hang on the preference data.
@@ -92,11 +93,11 @@ class Patterns:
         self.method = one_of(config["methods"])
         self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
         fixed = rf"{self.source}(?:-{self.source})*"
-        run = rf"(?:~(?:{one_of(map(str, range(2, config['replicates'] + 1)))}))?"
-        self.history = fixed + run
-        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{run}"
+        self.run = rf"(?:~(?:{one_of(map(str, range(2, config['replicates'] + 1)))}))?"
+        self.history = fixed + self.run
+        self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{self.run}"
         trained = rf"{self.model}/(?:{self.method})/{fixed}"
-        self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{run})"
+        self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{self.run})"
         self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained})"
         self.initial = rf"(?:{self.model}/{SFT}|{trained})"
         self.opinion = one_of(config["boundary"]["second_opinions"])

@@ -139,6 +139,10 @@ class Needs:
         """Pairs of a whole boundary measurement."""
         return 4 * self.pairs(self.config["boundary"]["split"])
 
+    def arms_pairs(self, wildcards: Any) -> float:
+        """Pairs of the outputs of two arms: one an instruction."""
+        return self.rows(self.study.instruction_set, "evaluation")
+
     # Seconds
 
     def sft_seconds(self, wildcards: Any) -> float:

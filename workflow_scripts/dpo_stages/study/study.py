@@ -38,6 +38,7 @@ class Study:
         judge: settings of the judge that evaluates.
         labelling_judge: name of the judge that labels and compares pairs; None where a network does.
         instruction_set: name of the data set that policies are evaluated on.
+        length_control: the file that says whether length control is valid for it; None where that is not tested.
     """
 
     def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
@@ -49,6 +50,7 @@ class Study:
         self.judge = config["judges"][config["evaluation"]["judge"]]
         self.labelling_judge = config["preference_models"][config["preference_model"]]["judge"]
         self.instruction_set = config["evaluation"]["instructions"]
+        self.length_control: str | None = None
 
     # Files of the configuration
 

@@ -1,0 +1,147 @@
+"""How often the boundary score picked the better arm, on each yardstick. Standard library only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dpo_stages.report.decisions import Decision, pooled
+from dpo_stages.report.table import Grid
+from dpo_stages.report.yardsticks import Yardstick, described, labelled, yardsticks
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often the boundary score picked the better arm on one yardstick.
+
+    Attributes:
+        right: decisions whose recommended arm is the better one.
+        judged: decisions with a better arm.
+        equal: decisions whose arms are equal, which count for neither side.
+        separated: initial policies, each with all its runs, whose arms several runs tell apart; None with one run, which
+            cannot tell.
+        separated_right: those of them whose mean boundary score recommends the better arm.
+    """
+
+    right: int
+    judged: int
+    equal: int
+    separated: int | None
+    separated_right: int
+
+    def words(self) -> str:
+        """`3 of 9 (1 of the 2 that runs tell apart)`."""
+        if self.separated is None:
+            return f"{self.right} of {self.judged}"
+        apart = f"{self.separated_right} of the {self.separated} that runs tell apart"
+        return f"{self.right} of {self.judged} ({apart if self.separated else 'runs tell none apart'})"
+
+    def cell(self) -> str:
+        """`3 of 9, 1 of 2*`, where the star stands for what runs tell apart."""
+        if not self.judged:
+            return "–"
+        of_runs = "" if self.separated is None else f", {self.separated_right} of {self.separated}*"
+        return f"{self.right} of {self.judged}{of_runs}"
+
+
+def tally(found: Sequence[Decision], yardstick: Yardstick) -> Tally:
+    """Count how often the boundary score picked the better arm.
+
+    There is no interval: initial policies of one model descend from each other and are no independent cases.
+    """
+    measured = [one for one in found if one.compared(yardstick) is not None]
+    judged = [one for one in measured if one.better(yardstick) is not None]
+    of_runs = [one for one in pooled(measured) if one.separated(yardstick) is not None]
+    apart = [one for one in of_runs if one.separated(yardstick)]
+    return Tally(
+        right=sum(one.right(yardstick) for one in judged),
+        judged=len(judged),
+        equal=len(measured) - len(judged),
+        separated=len(apart) if of_runs else None,
+        separated_right=sum(bool(one.right(yardstick)) for one in apart),
+    )
+
+
+def measured_with(found: Sequence[Decision]) -> list[Yardstick]:
+    """The yardsticks that any of the decisions has."""
+    return [of for of in yardsticks(lc_valid(found)) if any(one.compared(of) is not None for one in found)]
+
+
+def lc_valid(found: Sequence[Decision]) -> bool | None:
+    """Whether length control is valid for what was found; False if it is not for some of it."""
+    known = {one.off.lc_valid for one in found}
+    return False if False in known else known.pop() if len(known) == 1 else None
+
+
+def sentence(found: Sequence[Decision]) -> str:
+    """The tally on every yardstick in words."""
+    counted = {of: tally(found, of) for of in measured_with(found)}
+    counted = {of: one for of, one in counted.items() if one.judged}
+    if not counted:
+        return "No initial policy has an off-policy and an on-policy arm of which one is better."
+    valid = lc_valid(found)
+    counts = [f"by {described(of, valid)} for {one.words()}" for of, one in counted.items()]
+    words = f"The boundary score picked the better arm of the initial policies: {', '.join(counts)}."
+    if equal := max(one.equal for one in counted.values()):
+        words += f" Both arms are equal for up to {equal} more."
+    if all(one.separated is None for one in counted.values()):
+        words += " With one run an arm, no arm is told from the other beyond the noise of training."
+    models = {one.off.model for one in found}
+    if len(models) < len(found):
+        words += (
+            f" These are {len(found)} policies of {len(models)} model{'s' if len(models) > 1 else ''}, which descend from "
+            "each other: they are no independent cases."
+        )
+    return words
+
+
+def grid(found: Sequence[Decision]) -> Grid | None:
+    """The tally over all, and by method, model and iteration; None where there is one model, method and iteration."""
+    groups: dict[str, list[Decision]] = {"all": [*found]}
+    for one in found:
+        row = one.off
+        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}"):
+            groups.setdefault(group, []).append(one)
+    if len(groups) <= 4:
+        return None
+    shown = measured_with(found)
+    lines = []
+    for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
+        lines.append([group, *(tally(members, of).cell() for of in shown)])
+    valid = lc_valid(found)
+    return Grid(["Better arm picked, by", *(labelled(of, valid) for of in shown)], lines)
+
+
+COMPARED = (
+    "the better arm, and in percent of instructions how often the preference model prefers the off-policy arm's output to the "
+    "on-policy arm's, or in points the gain with off-policy data less that with on-policy data, with 95 % intervals; "
+    "*: several runs tell the arms apart."
+)
+
+
+def compared_grid(found: Sequence[Decision]) -> Grid:
+    """The off-policy arm against the on-policy arm for each initial policy, all its runs in one, on every yardstick.
+
+    A star marks what several runs tell apart.
+    """
+    shown, valid = measured_with(found), lc_valid(found)
+    many_methods = len({one.off.method for one in found}) > 1
+    lines = []
+    for one in pooled(found):
+        row = one.off
+        named = [row.model_label, *([row.method_label] if many_methods else [])]
+        named.append("-".join(f"PC_{source}" for source in row.history[:-1]) or "SFT")
+        lines.append(
+            [*named, f"{one.boundary_score:.2f}", one.recommendation, *(compared_cell(one, of) for of in shown)]
+        )
+    columns = ["Model", *(["Method"] if many_methods else []), "Initial policy", "BS", "Recommended"]
+    return Grid([*columns, *(f"{labelled(of, valid)}, {of.unit}" for of in shown)], lines)
+
+
+def compared_cell(one: Decision, of: Yardstick) -> str:
+    """`+1.23 (-0.50 to +2.96)`, with a star if several runs tell the arms apart; `off` or `on` first: the better arm."""
+    compared, interval = one.compared(of), one.interval(of)
+    if compared is None:
+        return "–"
+    sign, digits = ("", 1) if of.gain is None else ("+", 2)
+    text = f"{one.better(of) or 'equal'} {compared:{sign}.{digits}f}"
+    text += f" ({interval[0]:{sign}.{digits}f} to {interval[1]:{sign}.{digits}f})" if interval else ""
+    return text + ("*" if one.separated(of) else "")
