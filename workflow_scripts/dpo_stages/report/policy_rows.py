@@ -191,7 +191,7 @@ def build_rows(
         compared = {*stands_for.values()}
         for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
-            arms = [policy.with_source(source) for source in (OFF, ON)] if initial else []
+            arms = [policy.arm(source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
                     model=model,

@@ -64,7 +64,7 @@ def _arms(row: Row) -> Pair | None:
     if row.difference is None:
         return None
     policy = Policy.parse(row.resolved_policy)
-    return str(policy.with_source(OFF)), str(policy.with_source(ON))
+    return str(policy.arm(OFF)), str(policy.arm(ON))
 
 
 def _compared(row: Row) -> Pair | None:

@@ -26,7 +26,7 @@ def comparisons_of_table(study: Study, table: str, chosen: bool = False) -> list
     """
 
     def whole(trained: set[Policy]) -> set[str]:
-        return {compared(one) for one in trained if one.source == OFF and one.with_source(ON) in trained}
+        return {compared(one) for one in trained if one.source == OFF and one.arm(ON) in trained}
 
     policies = study.trained_policies(table)
     known = whole({policy for policy in policies if not policy.chooses})

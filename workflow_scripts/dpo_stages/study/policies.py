@@ -143,9 +143,9 @@ class Policy:
         initial = self.initial.resolved(decide)
         return initial.then(self.method, decide(initial) if self.source == AUTO else self.source)
 
-    def with_source(self, source: str) -> "Policy":
-        """The policy that another candidate source makes in the last iteration: the other arm of its initial policy."""
-        return replace(self, history=(*self.history[:-1], source))
+    def arm(self, source: str) -> "Policy":
+        """The policy trained on `source` beside this one: from the same initial policy."""
+        return self.initial.then(self.method, source)
 
     def then(self, method: str, source: str) -> "Policy":
         """The policy that comes of one more iteration with `source`."""
