@@ -9,8 +9,9 @@ from dpo_stages.core.program import run
 PLACES = {
     "results/report.html": "everything on one page",
     "results/tables/": "tables as CSV and Markdown",
-    "results/figures/": "boundary score against what off-policy data gained over on-policy data",
+    "results/figures/": "boundary score against which arm is better, on each yardstick",
     "results/boundary/": "boundary score, interval and recommended source of each initial policy",
+    "results/arms/": "which arm's outputs the preference model prefers",
     "results/evaluations/": "outputs, judgements and win rates of each policy",
     "results/policies/": "checkpoints and training logs",
     "results/logs/": "one log a job",

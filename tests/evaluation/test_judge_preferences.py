@@ -92,7 +92,8 @@ def test_a_judge_compares_arms_by_the_workflows_program(run_here, manifest, fake
     outputs = {"off": ["a", "b, since", "same"], "on": ["b, since", "a", "same"]}
     for name, texts in outputs.items():
         answered = [
-            {key: row[key] for key in ("index", "prompt_id", "instruction")} | {"output": text, "generator": f"m/dpo/{name}"}
+            {key: row[key] for key in ("index", "prompt_id", "instruction")}
+            | {"output": text, "generator": f"m/dpo/{name}"}
             for row, text in zip(rows, texts, strict=True)
         ]
         (tmp_path / f"{name}.json").write_text(json.dumps(answered))

@@ -285,7 +285,7 @@ EDITS = [
     ),
     Edit(
         "thoughts are shown to a judge that labels and to second opinions",
-        "label_preferences compare_candidates compare_arms measure_boundary make_second_opinion judge_with_preference_model",
+        "label_preferences compare_candidates measure_boundary make_second_opinion judge_with_preference_model",
         "thoughts: show",
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
@@ -591,7 +591,7 @@ EDITS = [
          file="workflow_scripts/compare_arms.py", append="# A comment.\n", study="paper"),
     Edit("what an arm's verdict is made of", "make_table",
          file="workflow_scripts/dpo_stages/evaluation/verdicts.py", append="# A comment.\n", study="paper"),
-    Edit("what asks a judge", "label_preferences compare_candidates compare_arms measure_boundary",
+    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary",
          file="workflow_scripts/dpo_stages/preferences/judge.py", append="# A comment.\n", study="adaptive"),
     Edit("what opens PairRM", "fetch_preference_model",
          file="workflow_scripts/dpo_stages/preferences/pairrm/llm_blender.py", append="# A comment.\n", study="adaptive"),
