@@ -141,7 +141,6 @@ rule make_comparison:
         paper=[
             f"{PREFIX}workflow_scripts/dpo_stages/report/paper_reference/table{number}.csv"
             for number in range(1, 6)
-            if f"table{number}" in config["tables"]
         ],
         program=program("make_comparison", "workflow"),
     output:
