@@ -23,6 +23,7 @@ TRAINED = (
     "compute_likelihoods"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
+GAMED = "fit_instruction_difficulty check_length_control make_report"
 SAMPLED = (
     "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost "
     "make_pairs_table"
@@ -30,7 +31,7 @@ SAMPLED = (
 LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
 READERS = {
-    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
+    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:gamed judge_outputs:quality",
     "make_demo_model": "adopt_policy train_sft",
     "fetch_model": "adopt_policy train_sft",
     "fetch_model:untuned": "train_sft",
@@ -41,7 +42,8 @@ READERS = {
         "make_pairs_table"
     ),
     "prepare_dataset:instructions": (
-        "generate_evaluation_outputs judge_outputs judge_with_preference_model make_table10 take_reference_outputs"
+        "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
+        "judge_with_preference_model:gamed make_table10 take_reference_outputs ask_length_witness"
     ),
     "adopt_policy": TRAINED,
     "train_sft": TRAINED,
@@ -50,9 +52,12 @@ READERS = {
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
-    "fetch_preference_model": "label_preferences compare_candidates make_second_opinion judge_with_preference_model",
-    "describe_judge": "label_preferences compare_candidates measure_boundary",
-    "train_ranker": "label_preferences compare_candidates",
+    "fetch_preference_model": "label_preferences compare_candidates make_second_opinion judge_with_preference_model "
+    "judge_with_preference_model:gamed ask_length_witness",
+    "describe_judge": "label_preferences compare_candidates measure_boundary ask_length_witness",
+    "train_ranker": "label_preferences compare_candidates ask_length_witness",
+    "ask_length_witness": "check_length_control",
+    "check_length_control": "",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
@@ -66,9 +71,11 @@ READERS = {
     "measure_consistency": "make_table8",
     "make_table8": "make_report",
     "generate_evaluation_outputs": "judge_outputs judge_with_preference_model make_table10",
-    "take_reference_outputs": "judge_outputs judge_with_preference_model",
+    "take_reference_outputs": "judge_outputs:gamed judge_with_preference_model:gamed ask_length_witness",
     "judge_outputs": JUDGED,
+    "judge_outputs:gamed": GAMED,
     "judge_with_preference_model": JUDGED,
+    "judge_with_preference_model:gamed": GAMED,
     "fit_instruction_difficulty": "compute_fitted_win_rates compute_win_rate",
     "compute_fitted_win_rates": "make_table",
     "compute_win_rate": "make_table",
@@ -106,7 +113,7 @@ SAMPLING = "sample_candidates generate_evaluation_outputs"
 TRAINING = (
     "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset"
 )
-JUDGING = "judge_outputs judge_outputs:quality"
+JUDGING = "judge_outputs judge_outputs:gamed judge_outputs:quality"
 WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
 RULES_OF = {
     "train": TRAINING,
@@ -114,7 +121,7 @@ RULES_OF = {
     "vllm-cpu": SAMPLING,
     "pairrm": (
         "fetch_preference_model train_ranker label_preferences compare_candidates make_second_opinion "
-        "judge_with_preference_model"
+        "judge_with_preference_model ask_length_witness"
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
     "workflow": (
@@ -122,7 +129,7 @@ RULES_OF = {
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table make_report"
+        "draw_rule_graph make_labels_table make_pairs_table check_length_control make_report"
     ),
 }
 PROGRAMS = {
@@ -130,6 +137,7 @@ PROGRAMS = {
     "compute_fitted_win_rates": ["compute_win_rate"],
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
+    "ask_length_witness": ["judge_with_preference_model"],
     "measure_robustness": ["measure_boundary"],
     "measure_boundary": ["measure_boundary", "measure_in_blocks"],
 }
@@ -275,7 +283,7 @@ EDITS = [
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
         "thoughts are shown to the preference model and the judge",
-        f"{PAGE} label_preferences compare_candidates {JUDGING}",
+        f"{PAGE} label_preferences compare_candidates ask_length_witness {JUDGING}",
         "thoughts: show",
         never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
     ),
@@ -297,8 +305,16 @@ EDITS = [
     ),
     Edit(
         "judge of another kind",
-        f"{PAGE} judge_with_preference_model judge_with_preference_model:quality make_table9",
+        f"{PAGE} judge_with_preference_model judge_with_preference_model:gamed judge_with_preference_model:quality make_table9",
         "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
+    ),
+    Edit("margin of length control", f"{PAGE} check_length_control", "evaluation: {length_margin: 3}"),
+    Edit(
+        "another witness of length control",
+        f"{PAGE} train_ranker",
+        "{evaluation: {length_witness: other}, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
+        spared="label_preferences compare_candidates",
+        only="/other|/length_control|results/(figures/rules|report|cost)",
     ),
     Edit("judge", f"{PAGE} {JUDGING} make_table9", "judges: {demo-judge: {model: other-judge}}"),
     Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
@@ -512,7 +528,7 @@ EDITS = [
     ),
     Edit("another second opinion", "fetch_preference_model measure_robustness",
          "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, other]}}",
-         spared="judge_with_preference_model",
+         spared="judge_with_preference_model judge_with_preference_model:gamed",
          only="/other/|results/robustness", study="adaptive"),
     Edit(
         "all comparisons instead of a sequence",

@@ -184,6 +184,38 @@ def test_difficulties_are_fitted_over_a_table_only_where_one_is_named(paper):
     assert make_study((ROOT / "demo/config.yaml").read_text()).fitted_over
 
 
+WITNESSES = """
+preference_models: {same: {path: llm-blender/PairRM, suffix: same}, other: {path: a/b}, asked: {judge: qwen2.5-14b-api}}
+judges: {qwen2.5-14b-api: {kind: endpoint, model: qwen2.5-14b-instruct, base_url: "https://host/v1"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("judge", "chosen", "witness", "judges"),
+    [
+        ("gpt-4-turbo", "null", "pairrm", False),
+        ("pairrm", "null", "pairrm", True),
+        ("pairrm", "same", "same", True),
+        ("pairrm", "other", "other", False),
+        ("qwen2.5-14b", "asked", "asked", True),
+        ("gpt-4-turbo", "asked", "asked", False),
+        ("pairrm", "asked", "asked", False),
+    ],
+)
+def test_the_witness_of_length_control_is_no_judge_by_another_name(judge, chosen, witness, judges):
+    study = make_study(WITNESSES, f"evaluation: {{judge: {judge}, length_witness: {chosen}}}")
+    assert (study.length_witness, study.witness_judges) == (witness, judges)
+
+
+def test_length_control_is_checked_where_the_difficulties_are_fitted(paper):
+    assert paper.length_control is None
+    fitted = make_study("""
+datasets: {own: {kind: instructions, adapter: local, splits: {evaluation: e, verbose: v, concise: c}}}
+evaluation: {instructions: own, fit_difficulty_over: table3}
+""")
+    assert fitted.length_control == "results/evaluations/own/length_control.json"
+
+
 def test_files_of_the_cost_of_the_boundary_are_all_shards_of_the_jobs(paper):
     files = paper.boundary_cost_files("results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates")
     assert len(files) == 3 * 8

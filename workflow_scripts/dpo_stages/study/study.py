@@ -251,6 +251,26 @@ class Study:
         table = self.config["evaluation"]["fit_difficulty_over"]
         return self.policies_of_table(table) if table else []
 
+    @property
+    def length_witness(self) -> str:
+        """The preference model that says whether the length-gamed references are as good as the reference."""
+        return self.config["evaluation"]["length_witness"] or self.config["preference_model"]
+
+    @property
+    def witness_judges(self) -> bool:
+        """Whether that preference model is itself the judge, and so no witness; another name makes no other of it."""
+        models, judges = self.config["preference_models"], self.config["judges"]
+        witness = models[self.length_witness]
+        if self.judge["kind"] == "preference_model":
+            judge = models[self.judge["model"]]
+            return all(witness[key] == judge[key] for key in ("path", "revision", "training", "judge"))
+        return witness["judge"] is not None and judges[witness["judge"]]["model"] == self.judge["model"]
+
+    @property
+    def length_control(self) -> str | None:
+        """What says whether length control is valid; None where the difficulties, and so the references, are published."""
+        return paths.evaluation(self.instruction_set, "length_control.json") if self.fitted_over else None
+
     # Analyses
 
     def analysed(self, analysis: str, histories: Iterable[Sequence[str]]) -> list[Policy]:
