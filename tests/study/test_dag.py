@@ -292,8 +292,8 @@ def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile
     whole = Dag(*profile, "--", "results/report.html", folder=clone)
     more = whole.jobs - plain.jobs
     judging = "judge_outputs" if "judge_outputs" in plain.jobs else "judge_with_preference_model"
-    pairs = 2  # of sources, in each configuration
-    light = ["make_report", "make_comparison", "make_table10", "make_table9", "draw_rule_graph"]
+    pairs = 3  # of sources, in each configuration
+    light = ["make_report", "make_comparison", "make_rq1", "make_table10", "make_table9", "draw_rule_graph"]
     assert more == {
         **dict.fromkeys(light, 1), "make_settings_table": 2, "make_labels_table": 1, "make_pairs_table": 1, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
         "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,

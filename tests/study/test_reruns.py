@@ -47,7 +47,7 @@ READERS = {
     ),
     "adopt_policy": TRAINED,
     "train_sft": TRAINED,
-    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost",
+    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost make_rq1",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
@@ -84,14 +84,15 @@ READERS = {
     "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
     "compute_win_rate:quality": "make_quality_table",
     "list_policies": "make_table make_table10",
-    "make_table": "plot_boundary make_comparison plan_study make_report",
+    "make_table": "plot_boundary make_comparison make_rq1 plan_study make_report",
     "make_labels_table": "make_report",
     "make_pairs_table": "make_report",
     "plan_study": "make_report",  # the cost of the finished study
     "plot_boundary": "make_report",
     "make_comparison": "make_report",
     "make_table10": "make_report",
-    "make_quality_table": "make_report",
+    "make_quality_table": "make_rq1 make_report",
+    "make_rq1": "make_report",
     "make_settings_table": "make_report",
     "make_table9": "make_report",
     "draw_rule_graph": "make_report",
@@ -128,7 +129,7 @@ RULES_OF = {
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
-        "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
+        "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
         "draw_rule_graph make_labels_table make_pairs_table check_length_control make_report"
     ),
 }
@@ -147,13 +148,13 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
-LABELLERS = ["label_preferences", "compare_candidates"]
+LABELLERS = ["label_preferences", "compare_candidates", "judge_with_preference_model"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
     "demo": {
         "dpo_stages/report/paper_reference/table1.csv": "make_comparison",
-        "dpo_stages/report/paper_reference/table2.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table2.csv": "make_comparison make_rq1",
         "dpo_stages/report/paper_reference/table3.csv": "make_comparison",
         "dpo_stages/report/paper_reference/table4.csv": "make_comparison",
         "dpo_stages/report/paper_reference/table5.csv": "make_comparison",
@@ -267,7 +268,7 @@ EDITS = [
         f"{PAGE} train_policy make_settings_table",
         "methods: {slic: {beta: 0.2}}",
         spared="make_intra_diversity make_boundary_cost draw_quality_pairs make_quality_table "
-        "judge_outputs:quality make_table10 fit_instruction_difficulty compute_fitted_win_rates "
+        "judge_outputs:quality make_rq1 make_table10 fit_instruction_difficulty compute_fitted_win_rates "
         "compute_likelihoods measure_consistency make_table8",
         never="dpo",
     ),
@@ -439,7 +440,7 @@ EDITS = [
         "learning_rate: 6.0e-3}}}}",
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
         "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
-        "make_intra_diversity make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
+        "make_rq1 make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
         only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
     ),
     Edit(
@@ -472,7 +473,7 @@ EDITS = [
         f"{PAGE} make_table",
         "tables: {table1: {columns: [delta]}}",
         only="table1|results/tables/comparison|results/(figures/rules|report|cost)",
-        spared="plot_boundary",
+        spared="plot_boundary make_rq1",
     ),
     Edit(
         "a model's label",

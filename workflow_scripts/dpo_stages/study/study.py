@@ -295,6 +295,11 @@ class Study:
         own = [policy for policy in policies if self.origins(policy.initial, policy.source) == [str(policy.initial)]]
         return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
 
+    def policies_of_rq1(self) -> list[Policy]:
+        """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
+        trained = self.trained_policies("table2") if "table2" in self.config["tables"] else []
+        return [policy for policy in trained if len(policy.history) == 1 and not policy.chooses]
+
     def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
         """Files for each model whose boundary measurement is compared with training, under the study's first seed.
 
