@@ -84,9 +84,12 @@ def test_runs_are_averaged_and_their_interval_goes_first(logs, tmp_path):
 
 def test_the_words_say_which_source_leads(logs):
     text = table([*rows_of(logs, ours()).values()], "the judge").markdown()
-    assert "furthest up and down of 3 sources has PC_off; the highest quality of 2 sources has PC_llama" in text
     assert (
-        "gain from the SFT policy of 3 sources has PC_off; the largest gain after PC_off of 3 sources has PC_llama."
+        "of 3 sources, PC_off has the widest range of intra-diversity; of 2 sources, PC_llama has the highest quality"
+        in text
+    )
+    assert (
+        "PC_off has the largest gain from the SFT policy; of 3 sources, PC_llama has the largest gain after PC_off."
         in text
     )
     assert "With one run" in text and "paper from SFT" in text and "the judge prefers a random candidate" in text
@@ -98,7 +101,7 @@ def test_what_was_not_measured_is_left_open(logs):
     assert all(row["diversity"] is row["off_gain"] is row["paper_sft_gain"] is None for row in rows[1:])
     text = table(rows, "the judge").markdown()
     assert (
-        "paper" not in text.splitlines()[2] and "the largest gain from the SFT policy of 2 sources has PC_off." in text
+        "paper" not in text.splitlines()[2] and "of 2 sources, PC_off has the largest gain from the SFT policy." in text
     )
     assert "Too little was measured" in table(rows[:1], "the judge").markdown()
 

@@ -151,7 +151,7 @@ def _leaders(rows: Sequence[Mapping]) -> str:
         {**row, "spread": row["diversity_high"] - row["diversity_low"]} for row in rows if row["diversity"] is not None
     ]
     leads = {
-        "the intra-diversity that goes furthest up and down": (spread, "spread"),
+        "the widest range of intra-diversity": (spread, "spread"),
         "the highest quality": (rows, "quality_win_rate"),
         "the largest gain from the SFT policy": (rows, "sft_win_rate_gain"),
         "the largest gain after PC_off": (rows, "off_win_rate_gain"),
@@ -160,8 +160,8 @@ def _leaders(rows: Sequence[Mapping]) -> str:
     for what, (among, key) in leads.items():
         known = [row for row in among if row[key] is not None]
         if len(known) > 1:
-            words.append(f"{what} of {len(known)} sources has PC_{max(known, key=lambda row: row[key])['source']}")
-    return f"By raw win rates, {'; '.join(words)}." if words else "Too little was measured to compare sources."
+            words.append(f"of {len(known)} sources, PC_{max(known, key=lambda row: row[key])['source']} has {what}")
+    return f"By raw win rates: {'; '.join(words)}." if words else "Too little was measured to compare sources."
 
 
 def _caption(rows: Sequence[Mapping], judge: str) -> str:
