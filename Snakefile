@@ -24,6 +24,7 @@ include: "rules/sources.smk"
 include: "rules/judges.smk"
 include: "rules/evaluation.smk"
 include: "rules/arms.smk"
+include: "rules/length_control.smk"
 include: "rules/analysis.smk"
 include: "rules/tables.smk"
 include: "rules/appendix.smk"
@@ -41,6 +42,7 @@ rule all:
     input:
         "results/report.html",  # and with it every table, and every figure as SVG
         expand("results/figures/{figure}.png", figure=REPORT_FIGURES),
+        study.length_control or [],
 
 
 onstart:

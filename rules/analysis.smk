@@ -1,7 +1,7 @@
-"""What is looked at beside win rates: likelihoods of the candidates, and preference consistency.
+"""What is looked at beside win rates: likelihoods of the candidates, preference consistency, diversity and quality.
 
-Required: candidates and comparisons of the split that measures boundaries.
-Output:   results/likelihoods/{sampled}/{split}.parquet, results/consistency/{initial}.json
+Required: candidates and comparisons of the split that measures boundaries; Table 2, quality, training logs.
+Output:   results/likelihoods/{sampled}/{split}.parquet, results/consistency/{initial}.json, results/tables/rq1.{csv,md,json}
 """
 
 
@@ -63,4 +63,35 @@ rule measure_consistency:
         " --preference-data {params.preference_data}"
         " --confidence {params.confidence}"
         " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule make_rq1:
+    input:
+        policies="results/tables/table2.csv",
+        quality="results/tables/quality.csv",
+        logs=[paths.training_log(policy) for policy in study.policies_of_rq1()],
+        program=program("make_rq1", "workflow"),
+        paper=f"{PREFIX}workflow_scripts/dpo_stages/report/paper_reference/table2.csv",
+    output:
+        csv=report("results/tables/rq1.csv", category="Tables", labels={"table": "Diversity and quality (RQ1)"}),
+        markdown="results/tables/rq1.md",
+        parts="results/tables/rq1.json",
+    log:
+        "results/logs/make_rq1.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        logs=[f"{policy}={paths.training_log(policy)}" for policy in study.policies_of_rq1()],
+        origins=flags.origins(study.policies_of_rq1()),
+        preference_data=study.names.labelled(config["preference_data"]),
+    shell:
+        f"{RUN} workflow {SCRIPTS}/make_rq1.py"
+        " --policies {input.policies:q}"
+        " --quality {input.quality:q}"
+        " --logs {params.logs:q}"
+        " --origins {params.origins:q}"
+        " --preference-data {params.preference_data}"
+        " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -340,8 +340,8 @@ def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile
     whole = Dag(*profile, "--", "results/report.html", folder=clone)
     more = whole.jobs - plain.jobs
     judging = "judge_outputs" if "judge_outputs" in plain.jobs else "judge_with_preference_model"
-    pairs = 2  # of sources, in each configuration
-    light = ["make_report", "make_comparison", "make_table10", "make_table9", "draw_rule_graph"]
+    pairs = 3  # of sources, in each configuration
+    light = ["make_report", "make_comparison", "make_rq1", "make_table10", "make_table9", "draw_rule_graph"]
     assert more == {
         **dict.fromkeys(light, 1), "make_settings_table": 2, "make_labels_table": 1, "make_pairs_table": 1, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
         "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
@@ -449,3 +449,34 @@ def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp
     shards = ["--config", "resources={shards: {comparison: 3}}"]
     sharded = Dag("--cores", "1", "--configfile", overlay, *shards, "--", target, folder=clone)
     assert (sharded.jobs["make_second_opinion"], sharded.jobs["compare_candidates"]) == (3, 3)
+
+
+LENGTH_CONTROL = "results/evaluations/demo-instructions/length_control.json"
+
+
+def test_a_witness_of_length_control_is_asked_about_both_versions_and_never_the_judge(clone, tmp_path):
+    overlay = tmp_path / "witness.yaml"
+    overlay.write_text("""
+preference_models: {api: {judge: gpt-4-turbo}}
+judges: {ranker: {kind: preference_model, model: demo-ranker}}
+datasets: {demo-instructions: {rows: {verbose: 320, concise: 320}}}
+""")
+    demo = ["--profile", "demo", "--configfile", "demo/config.yaml", overlay]
+    own = Dag(*demo, "--", LENGTH_CONTROL, folder=clone)
+    assert (own.jobs["ask_length_witness"], own.jobs["judge_outputs"], own.jobs["train_policy"]) == (2, 2, 0)
+    itself = Dag(*demo, "--config", "evaluation={judge: ranker}", "--", LENGTH_CONTROL, folder=clone)
+    assert (itself.jobs["ask_length_witness"], itself.jobs["check_length_control"]) == (0, 1)
+    asked = ["--config", "evaluation={length_witness: api}", "--", LENGTH_CONTROL]
+    shown = snakemake("-n", "-p", "--quiet", "host", *demo, *asked, folder=clone).stdout
+    job = shown.partition("rule ask_length_witness:")[2].partition("[")[0]
+    assert (
+        "results/preference_models/api/manifest.json" in job
+        and "envs/run alpaca-eval workflow_scripts/judge_with_" in job
+    )
+    assert re.search("--cache results/judge_cache/witnesses/api/(verbose|concise) --output", job)
+    assert "cents=768" in job  # 320 instructions, in both orders
+
+
+def test_published_difficulties_have_no_length_control_to_check(clone):
+    assert Dag("--cores", "1", "all", folder=clone).jobs["check_length_control"] == 0
+    assert Dag("--profile", "demo", "all", folder=clone).jobs["check_length_control"] == 1

@@ -23,6 +23,7 @@ TRAINED = (
     "compute_likelihoods"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
+GAMED = "fit_instruction_difficulty check_length_control make_report"
 SAMPLED = (
     "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost "
     "make_pairs_table"
@@ -30,7 +31,7 @@ SAMPLED = (
 LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
 READERS = {
-    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:quality",
+    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:gamed judge_outputs:quality",
     "make_demo_model": "adopt_policy train_sft",
     "fetch_model": "adopt_policy train_sft",
     "fetch_model:untuned": "train_sft",
@@ -41,21 +42,24 @@ READERS = {
         "make_pairs_table"
     ),
     "prepare_dataset:instructions": (
-        "generate_evaluation_outputs judge_outputs judge_with_preference_model compare_arms make_table10 "
-        "take_reference_outputs"
+        "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
+        "judge_with_preference_model:gamed compare_arms make_table10 take_reference_outputs ask_length_witness"
     ),
     "adopt_policy": TRAINED,
     "train_sft": TRAINED,
-    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost",
+    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost make_rq1",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
     "fetch_preference_model": (
-        "label_preferences compare_candidates compare_arms make_second_opinion judge_with_preference_model"
+        "label_preferences compare_candidates compare_arms make_second_opinion judge_with_preference_model "
+        "judge_with_preference_model:gamed ask_length_witness"
     ),
-    "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary",
-    "train_ranker": "label_preferences compare_candidates compare_arms",
+    "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
+    "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
+    "ask_length_witness": "check_length_control",
+    "check_length_control": "make_table",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
@@ -70,9 +74,11 @@ READERS = {
     "make_table8": "make_report",
     "generate_evaluation_outputs": "judge_outputs judge_with_preference_model compare_arms make_table10",
     "compare_arms": "make_table",
-    "take_reference_outputs": "judge_outputs judge_with_preference_model",
+    "take_reference_outputs": "judge_outputs:gamed judge_with_preference_model:gamed ask_length_witness",
     "judge_outputs": JUDGED,
+    "judge_outputs:gamed": GAMED,
     "judge_with_preference_model": JUDGED,
+    "judge_with_preference_model:gamed": GAMED,
     "fit_instruction_difficulty": "compute_fitted_win_rates compute_win_rate",
     "compute_fitted_win_rates": "make_table",
     "compute_win_rate": "make_table",
@@ -81,14 +87,15 @@ READERS = {
     "judge_with_preference_model:quality": "compute_win_rate:quality make_report",
     "compute_win_rate:quality": "make_quality_table",
     "list_policies": "make_table make_table10",
-    "make_table": "plot_boundary make_comparison plan_study make_report",
+    "make_table": "plot_boundary make_comparison make_rq1 plan_study make_report",
     "make_labels_table": "make_report",
     "make_pairs_table": "make_report",
     "plan_study": "make_report",  # the cost of the finished study
     "plot_boundary": "make_report",
     "make_comparison": "make_report",
     "make_table10": "make_report",
-    "make_quality_table": "make_report",
+    "make_quality_table": "make_rq1 make_report",
+    "make_rq1": "make_report",
     "make_settings_table": "make_report",
     "make_table9": "make_report",
     "draw_rule_graph": "make_report",
@@ -110,7 +117,7 @@ SAMPLING = "sample_candidates generate_evaluation_outputs"
 TRAINING = (
     "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset"
 )
-JUDGING = "judge_outputs judge_outputs:quality"
+JUDGING = "judge_outputs judge_outputs:gamed judge_outputs:quality"
 WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
 RULES_OF = {
     "train": TRAINING,
@@ -118,15 +125,15 @@ RULES_OF = {
     "vllm-cpu": SAMPLING,
     "pairrm": (
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
-        "judge_with_preference_model"
+        "judge_with_preference_model ask_length_witness"
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
     "workflow": (
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
-        "make_boundary_cost make_quality_table plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table make_report"
+        "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
+        "draw_rule_graph make_labels_table make_pairs_table check_length_control make_report"
     ),
 }
 PROGRAMS = {
@@ -134,6 +141,7 @@ PROGRAMS = {
     "compute_fitted_win_rates": ["compute_win_rate"],
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
+    "ask_length_witness": ["judge_with_preference_model"],
     "measure_robustness": ["measure_boundary"],
     "measure_boundary": ["measure_boundary", "measure_in_blocks"],
 }
@@ -143,13 +151,13 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
-LABELLERS = ["label_preferences", "compare_candidates", "compare_arms"]
+LABELLERS = ["label_preferences", "compare_candidates", "compare_arms", "judge_with_preference_model"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
     "demo": {
         "dpo_stages/report/paper_reference/table1.csv": "make_comparison",
-        "dpo_stages/report/paper_reference/table2.csv": "make_comparison",
+        "dpo_stages/report/paper_reference/table2.csv": "make_comparison make_rq1",
         "dpo_stages/report/paper_reference/table3.csv": "make_comparison",
         "dpo_stages/report/paper_reference/table4.csv": "make_comparison",
         "dpo_stages/report/paper_reference/table5.csv": "make_comparison",
@@ -263,7 +271,7 @@ EDITS = [
         f"{PAGE} train_policy make_settings_table",
         "methods: {slic: {beta: 0.2}}",
         spared="make_intra_diversity make_boundary_cost draw_quality_pairs make_quality_table "
-        "judge_outputs:quality make_table10 fit_instruction_difficulty compute_fitted_win_rates "
+        "judge_outputs:quality make_rq1 make_table10 fit_instruction_difficulty compute_fitted_win_rates "
         "compute_likelihoods measure_consistency make_table8",
         never="dpo",
     ),
@@ -279,7 +287,7 @@ EDITS = [
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
         "thoughts are shown to the preference model and the judge",
-        f"{PAGE} label_preferences compare_candidates compare_arms {JUDGING}",
+        f"{PAGE} label_preferences compare_candidates compare_arms ask_length_witness {JUDGING}",
         "thoughts: show",
         never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
     ),
@@ -301,8 +309,16 @@ EDITS = [
     ),
     Edit(
         "judge of another kind",
-        f"{PAGE} judge_with_preference_model judge_with_preference_model:quality make_table9",
+        f"{PAGE} judge_with_preference_model judge_with_preference_model:gamed judge_with_preference_model:quality make_table9",
         "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
+    ),
+    Edit("margin of length control", f"{PAGE} check_length_control", "evaluation: {length_margin: 3}"),
+    Edit(
+        "another witness of length control",
+        f"{PAGE} train_ranker",
+        "{evaluation: {length_witness: other}, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
+        spared="label_preferences compare_candidates",
+        only="/other|/length_control|results/(figures/rules|report|cost)",
     ),
     Edit("judge", f"{PAGE} {JUDGING} make_table9", "judges: {demo-judge: {model: other-judge}}"),
     Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
@@ -452,7 +468,7 @@ EDITS = [
         "learning_rate: 6.0e-3}}}}",
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
         "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
-        "make_intra_diversity make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
+        "make_rq1 make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
         only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
     ),
     Edit(
@@ -486,7 +502,7 @@ EDITS = [
         f"{PAGE} make_table",
         "tables: {table1: {columns: [delta]}}",
         only="table1|results/tables/comparison|results/(figures/rules|report|cost)",
-        spared="plot_boundary",
+        spared="plot_boundary make_rq1",
     ),
     Edit(
         "a model's label",
@@ -542,7 +558,7 @@ EDITS = [
     ),
     Edit("another second opinion", "fetch_preference_model measure_robustness",
          "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, other]}}",
-         spared="judge_with_preference_model",
+         spared="judge_with_preference_model judge_with_preference_model:gamed",
          only="/other/|results/robustness", study="adaptive"),
     Edit(
         "all comparisons instead of a sequence",

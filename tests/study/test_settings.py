@@ -119,6 +119,8 @@ MISTAKES = [
     (("datasets", "ultrafeedback", "limit"), -5, ["datasets.ultrafeedback.limit"]),
     (("preference_data",), "alpaca_eval", ["preference_data", "preferences is needed"]),
     (("preference_model",), "pairrn", ["did you mean pairrm"]),
+    (("evaluation", "length_witness"), "pairrn", ["evaluation.length_witness names 'pairrn'", "did you mean pairrm"]),
+    (("evaluation", "length_margin"), 0, ["evaluation.length_margin"]),
     (("sources", "a-b"), "zephyr-7b/sft", ["'a-b' is not allowed", "no dash"]),
     (("sources", "on"), "zephyr-7b/sft", ["sources.on is built in"]),
     (("sources", "auto"), "zephyr-7b/sft", ["sources.auto is built in"]),

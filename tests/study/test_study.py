@@ -286,6 +286,51 @@ def test_difficulties_are_fitted_over_a_table_only_where_one_is_named(paper):
     assert make_study((ROOT / "demo/config.yaml").read_text()).fitted_over
 
 
+WITNESSES = """
+preference_models: {same: {path: llm-blender/PairRM, suffix: same}, other: {path: a/b}, asked: {judge: qwen2.5-14b-api}}
+judges: {qwen2.5-14b-api: {kind: endpoint, model: qwen2.5-14b-instruct, base_url: "https://host/v1"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("judge", "chosen", "witness", "judges"),
+    [
+        ("gpt-4-turbo", "null", "pairrm", False),
+        ("pairrm", "null", "pairrm", True),
+        ("pairrm", "same", "same", True),
+        ("pairrm", "other", "other", False),
+        ("qwen2.5-14b", "asked", "asked", True),
+        ("gpt-4-turbo", "asked", "asked", False),
+        ("pairrm", "asked", "asked", False),
+    ],
+)
+def test_the_witness_of_length_control_is_no_judge_by_another_name(judge, chosen, witness, judges):
+    study = make_study(WITNESSES, f"evaluation: {{judge: {judge}, length_witness: {chosen}}}")
+    assert (study.length_witness, study.witness_judges) == (witness, judges)
+
+
+def test_length_control_is_checked_where_the_difficulties_are_fitted(paper):
+    assert paper.length_control is None
+    fitted = make_study("""
+preference_models: {other: {path: a/b}}
+datasets: {own: {kind: instructions, adapter: local, splits: {evaluation: e, verbose: v, concise: c}}}
+evaluation: {instructions: own, fit_difficulty_over: table3, length_witness: other}
+""")
+    assert fitted.length_control == "results/evaluations/own/length_control.json"
+    fetched = [file for file in contents.from_the_hub(fitted) if "preference_models" in file]
+    assert fetched == [f"results/preference_models/{name}/manifest.json" for name in ("other", "pairrm")]
+
+
+def test_rq1_takes_the_policies_of_table_2_that_come_of_sft(paper):
+    named = ["zephyr-7b/dpo/off", "zephyr-7b/dpo/llama", "zephyr-7b/dpo/on"]
+    assert list(map(str, paper.policies_of_rq1())) == named
+    origins = ["ultrafeedback", "llama-3-8b-instruct/sft", "zephyr-7b/sft"]
+    assert Flags(paper).origins(paper.policies_of_rq1()) == list(map("=".join, zip(named, origins, strict=True)))
+    mixed = make_study('tables: {table2: {histories: ["off", mix50, auto, off-on]}}')
+    assert list(map(str, mixed.policies_of_rq1())) == ["zephyr-7b/dpo/off", "zephyr-7b/dpo/mix50"]
+    assert Flags(mixed).origins(mixed.policies_of_rq1()) == ["zephyr-7b/dpo/off=ultrafeedback"]
+
+
 def test_files_of_the_cost_of_the_boundary_are_all_shards_of_the_jobs(paper):
     files = paper.boundary_cost_files("results/benchmarks/sample_candidates/{sampled}/{split}.jsonl", "candidates")
     assert len(files) == 3 * 8
@@ -304,7 +349,10 @@ def test_what_is_downloaded_and_what_the_report_shows(paper):
     assert contents.responding_policies(paper)[0] == "zephyr-7b/sft"
     assert {"ultrafeedback", "zephyr-7b/sft", "llama-3-8b-instruct/sft"} < set(contents.labelled_for_report(paper))
     assert set(contents.compared_for_report(paper)) > {"zephyr-7b/sft", "zephyr-7b/slic/on"}
-    assert contents.judged_for_report(paper)[-1] == "quality/zephyr-7b/dpo/on/against/ultrafeedback"
+    assert contents.judged_for_report(paper)[-2:] == [
+        "quality/zephyr-7b/dpo/on/against/ultrafeedback",
+        "quality/zephyr-7b/sft/against/ultrafeedback",
+    ]
     assert contents.in_words(paper)["Arithmetic"] == "bfloat16 on GPUs"
     assert [contents.shows_boundary(paper, table) for table in ("table1", "table3")] == [False, True]
 

@@ -161,7 +161,7 @@ tables:
 """
 REMADE = {
     "list_policies", "make_table", "make_table8", "make_table10", "make_intra_diversity", "make_boundary_cost",
-    "make_labels_table", "make_pairs_table", "make_quality_table", "make_comparison", "plot_boundary", "draw_rule_graph",
+    "make_labels_table", "make_pairs_table", "make_quality_table", "make_rq1", "make_comparison", "plot_boundary", "draw_rule_graph",
     "plan_study", "make_report",
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ def from_the_hub(study: Study) -> list[str]:
     models |= {study.judge["model"]} if study.judge["kind"] == "vllm" else set()
     data = config["preference_data"]
     splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
-    ranked = config["preference_models"][config["preference_model"]]["path"]
+    rankers = {config["preference_model"], *([study.length_witness] if study.length_control else [])}
     return [
         *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
         *(
@@ -27,7 +27,7 @@ def from_the_hub(study: Study) -> list[str]:
             for dataset, split in sorted(splits)
             if config["datasets"][dataset]["adapter"] != "local"
         ),
-        *([paths.preference_model(config["preference_model"])] if ranked else []),
+        *(paths.preference_model(name) for name in sorted(rankers) if config["preference_models"][name]["path"]),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dpo_stages.study.paths import STAGE_OF
+from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
@@ -59,6 +60,11 @@ class Flags:
     def models(self, names: Iterable[str]) -> list[str]:
         """`name=label` arguments of base models."""
         return [f"{name}={self.study.names.label(name)}" for name in names]
+
+    def origins(self, policies: Iterable[Policy]) -> list[str]:
+        """`POLICY=SOURCE` arguments of trained policies: whose candidates one was trained on; mixtures are left out."""
+        of = {policy: self.study.origins(policy.initial, policy.source) for policy in policies}
+        return [f"{policy}={origins[0]}" for policy, origins in of.items() if len(origins) == 1]
 
     def suffixes(self) -> list[str]:
         """The flag of what stands behind a model's name where preference data or preference model have a suffix."""

@@ -3,7 +3,7 @@
 Standard library only. N is a model's number of parameters. Nothing here changes a result.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +120,14 @@ class Needs:
         """Parameters of the policy that a job runs."""
         return self.study.model_of(wildcards)["parameters"]
 
+    def preference_model(self, wildcards: Any) -> Mapping[str, Any]:
+        """The preference model that a job asks: a second opinion, a witness, or the study's."""
+        name = wildcards.get("opinion") or wildcards.get("witness") or self.config["preference_model"]
+        return self.config["preference_models"][name]
+
     def ranker_parameters(self, wildcards: Any) -> float:
-        """Parameters of the preference model that a job runs: a second opinion, or the study's."""
-        name = wildcards.get("opinion") or self.config["preference_model"]
-        return self.config["preference_models"][name]["parameters"]
+        """Its parameters."""
+        return self.preference_model(wildcards)["parameters"]
 
     def labelled_pairs(self, wildcards: Any) -> float:
         """Pairs that one job labels: of a data set, or of a policy, which has as many as there are prompts."""
@@ -142,6 +146,10 @@ class Needs:
     def arms_pairs(self, wildcards: Any) -> float:
         """Pairs of the outputs of two arms: one an instruction."""
         return self.rows(self.study.instruction_set, "evaluation")
+
+    def gamed_pairs(self, wildcards: Any) -> float:
+        """Pairs of a length-gamed version of the instruction set's reference."""
+        return self.rows(self.study.instruction_set, wildcards.variant)
 
     # Seconds
 
@@ -174,7 +182,7 @@ class Needs:
         """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
 
         def seconds(wildcards: Any) -> float:
-            if self.study.labelling_judge:
+            if self.preference_model(wildcards)["judge"]:
                 return self.speeds.judge(2 * pairs(wildcards))
             return self.speeds.compare(self.ranker_parameters(wildcards), pairs(wildcards))
 
@@ -218,6 +226,10 @@ class Needs:
 
     def preference_cents(self, pairs: Callable[[Any], float]) -> Callable[[Any], int]:
         """What the preference model costs for the pairs of a job, if it is an API's judge: two judgements a pair."""
-        judge = self.study.labelling_judge
-        price = (self.config["judges"][judge]["dollars_per_million_tokens"] or 0) if judge else 0
-        return lambda wildcards: round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)
+
+        def cents(wildcards: Any) -> int:
+            judge = self.preference_model(wildcards)["judge"]
+            price = (self.config["judges"][judge]["dollars_per_million_tokens"] or 0) if judge else 0
+            return round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)
+
+        return cents

@@ -149,7 +149,11 @@ def _check_references(config: dict) -> None:
         for name, judge in config["judges"].items()
         if judge["kind"] == "preference_model"
     }
-    for key, name in {"preference_model": config["preference_model"], **judges}.items():
+    witness = config["evaluation"]["length_witness"]
+    if witness is not None:
+        _expect(config["preference_models"], "evaluation.length_witness", witness)
+    labelling = {"preference_model": config["preference_model"], "evaluation.length_witness": witness}
+    for key, name in {**labelling, **judges}.items():
         if config["preference_models"].get(name, {}).get("engine") == "rank":
             raise BadInput(
                 f"configuration: {key} is {name}, whose engine rank compares the candidates of two sources and labels no "

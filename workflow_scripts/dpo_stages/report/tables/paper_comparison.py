@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from dpo_boundary.result import recommended_source
+from dpo_stages.report.paper_evidence import paper_evidence
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table
@@ -93,7 +94,8 @@ def agreement(rows: Sequence[Mapping], what: str) -> str:
 
 
 def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
-    """For each table of the paper what is ours, the paper's, the difference, and whether they agree.
+    """For each table of the paper what is ours, the paper's, the difference, and whether they agree; then what the paper's
+    own rows can tell of the boundary score.
 
     Args:
         rows: as `compare` gives them.
@@ -127,6 +129,7 @@ def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
                 f"arm for {agreement(mine, 'better_arm_agrees')}."
             )
             parts.append(("words", agreed))
+    parts += [("heading", "What the paper's rows can tell"), ("words", paper_evidence().sentence())]
     return Table(rows, parts, COLUMNS)
 
 

@@ -1,0 +1,87 @@
+"""Whether length control is valid: a witness that is not the judge compares the length-gamed references with the reference.
+
+Required: outputs and annotations of both versions, where the instructions' difficulties are fitted here; a preference model.
+Output:   results/evaluations/{instruction set}/{verbose,concise}/witnesses/{witness}.json,
+          results/evaluations/{instruction set}/length_control.json
+"""
+
+if study.length_control:
+    WITNESS = study.length_witness
+    WITNESS_JUDGE = config["preference_models"][WITNESS]["judge"]
+    WITNESS_ENV = "alpaca-eval" if WITNESS_JUDGE else "pairrm"
+
+    rule ask_length_witness:
+        input:
+            outputs=f"results/evaluations/{study.instruction_set}/{{variant}}/model_outputs.json",
+            instructions=INSTRUCTIONS,
+            preference_model=paths.preference_model("{witness}"),
+            program=program("judge_with_preference_model", WITNESS_ENV, without=NETWORKS if WITNESS_JUDGE else JUDGES),
+            judge=study.identified_by(WITNESS_JUDGE) if WITNESS_JUDGE else [],
+        output:
+            f"results/evaluations/{study.instruction_set}/{{variant}}/witnesses/{{witness}}.json",
+        log:
+            f"results/logs/ask_length_witness/{study.instruction_set}/{{variant}}/{{witness}}.log",
+        benchmark:
+            f"results/benchmarks/ask_length_witness/{study.instruction_set}/{{variant}}/{{witness}}.jsonl"
+        wildcard_constraints:
+            variant="verbose|concise",
+            witness=one_of([WITNESS]),
+        localrule: bool(WITNESS_JUDGE)  # an API is asked from where the internet is
+        conda:
+            f"../envs/{WITNESS_ENV}.yaml"
+        resources:
+            gpu=0 if WITNESS_JUDGE else needs.gpus("labelling"),
+            mem_mb=needs.labelling_memory,
+            cents=needs.preference_cents(needs.gamed_pairs),
+            seconds=needs.expected(needs.preference_seconds(needs.gamed_pairs)),
+            runtime=needs.limit(needs.preference_seconds(needs.gamed_pairs)),
+        params:
+            preference_model=flags.preference_model(WITNESS),
+        shell:
+            f"{RUN} {WITNESS_ENV} {SCRIPTS}/judge_with_preference_model.py"
+            " --outputs {input.outputs:q}"
+            " --instructions {input.instructions:q}"
+            " --preference-model {input.preference_model:q}"
+            " {params.preference_model}"
+            + (
+                " --cache results/judge_cache/witnesses/{wildcards.witness}/{wildcards.variant}"
+                if WITNESS_JUDGE
+                else ""
+            )
+            + " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+    rule check_length_control:
+        input:
+            judged=[
+                paths.evaluation(f"{study.instruction_set}/{one}", "annotations.json")
+                for one in ("verbose", "concise")
+            ],
+            witnessed=(
+                []
+                if study.witness_judges
+                else [
+                    f"results/evaluations/{study.instruction_set}/{one}/witnesses/{WITNESS}.json"
+                    for one in ("verbose", "concise")
+                ]
+            ),
+            program=program("check_length_control", "workflow"),
+        output:
+            study.length_control,
+        log:
+            f"results/logs/check_length_control/{study.instruction_set}.log",
+        localrule: True
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            witnessed=lambda w, input: ["--witnessed", *input.witnessed] if input.witnessed else [],
+            witness=WITNESS,
+            margin=config["evaluation"]["length_margin"],
+        shell:
+            f"{RUN} workflow {SCRIPTS}/check_length_control.py"
+            " --judged {input.judged:q}"
+            " {params.witnessed:q}"
+            " --witness {params.witness}"
+            " --margin {params.margin}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
