@@ -5,8 +5,10 @@ Output:   results/evaluations/{instruction set}/{verbose,concise}/witnesses/{wit
           results/evaluations/{instruction set}/length_control.json
 """
 
-if study.length_control:
-    WITNESS = study.length_witness
+LENGTH_CONTROL = independence.length_control(study)
+
+if LENGTH_CONTROL:
+    WITNESS = independence.length_witness(study)
     WITNESS_JUDGE = config["preference_models"][WITNESS]["judge"]
     WITNESS_ENV = "alpaca-eval" if WITNESS_JUDGE else "pairrm"
 
@@ -59,7 +61,7 @@ if study.length_control:
             ],
             witnessed=(
                 []
-                if study.witness_judges
+                if independence.is_judge(study, WITNESS)
                 else [
                     f"results/evaluations/{study.instruction_set}/{one}/witnesses/{WITNESS}.json"
                     for one in ("verbose", "concise")
@@ -67,7 +69,7 @@ if study.length_control:
             ),
             program=program("check_length_control", "workflow"),
         output:
-            study.length_control,
+            LENGTH_CONTROL,
         log:
             f"results/logs/check_length_control/{study.instruction_set}.log",
         localrule: True

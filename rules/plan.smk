@@ -26,7 +26,7 @@ rule plan_study:
         targets=expand("results/tables/{table}.csv", table=config["tables"]),
         seeds=len(config["seeds"]),
         replicates=config["replicates"],
-        notes=given(notes=contents.cautions(study)),
+        notes=given(notes=independence.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"

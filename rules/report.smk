@@ -101,7 +101,7 @@ rule make_report:
     params:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
-        notes=given(notes=contents.cautions(study)),
+        notes=given(notes=independence.cautions(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_report.py"
         " --study {params.study:q}"

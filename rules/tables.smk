@@ -34,7 +34,7 @@ rule make_table:
         arms=lambda w: arms.comparisons_of_table(study, w.table),
         chosen_arms=lambda w: arms.comparisons_of_table(study, w.table, chosen=True),
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
-        length_control=study.length_control or [],
+        length_control=independence.length_control(study) or [],
         undecided=lambda w: contents.lists_of_undecided(study, w.table),
         program=program("make_table", "workflow"),
     output:
@@ -60,7 +60,7 @@ rule make_table:
         given=lambda w, input: given(
             arms=[*input.arms, *input.chosen_arms],
             length_control=[input.length_control] if input.length_control else [],
-            notes=contents.cautions(study),
+            notes=independence.cautions(study),
             traces=input.traces,
         ),
     shell:

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import arms, contents, paths
+from dpo_stages.study import arms, contents, independence, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -269,7 +269,7 @@ def test_an_arm_that_auto_chose_is_compared_once_it_is_known(tmp_path):
     ],
 )  # fmt: skip
 def test_who_labels_and_judges_is_said(overlay, same):
-    said = contents.cautions(make_study(overlay))
+    said = independence.cautions(make_study(overlay))
     assert bool(said) == same
     assert not said or "also labels what is trained on" in said[0]
 
@@ -306,17 +306,17 @@ judges: {qwen2.5-14b-api: {kind: endpoint, model: qwen2.5-14b-instruct, base_url
 )
 def test_the_witness_of_length_control_is_no_judge_by_another_name(judge, chosen, witness, judges):
     study = make_study(WITNESSES, f"evaluation: {{judge: {judge}, length_witness: {chosen}}}")
-    assert (study.length_witness, study.witness_judges) == (witness, judges)
+    assert (independence.length_witness(study), independence.is_judge(study, witness)) == (witness, judges)
 
 
 def test_length_control_is_checked_where_the_difficulties_are_fitted(paper):
-    assert paper.length_control is None
+    assert independence.length_control(paper) is None
     fitted = make_study("""
 preference_models: {other: {path: a/b}}
 datasets: {own: {kind: instructions, adapter: local, splits: {evaluation: e, verbose: v, concise: c}}}
 evaluation: {instructions: own, fit_difficulty_over: table3, length_witness: other}
 """)
-    assert fitted.length_control == "results/evaluations/own/length_control.json"
+    assert independence.length_control(fitted) == "results/evaluations/own/length_control.json"
     fetched = [file for file in contents.from_the_hub(fitted) if "preference_models" in file]
     assert fetched == [f"results/preference_models/{name}/manifest.json" for name in ("other", "pairrm")]
 

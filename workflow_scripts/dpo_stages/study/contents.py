@@ -1,10 +1,10 @@
 """What a study takes from elsewhere and what its report shows, as lists of names and files. Standard library only."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dpo_stages.study import paths
+from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
@@ -19,7 +19,7 @@ def from_the_hub(study: Study) -> list[str]:
     models |= {study.judge["model"]} if study.judge["kind"] == "vllm" else set()
     data = config["preference_data"]
     splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
-    rankers = {config["preference_model"], *([study.length_witness] if study.length_control else [])}
+    rankers = {config["preference_model"], *([length_witness(study)] if length_control(study) else [])}
     return [
         *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
         *(
@@ -123,26 +123,6 @@ def judged_for_report(study: Study) -> list[str]:
 def shows_boundary(study: Study, table: str) -> bool:
     """Whether a table's point is the boundary score, so that its figure belongs into the report."""
     return "boundary_score" in study.config["tables"][table]["columns"]
-
-
-def cautions(study: Study) -> list[str]:
-    """What takes weight from all that the study finds, one sentence each."""
-    labelling, judging = study.labelling_judge, study.config["evaluation"]["judge"]
-    same_judge = labelling is not None and _asked(study.config["judges"][labelling]) == _asked(study.judge)
-    same_network = (
-        study.judge["kind"] == "preference_model" and study.judge["model"] == study.config["preference_model"]
-    )
-    if not (same_judge or same_network):
-        return []
-    return [
-        f"Caution: {judging}, which judges here, also labels what is trained on: win rates say what it prefers, not that "
-        "anybody else does."
-    ]
-
-
-def _asked(judge: Mapping[str, Any]) -> list[Any]:
-    """What makes two judges one: the model and where it is asked."""
-    return [judge[key] for key in ("kind", "model", "base_url", "command")]
 
 
 def in_words(study: Study) -> dict[str, Any]:

@@ -25,8 +25,8 @@ class Study:
 
     Args:
         config: the configuration, checked and completed by `settings.check_settings`.
-        decision: gives the file that tells which source `auto` took for a policy to train on next. Asked for only where
-            a history leaves a source to `auto`; under Snakemake it raises until the file is there.
+        decision: gives the file that tells which source `auto` took for a policy. Asked only where a history leaves one to
+            `auto`; under Snakemake it raises until the file is there.
         workflow: the workflow's folder as seen from the study's, with a slash at its end; "" if the two are one.
 
     Attributes:
@@ -184,8 +184,7 @@ class Study:
 
     def files_of_steps(self, policy: str) -> list[str]:
         """All files that `steps` names."""
-        told = self.steps(policy)
-        files = {step[kind] for step in told for kind in ("decision", "boundary", "mixture")}
+        files = {step[kind] for step in (told := self.steps(policy)) for kind in ("decision", "boundary", "mixture")}
         return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
 
     # Tables of policies
@@ -236,7 +235,7 @@ class Study:
 
     def traced_policies(self, table: str) -> list[str]:
         """The policies of a table whose history it has to be told: all where it says what they took, else `auto`'s."""
-        whole = {"samples", "labels"} & set(self.config["tables"][table]["columns"])
+        whole = {"samples", "labels"}.intersection(self.config["tables"][table]["columns"])
         return [str(policy) for policy in self.trained_policies(table) if whole or policy.chooses]
 
     def instructions_of(self, wildcards: Any) -> str:
@@ -250,26 +249,6 @@ class Study:
         """The policies over which the difficulties of the instructions are fitted; none where they are published."""
         table = self.config["evaluation"]["fit_difficulty_over"]
         return self.policies_of_table(table) if table else []
-
-    @property
-    def length_witness(self) -> str:
-        """The preference model that says whether the length-gamed references are as good as the reference."""
-        return self.config["evaluation"]["length_witness"] or self.config["preference_model"]
-
-    @property
-    def witness_judges(self) -> bool:
-        """Whether that preference model is itself the judge, and so no witness; another name makes no other of it."""
-        models, judges = self.config["preference_models"], self.config["judges"]
-        witness = models[self.length_witness]
-        if self.judge["kind"] == "preference_model":
-            judge = models[self.judge["model"]]
-            return all(witness[key] == judge[key] for key in ("path", "revision", "training", "judge"))
-        return witness["judge"] is not None and judges[witness["judge"]]["model"] == self.judge["model"]
-
-    @property
-    def length_control(self) -> str | None:
-        """What says whether length control is valid; None where the difficulties, and so the references, are published."""
-        return paths.evaluation(self.instruction_set, "length_control.json") if self.fitted_over else None
 
     # Analyses
 
@@ -296,16 +275,15 @@ class Study:
         return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
 
     def policies_of_rq1(self) -> list[Policy]:
-        """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
+        """The first runs of Table 2's policies that come of SFT policies, by a source that is known beforehand."""
         trained = self.trained_policies("table2") if "table2" in self.config["tables"] else []
-        return [policy for policy in trained if len(policy.history) == 1 and not policy.chooses]
+        return [one for one in trained if len(one.history) == 1 and not one.chooses and one.replicate is None]
 
     def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
         """Files for each model whose boundary measurement is compared with training, under the study's first seed.
 
-        {initial} is the SFT policy, {sampled} the same where its samples are meant, {trained} what is trained of it on the
-        preference data, {split} the split that measures boundaries. A `kind` of sharded outputs gives the benchmark files
-        of all its jobs, model after model.
+        {initial}: the SFT policy; {sampled}: where its samples are meant; {trained}: of it on the preference data; {split}:
+        what boundaries are measured on. A `kind` of sharded outputs gives the benchmarks of all its jobs, model after model.
         """
         settings, shards = self.config["analyses"]["boundary_cost"], self.shards.of(kind) if kind else 1
         pattern = self.shards.log(kind, pattern) if kind else pattern
