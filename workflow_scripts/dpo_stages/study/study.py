@@ -184,7 +184,8 @@ class Study:
 
     def files_of_steps(self, policy: str) -> list[str]:
         """All files that `steps` names."""
-        files = {step[kind] for step in (told := self.steps(policy)) for kind in ("decision", "boundary", "mixture")}
+        told = self.steps(policy)
+        files = {step[kind] for step in told for kind in ("decision", "boundary", "mixture")}
         return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
 
     # Tables of policies
@@ -286,9 +287,8 @@ class Study:
         what boundaries are measured on. A `kind` of sharded outputs gives the benchmarks of all its jobs, model after model.
         """
         settings, shards = self.config["analyses"]["boundary_cost"], self.shards.of(kind) if kind else 1
-        pattern = self.shards.log(kind, pattern) if kind else pattern
         return [
-            pattern.format(
+            (self.shards.log(kind, pattern) if kind else pattern).format(
                 initial=initial,
                 sampled=self.names.sampled(initial),
                 trained=initial.then(settings["method"], OFF),
