@@ -229,7 +229,8 @@ def test_replicates_are_rows_that_gain_over_the_same_initial_policy():
         return (-1.0, 1.0)
 
     rows = policy_rows.build_rows(
-        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries), interval, replicates=3,
+        {"m": "M"}, {"dpo": "DPO"}, [0], [("off",), ("on",)], index(win_rates), index(boundaries), both(interval),
+        replicates=3,
     )  # fmt: skip
     assert [row.policy for row in rows] == [
         "m/sft",
@@ -246,7 +247,8 @@ def test_replicates_are_rows_that_gain_over_the_same_initial_policy():
     assert rows[1].interval("runs_difference") == pytest.approx((-2.484, 2.484), abs=0.001)
     read = list(csv.DictReader(io.StringIO(table("table3", rows, []).csv())))
     assert [row["replicate"] for row in read] == ["1", "1", "1", "2", "2", "3", "3"]
-    assert [(one.off.replicate, one.right) for one in decisions(rows)] == [(1, False), (2, None), (3, True)]
+    [one] = decisions(rows)  # a mean over the replicates: gains of 2 and 2
+    assert (len(one.off_rows), one.gain("off", LC_WIN_RATE), one.right(LC_WIN_RATE)) == (3, 2.0, None)
 
 
 def test_a_table_of_replicates_says_how_many_runs_there_are_and_what_they_share():
@@ -261,15 +263,25 @@ def test_a_table_of_replicates_says_how_many_runs_there_are_and_what_they_share(
     assert "Replicates share the initial policy" in text and "boundary scores over seeds" not in text
 
 
-def test_replicates_of_several_seeds_are_no_independent_runs():
+def test_replicates_of_several_seeds_are_averaged_in_each():
     win_rates, boundaries = replicated_records(("m", "m@1"))
     build = [{"m": "M"}, {"dpo": "DPO"}, [0, 1], [("off",), ("on",)], index(win_rates), index(boundaries)]
     rows = policy_rows.build_rows(*build, replicates=3)
     assert [(row.seed, row.replicate) for row in rows if row.history == ("on",)] == [
         (s, r) for s in (0, 1) for r in (1, 2, 3)
     ]
-    rows = with_runs(rows, student(win_rates))
-    assert {row.runs for row in rows if row.history} == {6} and not any(row.interval("runs_gain") for row in rows)
+    asked = []
+
+    def intervals(figure, contrasts):
+        asked.extend(contrasts)
+        return student(win_rates)(figure, contrasts)
+
+    rows = with_runs(rows, intervals)
+    assert {row.runs for row in rows} == {2} and all(row.interval("runs_gain") for row in rows if row.history)
+    gained = tuple(
+        tuple((f"{model}/dpo/off{run}", f"{model}/sft") for run in ("", "~2", "~3")) for model in ("m", "m@1")
+    )
+    assert gained in asked
     text = table("table3", rows, COLUMNS).markdown()
     assert "Means of 6 runs (2 seeds, 3 replicates)" in text and "Replicates share" not in text
     # Means of a seed's three replicates, 1030 and 1330, with Student's t of one degree of freedom; scores 0.4 and 0.6
