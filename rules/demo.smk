@@ -17,7 +17,7 @@ rule make_demo_world:
     output:
         CHATS,
         expand(f"{WORLD}/preferences_{{split}}.jsonl", split=["train", "test"]),
-        expand(f"{WORLD}/ranker_{{part}}.jsonl", part=["train", "heldout", "prompts"]),
+        expand(f"{WORLD}/ranker_{{part}}.jsonl", part=["train", "heldout", "texts", "prompts"]),
         expand(f"{WORLD}/evaluation{{variant}}.jsonl", variant=["", "_verbose", "_concise"]),
         f"{WORLD}/facts.json",
     log:

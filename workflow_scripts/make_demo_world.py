@@ -5,6 +5,7 @@ Everything follows from the seed, byte for byte. Written into the output folder,
     chat_{expert,fair,poor}.jsonl        {"messages": [...]}, the same instructions answered by three teachers
     preferences_{train,test}.jsonl       {"prompt", "responses": [{"text", "score", "source"}] x 4}
     ranker_{train,heldout}.jsonl         {"prompt", "response_1", "response_2", "preferred": 1 | 2}, noisy labels
+    ranker_texts.jsonl                   the expert's conversations without padding, to pre-train the ranker on
     ranker_prompts.jsonl                 as preferences_train.jsonl, to sample policies on for further such pairs
     evaluation.jsonl                     {"instruction", "output", "subset"}, the baseline's outputs
     evaluation_{verbose,concise}.jsonl   the same instructions, the baseline's outputs in more words and in fewer
@@ -27,7 +28,7 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.demo import world
 from dpo_stages.demo.faults import draw_label, draw_pair
 from dpo_stages.demo.lengths import concise, padded
-from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE
+from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE, without_padding
 from dpo_stages.demo.responders import REFERENCE, RESPONDERS, TEACHERS, Responder, rate
 
 
@@ -87,6 +88,11 @@ def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
     files = {"facts.json": [facts]}
     for name, teacher in TEACHERS.items():
         files[f"chat_{name}.jsonl"] = list(conversations(facts, splits["chat"], teacher, random(f"chat {name}")))
+    # In padded texts the few tokens that say something are too rare for a small ranker to learn from.
+    files["ranker_texts.jsonl"] = [
+        {"messages": [question, {**answer, "content": without_padding(answer["content"])}]}
+        for question, answer in (row["messages"] for row in files["chat_expert.jsonl"])
+    ]
     for split in ("train", "test"):
         files[f"preferences_{split}.jsonl"] = list(candidates(facts, splits[split], random(f"preferences {split}")))
     prompts = splits["ranker prompts"]
