@@ -9,6 +9,11 @@ rule make_labels_table:
     input:
         preferences=[f"results/preferences/{origin}/train.parquet" for origin in contents.labelled_for_report(study)],
         comparisons=[study.comparisons(policy) for policy in contents.compared_for_report(study)],
+        accuracies=[
+            f"results/label_accuracy/{origin}.json"
+            for origin in contents.labelled_for_report(study)
+            if "demo_world" in config  # elsewhere nobody knows the right labels
+        ],
         program=program("make_labels_table", "workflow"),
     output:
         csv=report("results/tables/labels.csv", category="Tables", labels={"table": "Labels"}),
@@ -21,11 +26,13 @@ rule make_labels_table:
         "../envs/workflow.yaml"
     params:
         names=[*contents.labelled_for_report(study), *contents.compared_for_report(study)],
+        accuracies=lambda w, input: ["--accuracies", *input.accuracies] if input.accuracies else [],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_labels_table.py"
         " --preferences {input.preferences:q}"
         " --comparisons {input.comparisons:q}"
         " --names {params.names:q}"
+        " {params.accuracies:q}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -1,7 +1,9 @@
-"""The demo's tiny world: facts, instructions, responders of several qualities, and three small base models.
+"""The demo's tiny world: facts, instructions, responders of several qualities, three small base models, and samples of
+policies that its ranker learns from.
 
 Required: `demo_world` in the configuration, which demo/config.yaml brings.
-Output:   results/demo/world/*, results/models/{model}/manifest.json
+Output:   results/demo/world/*, results/models/{model}/manifest.json, results/demo/ranker/*,
+          results/label_accuracy/{labelled}.json
 """
 
 WORLD = "results/demo/world"
@@ -15,7 +17,7 @@ rule make_demo_world:
     output:
         CHATS,
         expand(f"{WORLD}/preferences_{{split}}.jsonl", split=["train", "test"]),
-        expand(f"{WORLD}/ranker_{{split}}.jsonl", split=["train", "heldout"]),
+        expand(f"{WORLD}/ranker_{{part}}.jsonl", part=["train", "heldout", "texts", "prompts"]),
         expand(f"{WORLD}/evaluation{{variant}}.jsonl", variant=["", "_verbose", "_concise"]),
         f"{WORLD}/facts.json",
     log:
@@ -33,6 +35,7 @@ rule make_demo_world:
                 "chat_conversations",
                 "ranker_train_pairs",
                 "ranker_heldout_pairs",
+                "ranker_prompts",
             )
         ),
         seed=DEMO["seed"],
@@ -73,5 +76,88 @@ rule make_demo_model:
         " --epochs {params.epochs}"
         " --learning-rate {params.learning_rate}"
         " --seed {params.seed}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+# The ranker learns from what policies write, too, on prompts that nothing else is done with.
+rule sample_ranker_candidates:
+    input:
+        policy=lambda w: paths.policy(f"{w.base}/sft"),
+        prompts=paths.dataset("demo-ranker-prompts", "train"),
+        program=program("sample_candidates", SAMPLER),
+    output:
+        "results/demo/ranker/{base}/{temperature}.parquet",
+    log:
+        "results/logs/sample_ranker_candidates/{base}/{temperature}.log",
+    benchmark:
+        "results/benchmarks/sample_ranker_candidates/{base}/{temperature}.jsonl"
+    wildcard_constraints:
+        base=one_of(DEMO["ranker_samples"]["models"]),
+        temperature=one_of(map(str, DEMO["ranker_samples"]["temperatures"])),
+    priority: 1  # nothing can be labelled before the ranker is trained
+    conda:
+        f"../envs/{SAMPLER}.yaml"
+    params:
+        sampling=lambda w: as_flags({**config["sampling"], "temperature": w.temperature}),
+        dtype=study.dtype,
+        seed=DEMO["seed"],
+    shell:
+        f"{RUN} {SAMPLER} {SCRIPTS}/sample_candidates.py"
+        " --policy {input.policy:q}"
+        " --prompts {input.prompts:q}"
+        " {params.sampling}"
+        " --dtype {params.dtype}"
+        " --seed {params.seed}"
+        " --name {wildcards.base}/sft/{wildcards.temperature}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule label_ranker_samples:
+    input:
+        candidates=expand(
+            "results/demo/ranker/{base}/{temperature}.parquet",
+            base=DEMO["ranker_samples"]["models"],
+            temperature=DEMO["ranker_samples"]["temperatures"],
+        ),
+        facts=f"{WORLD}/facts.json",
+        program=program("label_ranker_samples", "workflow"),
+    output:
+        train="results/demo/ranker/train.jsonl",
+        heldout="results/demo/ranker/heldout.jsonl",
+    log:
+        "results/logs/label_ranker_samples.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        seed=DEMO["seed"],
+    shell:
+        f"{RUN} workflow {SCRIPTS}/label_ranker_samples.py"
+        " --candidates {input.candidates:q}"
+        " --facts {input.facts:q}"
+        " --seed {params.seed}"
+        " --train {output.train:q}"
+        " --heldout {output.heldout:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+rule measure_label_accuracy:
+    input:
+        preferences="results/preferences/{labelled}/train.parquet",
+        facts=f"{WORLD}/facts.json",
+        program=program("measure_label_accuracy", "workflow"),
+    output:
+        "results/label_accuracy/{labelled}.json",
+    log:
+        "results/logs/measure_label_accuracy/{labelled}.log",
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    shell:
+        f"{RUN} workflow {SCRIPTS}/measure_label_accuracy.py"
+        " --preferences {input.preferences:q}"
+        " --facts {input.facts:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

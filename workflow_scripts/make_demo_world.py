@@ -5,17 +5,19 @@ Everything follows from the seed, byte for byte. Written into the output folder,
     chat_{expert,fair,poor}.jsonl        {"messages": [...]}, the same instructions answered by three teachers
     preferences_{train,test}.jsonl       {"prompt", "responses": [{"text", "score", "source"}] x 4}
     ranker_{train,heldout}.jsonl         {"prompt", "response_1", "response_2", "preferred": 1 | 2}, noisy labels
+    ranker_texts.jsonl                   the expert's conversations without padding, to pre-train the ranker on
+    ranker_prompts.jsonl                 as preferences_train.jsonl, to sample policies on for further such pairs
     evaluation.jsonl                     {"instruction", "output", "subset"}, the baseline's outputs
-    evaluation_{verbose,concise}.jsonl   the same instructions, the baseline told to be long or brief
+    evaluation_{verbose,concise}.jsonl   the same instructions, the baseline's outputs in more words and in fewer
     facts.json                           the hidden truth, for the judge alone
 
 The instructions of the training, test and evaluation splits are disjoint from one another and from those of the
-conversations and of the ranker's pairs; which is which is random over (animal, phrasing).
+conversations and of the ranker's pairs and prompts; which is which is random over (animal, phrasing).
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,18 +26,10 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_json, write_text
 from dpo_stages.core.program import finish, run
 from dpo_stages.demo import world
-from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE
-from dpo_stages.demo.responders import (
-    CONCISE_REFERENCE,
-    REFERENCE,
-    RESPONDERS,
-    TEACHERS,
-    VERBOSE_REFERENCE,
-    Responder,
-    draw_label,
-    draw_pair,
-    rate,
-)
+from dpo_stages.demo.faults import draw_label, draw_pair
+from dpo_stages.demo.lengths import concise, padded
+from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE, without_padding
+from dpo_stages.demo.responders import REFERENCE, RESPONDERS, TEACHERS, Responder, rate
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,6 +48,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--ranker-heldout-pairs", type=int, required=True, metavar="N", help="pairs to test the ranker on"
+    )
+    parser.add_argument(
+        "--ranker-prompts", type=int, required=True, metavar="N", help="prompts to sample policies on for the ranker"
     )
     parser.add_argument("--output-folder", type=Path, required=True, help="where the files named above are written")
     arguments = parser.parse_args()
@@ -77,6 +74,7 @@ def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
         "evaluation": arguments.evaluation_prompts,
         "chat": arguments.chat_conversations,
         "heldout": arguments.ranker_heldout_pairs,
+        "ranker prompts": arguments.ranker_prompts,
     }
     try:
         drawn = iter(world.draw_instructions(facts, sum(sizes.values()), random("instructions")))
@@ -90,17 +88,22 @@ def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
     files = {"facts.json": [facts]}
     for name, teacher in TEACHERS.items():
         files[f"chat_{name}.jsonl"] = list(conversations(facts, splits["chat"], teacher, random(f"chat {name}")))
+    # In padded texts the few tokens that say something are too rare for a small ranker to learn from.
+    files["ranker_texts.jsonl"] = [
+        {"messages": [question, {**answer, "content": without_padding(answer["content"])}]}
+        for question, answer in (row["messages"] for row in files["chat_expert.jsonl"])
+    ]
     for split in ("train", "test"):
         files[f"preferences_{split}.jsonl"] = list(candidates(facts, splits[split], random(f"preferences {split}")))
+    prompts = splits["ranker prompts"]
+    files["ranker_prompts.jsonl"] = list(candidates(facts, prompts, random("ranker prompts' candidates")))
     for split, name in (("ranker", "train"), ("heldout", "heldout")):
         files[f"ranker_{name}.jsonl"] = list(labelled_pairs(facts, splits[split], random(f"ranker {name}")))
-    for suffix, responder in (
-        ("", REFERENCE),
-        ("_verbose", VERBOSE_REFERENCE),
-        ("_concise", CONCISE_REFERENCE),
-    ):
-        name = f"evaluation{suffix}"
-        files[f"{name}.jsonl"] = list(references(facts, splits["evaluation"], responder, random(name)))
+    baseline = list(references(facts, splits["evaluation"], random("evaluation")))
+    longer = random("evaluation verbose")
+    files["evaluation.jsonl"] = baseline
+    files["evaluation_verbose.jsonl"] = reworded(baseline, lambda text: padded(text, longer.randint(1, 3), longer))
+    files["evaluation_concise.jsonl"] = reworded(baseline, concise)
     return files
 
 
@@ -128,11 +131,16 @@ def labelled_pairs(facts: world.Facts, instructions: list[str], random: Random) 
         yield {"prompt": instruction, "response_1": pair[0], "response_2": pair[1], "preferred": preferred}
 
 
-def references(facts: world.Facts, instructions: list[str], responder: Responder, random: Random) -> Iterator[dict]:
+def references(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
     """The baseline's output for each instruction; the subset is the instruction's kind."""
     for instruction in instructions:
         kind = world.read_instruction(instruction).kind
-        yield {"instruction": instruction, "output": responder.write(facts, instruction, random), "subset": kind}
+        yield {"instruction": instruction, "output": REFERENCE.write(facts, instruction, random), "subset": kind}
+
+
+def reworded(rows: list[dict], reword: Callable[[str], str]) -> list[dict]:
+    """The same rows with every output in other words."""
+    return [{**row, "output": reword(row["output"])} for row in rows]
 
 
 def main() -> None:

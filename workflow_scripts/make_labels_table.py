@@ -1,4 +1,7 @@
-"""Make the table of what labelling reports: of every pass of the preference model, from the ledgers beside its outputs."""
+"""Make the table of what labelling reports: of every pass of the preference model, from the ledgers beside its outputs.
+
+Where the right labels are known, as in the demo's world, it also shows how often those of the training pairs are right.
+"""
 
 from pathlib import Path
 
@@ -13,18 +16,34 @@ def main() -> None:
     add("--preferences", nargs="+", type=Path, required=True, metavar="FILE", help="of label_preferences.py")
     add("--comparisons", nargs="*", type=Path, default=[], metavar="FILE", help="of compare_candidates.py")
     add("--names", nargs="+", required=True, metavar="NAME", help="whose candidates they are of, one a file")
+    add(
+        "--accuracies",
+        nargs="*",
+        type=Path,
+        default=[],
+        metavar="JSON",
+        help="of the labels, one for each of them or none",
+    )
     arguments = parser.parse_args()
     files = [*arguments.preferences, *arguments.comparisons]
     if len(files) != len(arguments.names):
         raise BadInput(f"{len(files)} files but {len(arguments.names)} --names; give one for each")
+    if arguments.accuracies and len(arguments.accuracies) != len(arguments.preferences):
+        raise BadInput(
+            f"{len(arguments.preferences)} --preferences but {len(arguments.accuracies)} --accuracies; give one for each"
+        )
 
     from dpo_stages.core.files import read_json
     from dpo_stages.report.tables import labels
 
     works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
     ledgers = [read_json(file.with_name(f"{file.stem}.ledger.json")) for file in files]
-    rows = list(map(labels.row, arguments.names, works, ledgers))
-    labels.table(rows).write(arguments.csv)
+    truths = dict(zip(arguments.names, map(read_json, arguments.accuracies), strict=False))
+    rows = [
+        labels.row(name, work, ledger, truths.get(name) if work == "labels" else None)
+        for name, work, ledger in zip(arguments.names, works, ledgers, strict=True)
+    ]
+    labels.table(rows, truths).write(arguments.csv)
     finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))
 
 

@@ -2,7 +2,8 @@
 
 It answers the requests of alpaca-eval's annotator `weighted_alpaca_eval_gpt4_turbo`: the prompt holds an instruction
 and two outputs, called m and M, and the answer is the one token m or M with the log-probabilities of both. Where q is
-the hidden quality, P(m) = sigmoid((q(m) - q(M)) / temperature).
+the hidden quality, P(m) = sigmoid((q(m) - q(M)) / temperature + length bias); the bias likes the longer output, in the form
+that length control can take out (see dpo_stages/demo/quality.py), and --no-length-bias leaves it out.
 
     POST /v1/chat/completions    one judgement
     GET  /v1/models              whether the server is up
@@ -23,10 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_json
 from dpo_stages.core.program import run
 from dpo_stages.demo import world
-from dpo_stages.demo.quality import JUDGE_TEMPERATURE, quality
+from dpo_stages.demo.quality import JUDGE_TEMPERATURE, length_bias, quality
 
 MODEL = "demo-judge"
 LARGEST_REQUEST = 1 << 20  # bytes
@@ -70,8 +70,8 @@ def read_comparison(request: object) -> Comparison:
     return Comparison(match["instruction"], match["m"], match["M"])
 
 
-def judge(facts: world.Facts, comparison: Comparison) -> dict[str, float]:
-    """Log-probabilities, in nats, that m and M are the better output.
+def judge(facts: world.Facts, comparison: Comparison, likes_length: bool = True) -> dict[str, float]:
+    """Log-probabilities, in nats, that m and M are the better output; without `likes_length` by quality alone.
 
     Raises:
         BadRequest: the instruction is not one of the demo's world.
@@ -83,6 +83,8 @@ def judge(facts: world.Facts, comparison: Comparison) -> dict[str, float]:
     except ValueError as error:
         raise BadRequest(str(error)) from error
     logit = better_by / JUDGE_TEMPERATURE
+    if likes_length:
+        logit += length_bias(len(comparison.m) - len(comparison.M))
     return {"m": _log_sigmoid(logit), "M": _log_sigmoid(-logit)}
 
 
@@ -114,7 +116,7 @@ def chat_completion(request: dict, log_probabilities: dict[str, float], number: 
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection, kept open over requests. The server carries the `facts`."""
+    """One connection, kept open over requests. The server carries the `facts` and whether the judge likes length."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body leave in one packet; in two, the second waits for the first's acknowledgement
@@ -134,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(404, _error(f"no such path: {self.path}"))
                 return
             comparison = read_comparison(request)
-            log_probabilities = judge(self.server.facts, comparison)
+            log_probabilities = judge(self.server.facts, comparison, self.server.likes_length)
         except BadRequest as error:
             self._answer(400, _error(str(error)))
         else:
@@ -175,8 +177,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, facts: world.Facts, port: int) -> None:
-        self.facts = facts
+    def __init__(self, facts: world.Facts, port: int, likes_length: bool) -> None:
+        self.facts, self.likes_length = facts, likes_length
         self._number, self._lock = 0, threading.Lock()
         super().__init__(("127.0.0.1", port), Handler)
 
@@ -195,6 +197,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--facts", type=Path, required=True, metavar="JSON", help="facts.json of make_demo_world.py")
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0 takes a free one")
+    parser.add_argument(
+        "--length-bias", action=argparse.BooleanOptionalAction, default=True, help="whether the judge likes length"
+    )
     arguments = parser.parse_args()
     if not 0 <= arguments.port < 65536:
         raise BadInput(f"--port is {arguments.port}; give 0 or a port below 65536")
@@ -203,12 +208,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    facts = world.read_facts(arguments.facts)
     try:
-        facts = world.check_facts(read_json(arguments.facts))
-    except ValueError as error:
-        raise BadInput(f"{arguments.facts} {error}; make it with make_demo_world.py") from error
-    try:
-        server = Server(facts, arguments.port)
+        server = Server(facts, arguments.port, arguments.length_bias)
     except OSError as error:
         raise BadInput(f"--port {arguments.port} cannot be used ({error.strerror}); 0 takes a free one") from error
 

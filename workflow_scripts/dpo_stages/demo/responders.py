@@ -1,11 +1,11 @@
-"""Who answers in the demo's world: responders of several qualities, the pairs that they give and the labels of those."""
+"""Who answers in the demo's world: responders of several qualities."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
-from dpo_stages.demo.quality import preference_probability, quality, statement_pattern
+from dpo_stages.demo.lengths import padded
+from dpo_stages.demo.quality import quality
 from dpo_stages.demo.world import ANIMALS, CATEGORIES, Facts, Request, other_value, read_instruction
 
 
@@ -18,12 +18,14 @@ class Responder:
         accuracy: probability that a statement is true.
         statements: how many statements a response makes, give or take one.
         slips: probability of each of these: a statement is made twice, one is about another animal, the end is missing.
+        padding: most sentences of padding in a response; any number up to it is as likely.
     """
 
     name: str
     accuracy: float
     statements: int
     slips: float
+    padding: int = 3
 
     def write(self, facts: Facts, instruction: str, random: Random) -> str:
         """Answer an instruction of this world."""
@@ -43,7 +45,8 @@ class Responder:
             truth = facts[request.animals[0]][request.category]
             verdict = (request.claim == truth) == (random.random() < self.accuracy)
             text = f"{'Yes' if verdict else 'No'}, {text[0].lower()}{text[1:]}"
-        return _without_end(text, random) if random.random() < self.slips else text
+        text = padded(text, random.randint(0, self.padding), random)
+        return without_end(text, random) if random.random() < self.slips else text
 
     def _description(self, facts: Facts, request: Request, number: int, random: Random) -> list[tuple[str, str]]:
         """Clauses (animal, predicate) about one animal, first about what was asked for."""
@@ -75,11 +78,6 @@ RESPONDERS = (
 
 REFERENCE = Responder("reference", accuracy=0.92, statements=4, slips=0.02)
 """Who writes the baseline's outputs of the evaluation; good and beatable."""
-
-
-VERBOSE_REFERENCE = Responder("reference_verbose", REFERENCE.accuracy, statements=6, slips=REFERENCE.slips)
-CONCISE_REFERENCE = Responder("reference_concise", REFERENCE.accuracy, statements=2, slips=REFERENCE.slips)
-"""The same writer told to be long and to be brief: what length alone does to the win rate."""
 
 
 TEACHERS = {
@@ -124,76 +122,10 @@ def _as_comparison(clauses: list[tuple[str, str]], random: Random) -> str:
     return " ".join(sentences)
 
 
-def _without_end(text: str, random: Random) -> str:
+def without_end(text: str, random: Random) -> str:
+    """The text cut somewhere in its second half, without a full stop."""
     words = text.split()
     return " ".join(words[: random.randint(max(1, len(words) // 2), max(1, len(words) - 1))]).rstrip(".;,:")
-
-
-def _with_repetition(text: str, random: Random) -> str:
-    sentences = re.findall(r"[^.;]+[.;]?", text)
-    position = random.randrange(len(sentences))
-    times = random.randint(1, 3)
-    return "".join(sentences[: position + 1] + [f" {sentences[position].strip()}"] * times + sentences[position + 1 :])
-
-
-def _with_other_value(text: str, random: Random) -> str:
-    matches = [match for match in statement_pattern().finditer(text) if match.lastgroup != "animal"]
-    if not matches:
-        return text
-    match = random.choice(matches)
-    start, end = match.span(match.lastgroup)
-    category = match.lastgroup.rpartition("_")[0]
-    return text[:start] + other_value(category, text[start:end].lower(), random) + text[end:]
-
-
-def _about_another(text: str, random: Random) -> str:
-    return re.sub("|".join(ANIMALS), random.choice(ANIMALS), text)
-
-
-def _garbled(text: str, random: Random) -> str:
-    words = text.split()
-    for _ in range(random.randint(1, 4)):
-        words[random.randrange(len(words))] = random.choice(words)
-    return " ".join(words)
-
-
-DEGRADATIONS = {
-    "other value": _with_other_value,
-    "without end": _without_end,
-    "repetition": _with_repetition,
-    "another animal": _about_another,
-    "garbled": _garbled,
-}
-"""Ways in which a policy's text may be worse than a responder's; each takes a text and a generator."""
-
-
-def draw_pair(facts: Facts, instruction: str, random: Random) -> tuple[str, str]:
-    """Draw two responses of different quality to one instruction, such as a preference model may meet.
-
-    Writers of any quality; in two fifths of the pairs the second response is a copy of the first with one value
-    changed or another degradation, in another fifth it is a degraded response of its own.
-    """
-    while True:
-        first, second = (_anyone(random).write(facts, instruction, random) for _ in range(2))
-        form = random.random()
-        if form < 0.2:
-            second = _with_other_value(first, random)
-        elif form < 0.4:
-            second = random.choice(list(DEGRADATIONS.values()))(first, random)
-        elif form < 0.6:
-            second = random.choice(list(DEGRADATIONS.values()))(second, random)
-        if quality(facts, instruction, first) != quality(facts, instruction, second):
-            return (first, second) if random.random() < 0.5 else (second, first)
-
-
-def _anyone(random: Random) -> Responder:
-    return Responder("anyone", accuracy=random.uniform(0.3, 1.0), statements=random.randint(1, 6), slips=0.05)
-
-
-def draw_label(facts: Facts, instruction: str, pair: tuple[str, str], temperature: float, random: Random) -> int:
-    """Draw the noisy label of a pair, 1 or 2: Bradley-Terry on the hidden quality."""
-    first, second = (quality(facts, instruction, response) for response in pair)
-    return 1 if random.random() < preference_probability(first - second, temperature) else 2
 
 
 def rate(

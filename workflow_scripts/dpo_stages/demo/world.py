@@ -1,14 +1,14 @@
-"""The tiny world of the demo: a field guide to invented animals, and the hidden quality of what is said about them.
+"""The tiny world of the demo: a field guide to invented animals, and what can be asked about them.
 
 There are 12 animals. Each has one true value in each of six categories (its colour, its home, its food, ...), drawn
 from the world's seed. Instructions ask for a description, a list of facts, the answer to a question, the check of a
-claim or a comparison. Responders of several qualities answer in plain sentences.
+claim or a comparison. Responders of several qualities answer in plain sentences, and some pad them.
 
-Nothing that learns ever sees the quality itself: responders' scores and the labels for the preference model are noisy
-versions of it, and the judge of the evaluation answers with it. It is read off the text (see `assess`), so that it
-holds for whatever a policy may write.
+Nothing that learns ever sees the hidden quality itself: responders' scores and the labels for the preference model are
+noisy versions of it, and the judge of the evaluation likes length besides. It is read off the text (see `quality.assess`),
+so that it holds for whatever a policy may write.
 
-Standard library only and without state: every function that draws takes the generator to draw from.
+Without state: every function that draws takes the generator to draw from.
 """
 
 import math
@@ -17,7 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
+from pathlib import Path
 from random import Random
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
 
 Facts = Mapping[str, Mapping[str, str]]
 """The truth: animal -> category -> value."""
@@ -91,8 +95,16 @@ SHARES = {"describe": 0.2, "list": 0.2, "ask": 0.25, "check": 0.15, "compare": 0
 OPENINGS = (
     "", "Please help me. ", "I am curious. ", "A question for you. ", "This is for school. ",
     "Hello. ", "I have a question. ", "Be quick. ", "You know animals well. ", "Good morning. ",
+    "I wonder. ", "Good evening. ", "One more thing. ", "My friend asks. ",
 )  # fmt: skip
 """What may come before any instruction."""
+
+PADDING = (
+    "Let me see.", "I am glad that you ask.", "That is a good question.", "Here is what I can say.",
+    "There is much to tell about this animal.", "I hope that this helps you a little.", "Feel free to ask for more.",
+    "All of this is well known.", "Thank you for your interest in the animals of this land.", "Many people wonder about this.",
+)  # fmt: skip
+"""Sentences that may stand anywhere between others and say nothing; the hidden quality does not see them."""
 
 BODIES: dict[str, tuple[str, ...]] = {
     "describe": (
@@ -150,20 +162,23 @@ def draw_facts(random: Random) -> dict[str, dict[str, str]]:
     return facts
 
 
-def check_facts(facts: object) -> Facts:
-    """Return `facts` if it is a whole truth of this world.
+def read_facts(path: Path) -> Facts:
+    """Read `facts.json` of make_demo_world.py.
 
     Raises:
-        ValueError: an animal or a category is missing, or a value is not one of its category's.
+        BadInput: it is not a whole truth of this world: an animal or a category is missing, or a value is none of them.
     """
+    facts = read_json(path)
     for animal in ANIMALS:
         known = facts.get(animal) if isinstance(facts, dict) else None
         if not isinstance(known, dict):
-            raise ValueError(f"says nothing about the animal {animal!r}")
+            raise BadInput(f"{path} says nothing about the animal {animal!r}; make it with make_demo_world.py")
         for name, category in CATEGORIES.items():
             if known.get(name) not in category.values:
-                raise ValueError(f"has no {name} of this world for the animal {animal!r}")
-    return facts  # type: ignore[return-value]
+                raise BadInput(
+                    f"{path} has no {name} of this world for the animal {animal!r}; make it with make_demo_world.py"
+                )
+    return facts
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -257,15 +272,3 @@ def _category_of_question(body: str) -> str | None:
 
 def other_value(category: str, value: str, random: Random) -> str:
     return random.choice([other for other in CATEGORIES[category].values if other != value])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Hidden quality
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Responders
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Pairs for the preference model

@@ -38,41 +38,44 @@ def missing_files(study: Study) -> list[str]:
     under results/ are made by the workflow, and a model or data set that is no path is the hub's.
     """
     config = study.config
-    files = {
-        **{
-            f"datasets.{name}.splits.{split}": path
+    files = [
+        *(
+            (f"datasets.{name}.splits.{split}", path)
             for name, dataset in config["datasets"].items()
             if dataset["adapter"] == "local"
             for split, path in dataset["splits"].items()
-        },
-        **{f"models.{name}.chat_template": model["chat_template"] for name, model in config["models"].items()},
-        **{
-            f"judges.{name}.identified_by": path
+        ),
+        *((f"models.{name}.chat_template", model["chat_template"]) for name, model in config["models"].items()),
+        *(
+            (f"judges.{name}.identified_by", path)
             for name, judge in config["judges"].items()
             for path in judge["identified_by"]
-        },
-        **{
-            f"preference_models.{name}.training.{key}": model["training"][key]
+        ),
+        *(
+            (f"preference_models.{name}.training.{key}", path)
             for name, model in config["preference_models"].items()
             if model["training"]
             for key in ("pairs", "heldout")
-        },
-    }
+            for path in _one_or_several(model["training"][key])
+        ),
+    ]
     folders = {
         f"{section}.{name}.path": settings["path"]
         for section in ("models", "preference_models", "datasets")
         for name, settings in config[section].items()
         if settings["path"] and settings["path"].startswith((".", "/", "~"))
     }
-    named = [(key, path, "file") for key, path in files.items() if path] + [
-        (k, p, "folder") for k, p in folders.items()
-    ]
+    named = [(key, path, "file") for key, path in files if path] + [(k, p, "folder") for k, p in folders.items()]
     return [
         f"configuration: {key} names {path}, which is no {kind} here; correct the path, or bring the {kind}"
         for key, path, kind in named
         if not study.file(path).startswith("results/")
         and not (Path(study.file(path)).is_file() if kind == "file" else Path(study.file(path)).is_dir())
     ]
+
+
+def _one_or_several(files: str | list[str]) -> list[str]:
+    return [files] if isinstance(files, str) else files
 
 
 def quality_pairs(study: Study) -> list[str]:

@@ -123,6 +123,13 @@ def _check_references(config: dict) -> None:
                 f"configuration: models.{name}.path is {model['path']!r}; give a hub id or a folder, "
                 "or null for a model of demo_world.models"
             )
+    if "demo_world" in config:
+        for name in config["demo_world"]["ranker_samples"]["models"]:
+            if name not in config["models"]:
+                raise BadInput(
+                    f"configuration: demo_world.ranker_samples.models names {name!r}, which is none of models; "
+                    f"there are {', '.join(config['models'])}"
+                )
     for name, dataset in config["datasets"].items():
         if (dataset["adapter"] == "local") != (dataset["path"] is None):
             raise BadInput(

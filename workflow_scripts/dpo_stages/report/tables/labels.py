@@ -7,21 +7,71 @@ from dpo_stages.report.table import Grid, Table
 COUNTS = ("ties", "truncated_sources", "truncated_candidates", "control_texts", "close_calls", "truncated_responses")
 SHARES = ("order_flip_rate", "longer_preferred", "agreement_with_original")
 
+ACCURACY = (
+    "Share of the pairs in which the chosen response is truly the better one, with its 95 % interval. Equally good: pairs that "
+    "have no right label, which are left out. The columns behind it hold the share of the pairs in which one thing alone tells "
+    "the two responses apart, and of those with a true gap in quality of that size (over the lower bound, up to the upper one)."
+)
 
-def row(name: str, work: str, ledger: Mapping) -> dict:
+
+def row(name: str, work: str, ledger: Mapping, truth: Mapping | None = None) -> dict:
     """One pass.
 
     Args:
         name: whose candidates were read.
         work: "labels" or "comparisons".
         ledger: what the program wrote beside its output. A figure that this kind of model does not have is None.
+        truth: what measure_label_accuracy.py found, where the right labels are known.
     """
     names = ("preference_model", "pairs", "pairs_per_second", *SHARES, *COUNTS)
-    return {"candidates": name, "work": work, **{key: ledger.get(key) for key in names}}
+    found = {"candidates": name, "work": work, **{key: ledger.get(key) for key in names}}
+    accuracy = truth or {"accuracy": None, "interval": None, "ties": None}
+    low, high = accuracy["interval"] or (None, None)
+    return {
+        **found,
+        "accuracy": accuracy["accuracy"],
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "equally_good": accuracy["ties"],
+    }
 
 
-def table(rows: Sequence[Mapping]) -> Table:
-    """The table, and what its columns mean."""
+def accuracy_text(truth: Mapping) -> str:
+    """How often labels are right, with the interval: `65.1% (60.9 to 69.1)`; a dash where no pair has a right label."""
+    if truth["accuracy"] is None:
+        return "–"
+    low, high = truth["interval"]
+    return f"{_percent(truth['accuracy'])} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def accuracy_grid(truths: Mapping[str, Mapping]) -> Grid:
+    """A row for each labelled source: how often its labels are right, by kind of difference and by gap in quality.
+
+    Args:
+        truths: what measure_label_accuracy.py found, by source; not empty.
+    """
+    parts = [("by_kind", "What tells the responses apart"), ("by_gap", "Gap in quality")]
+    names = {part: list(dict.fromkeys(name for truth in truths.values() for name in truth[part])) for part, _ in parts}
+    lines = [
+        [
+            source,
+            f"{truth['decided']:,}",
+            f"{truth['ties']:,}",
+            accuracy_text(truth),
+            *(_right(truth[part].get(name)) for part, _ in parts for name in names[part]),
+        ]
+        for source, truth in truths.items()
+    ]
+    columns = ["Candidates of", "Pairs", "Equally good", "Right", *(name for part, _ in parts for name in names[part])]
+    return Grid(columns, lines, [("", 4), *((title, len(names[part])) for part, title in parts if names[part])])
+
+
+def _right(share: Mapping | None) -> str:
+    return "–" if share is None else f"{100 * share['accuracy']:.0f}% of {share['decided']:,}"
+
+
+def table(rows: Sequence[Mapping], truths: Mapping[str, Mapping]) -> Table:
+    """The table, and what its columns mean; with `truths`, how often labels are right where that is known."""
     columns = ["Candidates of", "For", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred"]
     columns += ["As the data set says", "Cut prompts", "Cut responses", "Control texts", "Unfinished"]
     lines = [
@@ -50,7 +100,10 @@ def table(rows: Sequence[Mapping]) -> Table:
         "Control texts: pairs with the text of one of the model's own control tokens. Unfinished: responses that were cut at "
         "max_new_tokens when they were sampled. –: it has no such thing, or nobody counted."
     )
-    return Table(rows, [("title", "Labels"), ("grid", Grid(columns, lines)), ("words", caption)])
+    parts = [("title", "Labels"), ("grid", Grid(columns, lines)), ("words", caption)]
+    if truths:
+        parts += [("heading", "How often labels are right"), ("grid", accuracy_grid(truths)), ("words", ACCURACY)]
+    return Table(rows, parts)
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,36 @@
+"""Who labels, who judges and who bears witness, and whether any two of them are one. Standard library only."""
+
+from typing import Any
+
+from dpo_stages.study import paths
+from dpo_stages.study.study import Study
+
+
+def is_judge(study: Study, preference_model: str) -> bool:
+    """Whether a preference model is the judge that evaluates; another name or endpoint makes no other of it."""
+    models, judges = study.config["preference_models"], study.config["judges"]
+    asked: dict[str, Any] = models[preference_model]
+    if study.judge["kind"] == "preference_model":
+        judge = models[study.judge["model"]]
+        return all(asked[key] == judge[key] for key in ("path", "revision", "training", "judge"))
+    return asked["judge"] is not None and judges[asked["judge"]]["model"] == study.judge["model"]
+
+
+def cautions(study: Study) -> list[str]:
+    """What takes weight from all that the study finds, one sentence each."""
+    if not is_judge(study, study.config["preference_model"]):
+        return []
+    return [
+        f"Caution: {study.config['evaluation']['judge']}, which judges here, also labels what is trained on: win rates say what "
+        "it prefers, not that anybody else does."
+    ]
+
+
+def length_witness(study: Study) -> str:
+    """The preference model that says whether the length-gamed references are as good as the reference."""
+    return study.config["evaluation"]["length_witness"] or study.config["preference_model"]
+
+
+def length_control(study: Study) -> str | None:
+    """What says whether length control is valid; None where the difficulties, and so the references, are published."""
+    return paths.evaluation(study.instruction_set, "length_control.json") if study.fitted_over else None
