@@ -42,7 +42,6 @@ rule all:
     input:
         "results/report.html",  # and with it every table, and every figure as SVG
         expand("results/figures/{figure}.png", figure=REPORT_FIGURES),
-        study.length_control or [],
 
 
 onstart:
