@@ -262,7 +262,7 @@ def test_program_on_parquet_and_csv(tmp_path, run_script):
     assert measured["policy"] == "zephyr-7b/sft" and measured["comparisons"] == 160 and measured["prompts"] == 40
     assert measured["votes_on"] + measured["votes_off"] == 160
     paragraph = texts[0][1].decode()
-    assert paragraph.startswith("**zephyr-7b/sft: preference")
+    assert paragraph.startswith("**zephyr-7b/sft: above 0.5 (decided), preference fine-tuning.")
     assert "pairrm" in paragraph and "ultrafeedback" in paragraph and paragraph.count("\n") == 1
 
 
@@ -329,6 +329,7 @@ def test_the_readmes_example_runs_without_the_workflows_libraries():
     first, paragraph, *_, loaded = done.stdout.strip().splitlines()
     assert first.startswith("0.15 (") and first.endswith("off undecided")
     assert paragraph.startswith(
-        "**my-model: preference injection, so train next on off-policy candidates (undecided).**"
+        "**my-model: below 0.5 (undecided), preference injection. Recommended next, relative to the preference model: off-policy "
+        "candidates, with no certainty.**"
     )
     assert loaded == "[]"

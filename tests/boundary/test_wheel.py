@@ -58,7 +58,8 @@ def test_the_command_says_it_in_words_or_json_from_a_file_or_standard_input(inst
     words = installed("measure-boundary", "votes.csv")
     assert words.returncode == 0, words.stderr
     assert words.stdout.startswith(
-        "**policy: preference injection, so train next on off-policy candidates (decided).**"
+        "**policy: below 0.5 (decided), preference injection. Recommended next, relative to the preference model: off-policy "
+        "candidates.**"
     )
     shown = installed("measure-boundary", "votes.csv", "--json")
     piped = installed("measure-boundary", "--json", input="\n".join(VOTES))

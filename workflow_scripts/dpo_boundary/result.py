@@ -88,14 +88,16 @@ class BoundaryMeasurement:
             else ("the off-policy candidates")
         )
         sources = {OFF: "off-policy", ON: "on-policy"}
+        side = "at" if self.boundary_score == 0.5 else "below" if self.boundary_score < 0.5 else "above"
         sentences = [
-            f"**{self.policy}: {self.stage}, so train next on {sources[self.recommended_source]} candidates "
-            f"({self.verdict}).**",
+            f"**{self.policy}: {side} 0.5 ({self.verdict}), {self.stage}. Recommended next, relative to {model}: "
+            f"{sources[self.recommended_source]} candidates{'' if self.verdict == DECIDED else ', with no certainty'}.**",
             f"Its own responses win {self.votes_on:,.10g} of {self.comparisons:,} comparisons on {self.prompts:,} "
             f"prompts: the boundary score is {self.boundary_score:.3f} ({100 * self.confidence:.4g} % interval "
             f"{low:.3f} to {high:.3f}), and the boundary is 0.5.",
             f"{self.reason[0].upper()}{self.reason[1:]}.",
-            f"This holds relative to {model} and to {data}; with others the stage may differ.",
+            f"This holds relative to {model} and to {data}; with others the stage may differ, and what another judge prefers "
+            "is another question.",
         ]
         if self.order_flip_rate is not None:
             sentences.append(f"The order of presentation decided {self.order_flip_rate:.1%} of the comparisons.")
