@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
-from dpo_stages.study import contents, guards, paths
+from dpo_stages.study import contents, guards, paths, witness
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy

@@ -6,7 +6,7 @@ Output:   results/evaluations/{instruction set}/{verbose,concise}/witnesses/{wit
 """
 
 if study.length_control:
-    WITNESS = study.length_witness
+    WITNESS = witness.length_witness(study)
     WITNESS_JUDGE = config["preference_models"][WITNESS]["judge"]
     WITNESS_ENV = "alpaca-eval" if WITNESS_JUDGE else "pairrm"
 
@@ -59,7 +59,7 @@ if study.length_control:
             ],
             witnessed=(
                 []
-                if study.witness_judges
+                if witness.witness_judges(study)
                 else [
                     f"results/evaluations/{study.instruction_set}/{one}/witnesses/{WITNESS}.json"
                     for one in ("verbose", "concise")

@@ -6,6 +6,7 @@ from typing import Any
 from dpo_stages.study import paths
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
+from dpo_stages.study.witness import length_witness
 
 
 def from_the_hub(study: Study) -> list[str]:
@@ -18,7 +19,7 @@ def from_the_hub(study: Study) -> list[str]:
     models |= {study.judge["model"]} if study.judge["kind"] == "vllm" else set()
     data = config["preference_data"]
     splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
-    rankers = {config["preference_model"], *([study.length_witness] if study.length_control else [])}
+    rankers = {config["preference_model"], *([length_witness(study)] if study.length_control else [])}
     return [
         *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
         *(
@@ -84,6 +85,12 @@ def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
     """The sources of candidates and of chosen responses."""
     pairs = study.config["quality"]["pairs"]
     return [(study.names.labelled(pair["candidates"]), study.names.labelled(pair["against"])) for pair in pairs]
+
+
+def policies_of_rq1(study: Study) -> list[Policy]:
+    """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
+    trained = study.trained_policies("table2") if "table2" in study.config["tables"] else []
+    return [policy for policy in trained if len(policy.history) == 1 and not policy.chooses]
 
 
 def responding_policies(study: Study) -> list[str]:

@@ -37,6 +37,7 @@ class Study:
         judge: settings of the judge that evaluates.
         labelling_judge: name of the judge that labels and compares pairs; None where a network does.
         instruction_set: name of the data set that policies are evaluated on.
+        length_control: file that says whether length control is valid; None where the difficulties are published.
     """
 
     def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
@@ -47,7 +48,8 @@ class Study:
         self.dtype = "bfloat16" if self.gpu else "float32"
         self.judge = config["judges"][config["evaluation"]["judge"]]
         self.labelling_judge = config["preference_models"][config["preference_model"]]["judge"]
-        self.instruction_set = config["evaluation"]["instructions"]
+        self.instruction_set, fitted = (config["evaluation"][key] for key in ("instructions", "fit_difficulty_over"))
+        self.length_control = paths.evaluation(self.instruction_set, "length_control.json") if fitted else None
 
     # Files of the configuration
 
@@ -251,26 +253,6 @@ class Study:
         table = self.config["evaluation"]["fit_difficulty_over"]
         return self.policies_of_table(table) if table else []
 
-    @property
-    def length_witness(self) -> str:
-        """The preference model that says whether the length-gamed references are as good as the reference."""
-        return self.config["evaluation"]["length_witness"] or self.config["preference_model"]
-
-    @property
-    def witness_judges(self) -> bool:
-        """Whether that preference model is itself the judge, and so no witness; another name makes no other of it."""
-        models, judges = self.config["preference_models"], self.config["judges"]
-        witness = models[self.length_witness]
-        if self.judge["kind"] == "preference_model":
-            judge = models[self.judge["model"]]
-            return all(witness[key] == judge[key] for key in ("path", "revision", "training", "judge"))
-        return witness["judge"] is not None and judges[witness["judge"]]["model"] == self.judge["model"]
-
-    @property
-    def length_control(self) -> str | None:
-        """What says whether length control is valid; None where the difficulties, and so the references, are published."""
-        return paths.evaluation(self.instruction_set, "length_control.json") if self.fitted_over else None
-
     # Analyses
 
     def analysed(self, analysis: str, histories: Iterable[Sequence[str]]) -> list[Policy]:
@@ -294,11 +276,6 @@ class Study:
         policies = self.analysed("figure3", [(source,) for source in sources])
         own = [policy for policy in policies if self.origins(policy.initial, policy.source) == [str(policy.initial)]]
         return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
-
-    def policies_of_rq1(self) -> list[Policy]:
-        """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
-        trained = self.trained_policies("table2") if "table2" in self.config["tables"] else []
-        return [policy for policy in trained if len(policy.history) == 1 and not policy.chooses]
 
     def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
         """Files for each model whose boundary measurement is compared with training, under the study's first seed.
