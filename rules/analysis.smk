@@ -70,7 +70,7 @@ rule make_rq1:
     input:
         policies="results/tables/table2.csv",
         quality="results/tables/quality.csv",
-        logs=[paths.training_log(policy) for policy in study.policies_of_rq1()],
+        logs=[paths.training_log(policy) for policy in contents.policies_of_rq1(study)],
         program=program("make_rq1", "workflow"),
         paper=f"{PREFIX}workflow_scripts/dpo_stages/report/paper_reference/table2.csv",
     output:
@@ -83,8 +83,8 @@ rule make_rq1:
     conda:
         "../envs/workflow.yaml"
     params:
-        logs=[f"{policy}={paths.training_log(policy)}" for policy in study.policies_of_rq1()],
-        origins=flags.origins(study.policies_of_rq1()),
+        logs=[f"{policy}={paths.training_log(policy)}" for policy in contents.policies_of_rq1(study)],
+        origins=flags.origins(contents.policies_of_rq1(study)),
         preference_data=study.names.labelled(config["preference_data"]),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_rq1.py"

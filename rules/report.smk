@@ -8,7 +8,7 @@ Output:   results/figures/{table,rules}.svg, results/report.html
 # (results/figures/{name}.svg). Add others here.
 REPORT_TABLES = [
     *config["tables"],
-    *(["rq1"] if study.policies_of_rq1() else []),
+    *(["rq1"] if contents.policies_of_rq1(study) else []),
     "pairs",
     "table8",
     "quality",

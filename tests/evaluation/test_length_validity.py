@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from fake_judge import quality
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
@@ -146,3 +147,26 @@ def test_what_does_not_belong_together_is_refused(written, run_here):
     judged[0].write_text(json.dumps([{**row, "preference": None} for row in rows]))
     with pytest.raises(BadInput, match="fewer than two judged rows"):
         run_here("check_length_control", "--judged", *judged, *arguments)
+
+
+def test_a_judge_behind_an_endpoint_may_be_the_witness(make_evaluation, fake_judge, tmp_path, run_here):
+    """As the rule asks it, in the environment of judges: both orders, and the ledger that the check reads."""
+    outputs, instructions, rows = make_evaluation(12)
+    manifest, witnessed = tmp_path / "models/fake/manifest.json", tmp_path / "witnesses/fake.json"
+    run_here("describe_judge", "--model", "fake", "--base-url", fake_judge.url, "--output", manifest)
+    files = [
+        "--outputs",
+        outputs,
+        "--instructions",
+        instructions,
+        "--preference-model",
+        manifest,
+        "--output",
+        witnessed,
+    ]
+    run_here("judge_with_preference_model", *files, "--cache", tmp_path / "cache")
+    preferences = [row["preference"] for row in read_json(witnessed)]
+    expected = [quality(row["output"]) - quality(row["reference"]) for row in rows]  # the fake judge's logit
+    assert preferences == pytest.approx([1 + 1 / (1 + np.exp(-logit)) for logit in expected], abs=1e-4)
+    assert len(fake_judge.bodies) == 2 * 11  # one row is a tie without a request
+    assert read_json(witnessed.with_name("fake.ledger.json"))["order_flip_rate"] == 0

@@ -323,12 +323,14 @@ evaluation: {instructions: own, fit_difficulty_over: table3, length_witness: oth
 
 def test_rq1_takes_the_policies_of_table_2_that_come_of_sft(paper):
     named = ["zephyr-7b/dpo/off", "zephyr-7b/dpo/llama", "zephyr-7b/dpo/on"]
-    assert list(map(str, paper.policies_of_rq1())) == named
+    assert list(map(str, contents.policies_of_rq1(paper))) == named
     origins = ["ultrafeedback", "llama-3-8b-instruct/sft", "zephyr-7b/sft"]
-    assert Flags(paper).origins(paper.policies_of_rq1()) == list(map("=".join, zip(named, origins, strict=True)))
+    assert Flags(paper).origins(contents.policies_of_rq1(paper)) == list(
+        map("=".join, zip(named, origins, strict=True))
+    )
     mixed = make_study('tables: {table2: {histories: ["off", mix50, auto, off-on]}}')
-    assert list(map(str, mixed.policies_of_rq1())) == ["zephyr-7b/dpo/off", "zephyr-7b/dpo/mix50"]
-    assert Flags(mixed).origins(mixed.policies_of_rq1()) == ["zephyr-7b/dpo/off=ultrafeedback"]
+    assert list(map(str, contents.policies_of_rq1(mixed))) == ["zephyr-7b/dpo/off", "zephyr-7b/dpo/mix50"]
+    assert Flags(mixed).origins(contents.policies_of_rq1(mixed)) == ["zephyr-7b/dpo/off=ultrafeedback"]
 
 
 def test_files_of_the_cost_of_the_boundary_are_all_shards_of_the_jobs(paper):

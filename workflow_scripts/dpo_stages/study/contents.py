@@ -90,6 +90,12 @@ def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
     return [(study.names.labelled(pair["candidates"]), study.names.labelled(pair["against"])) for pair in pairs]
 
 
+def policies_of_rq1(study: Study) -> list[Policy]:
+    """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
+    trained = study.trained_policies("table2") if "table2" in study.config["tables"] else []
+    return [one for one in trained if len(one.history) == 1 and not one.chooses and one.replicate is None]
+
+
 def responding_policies(study: Study) -> list[str]:
     """The policies of Table 10: those of one model in one table, the SFT policy first."""
     settings = study.config["responses"]

@@ -38,6 +38,7 @@ class Study:
         judge: settings of the judge that evaluates.
         labelling_judge: name of the judge that labels and compares pairs; None where a network does.
         instruction_set: name of the data set that policies are evaluated on.
+        length_control: file that says whether length control is valid; None where the difficulties are published.
     """
 
     def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
@@ -48,7 +49,8 @@ class Study:
         self.dtype = "bfloat16" if self.gpu else "float32"
         self.judge = config["judges"][config["evaluation"]["judge"]]
         self.labelling_judge = config["preference_models"][config["preference_model"]]["judge"]
-        self.instruction_set = config["evaluation"]["instructions"]
+        self.instruction_set, fitted = (config["evaluation"][key] for key in ("instructions", "fit_difficulty_over"))
+        self.length_control = paths.evaluation(self.instruction_set, "length_control.json") if fitted else None
 
     # Files of the configuration
 
@@ -274,11 +276,6 @@ class Study:
         policies = self.analysed("figure3", [(source,) for source in sources])
         own = [policy for policy in policies if self.origins(policy.initial, policy.source) == [str(policy.initial)]]
         return [policy for policy in policies if policy not in own or policy.source == ON or ON not in sources]
-
-    def policies_of_rq1(self) -> list[Policy]:
-        """The first runs of Table 2's policies that come of SFT policies, by a source that is known beforehand."""
-        trained = self.trained_policies("table2") if "table2" in self.config["tables"] else []
-        return [one for one in trained if len(one.history) == 1 and not one.chooses and one.replicate is None]
 
     def boundary_cost_files(self, pattern: str, kind: str | None = None) -> list[str]:
         """Files for each model whose boundary measurement is compared with training, under the study's first seed.
