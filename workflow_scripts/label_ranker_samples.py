@@ -1,8 +1,8 @@
 """Label pairs of the demo's policies' own samples with the noisy labels that its ranker learns from.
 
 A ranker that has met the world's responders alone does not see what policies do wrong, so it learns from their samples,
-too: on prompts that are used for nothing else, labelled as the responders' pairs are. Pairs of equal quality have no
-better one and are dropped. One prompt in five is held out, the same of every file.
+too: on prompts that are used for nothing else, labelled as the responders' pairs are. One prompt in five is held out, the
+same of every file. Pairs of equal quality are learnt from, labelled by a coin, and held out of what is held out.
 """
 
 import argparse
@@ -48,21 +48,22 @@ def main() -> None:
                 first, second = (assess(facts, instruction, response) for response in pair)
             except ValueError as error:
                 raise BadInput(f"{file}: {error}; sample on ranker_prompts.jsonl of make_demo_world.py") from error
-            if first.quality == second.quality:
+            held_out = Random(f"{arguments.seed}/{row['prompt_id']}").random() < HELD_OUT
+            equal = first.quality == second.quality
+            if equal and held_out:
                 continue
             random = Random(f"{arguments.seed}/{file.parent.name}/{file.name}/{row['prompt_id']}")
             preferred = draw_label(facts, instruction, pair, LABEL_TEMPERATURE, random)
             labelled = {"prompt": instruction, "response_1": pair[0], "response_2": pair[1], "preferred": preferred}
-            held_out = Random(f"{arguments.seed}/{row['prompt_id']}").random() < HELD_OUT
             lines[held_out].append(json.dumps(labelled, ensure_ascii=False))
-            kinds[kind_of_difference(first, second)] += 1
+            kinds["equally good" if equal else kind_of_difference(first, second)] += 1
     if not all(lines.values()):
         raise BadInput("too few pairs of different quality to train and to test on; raise demo_world.ranker_prompts")
     for held_out, file in ((False, arguments.train), (True, arguments.heldout)):
         write_text(file, "".join(f"{line}\n" for line in lines[held_out]))
     kept = sum(map(len, lines.values()))
     counts = {"held_out": len(lines[True]), "kinds": dict(sorted(kinds.items()))}
-    finish(arguments.train, rows_in, kept, {"of equal quality": rows_in - kept}, **counts)
+    finish(arguments.train, rows_in, kept, {"held out, of equal quality": rows_in - kept}, **counts)
 
 
 if __name__ == "__main__":

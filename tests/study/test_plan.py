@@ -145,11 +145,12 @@ def test_a_plan_and_a_rule_graph_say_what_is_known_before_auto_has_decided(tmp_p
     configuration = json.dumps(yaml.safe_load((ROOT / "config.yaml").read_text()))
     arguments = ["--snakefile", ROOT / "Snakefile", "--configuration", configuration, "--targets", target]
     plan, graph = tmp_path / "plan.md", tmp_path / "rules.svg"
-    outputs = ["--benchmarks", tmp_path, "--csv", tmp_path / "plan.csv", "--seeds", 1, "--replicates", 1]
+    outputs = ["--benchmarks", tmp_path, "--seeds", 1, "--replicates", 1, "--notes", "Caution: one judge."]
+    outputs += ["--csv", tmp_path / "plan.csv"]
     done = run_script("plan_study", *arguments, *outputs)
     assert done.returncode == 0, done.stderr
     assert "What hangs on 1 decisions of `auto` or more is known only when they are made" in plan.read_text()
-    assert "make_decision" in plan.read_text()
+    assert "make_decision" in plan.read_text() and "Caution: one judge." in plan.read_text()
     done = run_script("draw_rule_graph", *arguments, "--output", graph)
     assert done.returncode == 0, done.stderr
     assert ">make decision<" in graph.read_text() and ">measure boundary<" in graph.read_text()

@@ -78,25 +78,32 @@ FAULTS = {
 
 
 def draw_pair(facts: Facts, instruction: str, random: Random) -> tuple[str, str]:
-    """Draw two responses of different quality to one instruction, such as a preference model may meet.
+    """Draw two responses to one instruction, such as a preference model may meet.
 
-    Writers of any quality. In half of the pairs the second response is the first with a fault, and every third of those
-    faults is another value; in a fifth it is one of its own with a fault. The second's padding is drawn anew, and each
-    is concise now and then, so that length tells nothing.
+    Writers of any quality. In a tenth of the pairs both say the same; in half the second response is the first with a fault,
+    and every third of those faults is another value; in a fifth it is one of its own with a fault. Padding and wording are
+    drawn anew for both alike, so that neither tells anything. Except where both say the same they are not equally good.
     """
     while True:
         first, second = (_anyone(random).write(facts, instruction, random) for _ in range(2))
         form = random.random()
-        if form < 0.15:
+        if form < 0.1:
+            second = first
+        elif form < 0.25:
             second = _with_other_value(first, random)
-        elif form < 0.5:
+        elif form < 0.6:
             second = random.choice(list(FAULTS.values()))(first, random)
-        elif form < 0.7:
+        elif form < 0.8:
             second = random.choice(list(FAULTS.values()))(second, random)
-        second = padded(without_padding(second), random.randint(0, 3), random)
-        first, second = (concise(text) if random.random() < 0.1 else text for text in (first, second))
-        if quality(facts, instruction, first) != quality(facts, instruction, second):
-            return (first, second) if random.random() < 0.5 else (second, first)
+        pair = (_said_anew(first, random), _said_anew(second, random))
+        if form < 0.1 or quality(facts, instruction, first) != quality(facts, instruction, second):
+            return pair if random.random() < 0.5 else pair[::-1]
+
+
+def _said_anew(text: str, random: Random) -> str:
+    """The same statements, with other padding, now and then in fewer words."""
+    text = padded(without_padding(text), random.randint(0, 3), random)
+    return concise(text) if random.random() < 0.2 else text
 
 
 def _anyone(random: Random) -> Responder:
@@ -104,6 +111,6 @@ def _anyone(random: Random) -> Responder:
 
 
 def draw_label(facts: Facts, instruction: str, pair: tuple[str, str], temperature: float, random: Random) -> int:
-    """Draw the noisy label of a pair, 1 or 2: Bradley-Terry on the hidden quality."""
+    """Draw the noisy label of a pair, 1 or 2: Bradley-Terry on the hidden quality, a coin where both are as good."""
     first, second = (quality(facts, instruction, response) for response in pair)
     return 1 if random.random() < preference_probability(first - second, temperature) else 2
