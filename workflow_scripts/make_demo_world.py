@@ -31,6 +31,8 @@ from dpo_stages.demo.lengths import concise, padded
 from dpo_stages.demo.quality import LABEL_TEMPERATURE, SCORE_NOISE, without_padding
 from dpo_stages.demo.responders import REFERENCE, RESPONDERS, TEACHERS, Responder, rate
 
+ALIKE = 0.1  # of the pairs that the ranker learns from: both say the same, so that it learns what tells nothing
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,8 +99,8 @@ def make_world(arguments: argparse.Namespace) -> dict[str, list[dict]]:
         files[f"preferences_{split}.jsonl"] = list(candidates(facts, splits[split], random(f"preferences {split}")))
     prompts = splits["ranker prompts"]
     files["ranker_prompts.jsonl"] = list(candidates(facts, prompts, random("ranker prompts' candidates")))
-    for split, name in (("ranker", "train"), ("heldout", "heldout")):
-        files[f"ranker_{name}.jsonl"] = list(labelled_pairs(facts, splits[split], random(f"ranker {name}")))
+    for split, name, alike in (("ranker", "train", ALIKE), ("heldout", "heldout", 0)):
+        files[f"ranker_{name}.jsonl"] = list(labelled_pairs(facts, splits[split], alike, random(f"ranker {name}")))
     baseline = list(references(facts, splits["evaluation"], random("evaluation")))
     longer = random("evaluation verbose")
     files["evaluation.jsonl"] = baseline
@@ -123,10 +125,10 @@ def candidates(facts: world.Facts, instructions: list[str], random: Random) -> I
         yield {"prompt": instruction, "responses": responses}
 
 
-def labelled_pairs(facts: world.Facts, instructions: list[str], random: Random) -> Iterator[dict]:
-    """One pair an instruction, with a noisy label."""
+def labelled_pairs(facts: world.Facts, instructions: list[str], alike: float, random: Random) -> Iterator[dict]:
+    """One pair an instruction, with a noisy label; a share of `alike` says the same twice."""
     for instruction in instructions:
-        pair = draw_pair(facts, instruction, random)
+        pair = draw_pair(facts, instruction, alike, random)
         preferred = draw_label(facts, instruction, pair, LABEL_TEMPERATURE, random)
         yield {"prompt": instruction, "response_1": pair[0], "response_2": pair[1], "preferred": preferred}
 

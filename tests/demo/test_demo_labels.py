@@ -97,15 +97,17 @@ def test_samples_get_noisy_labels_and_hold_out_the_same_prompts_of_every_policy(
     run_here("label_ranker_samples", "--candidates", *files, *flags)
     ledger = read_json(tmp_path / "train.ledger.json")
     train, held = ([json.loads(line) for line in (tmp_path / name).open()] for name in ("train.jsonl", "held.jsonl"))
-    assert ledger["rows_in"] == 120 == ledger["rows_out"] + ledger["dropped"]["of equal quality"]
-    assert ledger["dropped"]["of equal quality"] >= 12 and ledger["held_out"] == len(held) > 0
+    assert ledger["rows_in"] == 120 == ledger["rows_out"] + ledger["dropped"]["held out, of equal quality"]
+    assert ledger["kinds"]["equally good"] >= 5 and ledger["held_out"] == len(held) > 0
     assert sum(ledger["kinds"].values()) == ledger["rows_out"] == len(train) + len(held)
     assert not {row["prompt"] for row in train} & {row["prompt"] for row in held}
-    better = [
+    gained = [
         quality(FACTS, row["prompt"], row[f"response_{row['preferred']}"])
-        > quality(FACTS, row["prompt"], row[f"response_{3 - row['preferred']}"])
+        - quality(FACTS, row["prompt"], row[f"response_{3 - row['preferred']}"])
         for row in (*train, *held)
     ]
+    assert 0 not in gained[len(train) :] and gained.count(0) == ledger["kinds"]["equally good"]
+    better = [gain > 0 for gain in gained if gain]
     assert 0.8 < sum(better) / len(better) < 1
 
 

@@ -77,26 +77,32 @@ FAULTS = {
 """Ways in which a policy's text may be worse than a responder's; each takes a text and a generator."""
 
 
-def draw_pair(facts: Facts, instruction: str, random: Random) -> tuple[str, str]:
+def draw_pair(facts: Facts, instruction: str, alike: float, random: Random) -> tuple[str, str]:
     """Draw two responses to one instruction, such as a preference model may meet.
 
-    Writers of any quality. In a tenth of the pairs both say the same; in half the second response is the first with a fault,
-    and every third of those faults is another value; in a fifth it is one of its own with a fault. Padding and wording are
-    drawn anew for both alike, so that neither tells anything. Except where both say the same they are not equally good.
+    Writers of any quality. In half of the pairs the second response is the first with a fault, and every third of those
+    faults is another value; in a fifth it is one of its own with a fault. Padding and wording are drawn anew for both, so that
+    neither tells anything. The two are not equally good, but for pairs that say the same.
+
+    Args:
+        facts: the truth.
+        instruction: what both answer.
+        alike: share of pairs that say the same.
+        random: draws.
     """
     while True:
         first, second = (_anyone(random).write(facts, instruction, random) for _ in range(2))
-        form = random.random()
-        if form < 0.1:
+        same, form = random.random() < alike, random.random()
+        if same:
             second = first
-        elif form < 0.25:
+        elif form < 0.15:
             second = _with_other_value(first, random)
-        elif form < 0.6:
+        elif form < 0.5:
             second = random.choice(list(FAULTS.values()))(first, random)
-        elif form < 0.8:
+        elif form < 0.7:
             second = random.choice(list(FAULTS.values()))(second, random)
         pair = (_said_anew(first, random), _said_anew(second, random))
-        if form < 0.1 or quality(facts, instruction, first) != quality(facts, instruction, second):
+        if same or quality(facts, instruction, first) != quality(facts, instruction, second):
             return pair if random.random() < 0.5 else pair[::-1]
 
 
