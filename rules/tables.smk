@@ -54,13 +54,13 @@ rule make_table:
         methods=lambda w: labelled(config["methods"], config["tables"][w.table]["methods"]),
         histories=lambda w: ["-".join(history) for history in study.histories(w.table)],
         columns=lambda w: config["tables"][w.table]["columns"],
-        suffixes=flags.suffixes(),
         seeds=config["seeds"],
-        replicates=config["replicates"],
         given=lambda w, input: given(
             arms=[*input.arms, *input.chosen_arms],
             length_control=[input.length_control] if input.length_control else [],
             notes=independence.cautions(study),
+            replicates=[str(config["replicates"])],
+            suffixes=study.names.both,
             traces=input.traces,
         ),
     shell:
@@ -70,9 +70,7 @@ rule make_table:
         " --methods {params.methods:q}"
         " --histories {params.histories}"
         " --columns {params.columns}"
-        " {params.suffixes:q}"
         " --seeds {params.seeds}"
-        " --replicates {params.replicates}"
         " --win-rates {input.win_rates:q} {input.chosen_win_rates:q}"
         " --boundaries {input.boundaries:q} {input.chosen_boundaries:q}"
         " {params.given:q}"

@@ -14,11 +14,11 @@ def decision(model, initial, off, on, score=0.6):
     sample = paper_decisions(3)[0]
     name = f"{model}/sft"
     arms = {
-        source: replace(
-            getattr(sample, source), model=model, initial_policy=name, lc_win_rate=value, gain=value - initial,
+        f"{source}_rows": (replace(
+            row, model=model, initial_policy=name, lc_win_rate=value, gain=value - initial,
             boundary_score=score, recommended_source=OFF if score < 0.5 else ON,
-        )
-        for source, value in ((OFF, off), (ON, on))
+        ),)
+        for source, row, value in ((OFF, sample.off, off), (ON, sample.on_rows[0], on))
     }  # fmt: skip
     return replace(sample, **arms)
 

@@ -113,7 +113,8 @@ def test_a_second_seed_doubles_the_study_but_not_the_data(clone, tmp_path):
 def test_a_replicate_trains_and_evaluates_again_and_shares_the_rest(clone, paper):
     three = Dag("--cores", "1", "--config", "replicates=3", "--", TABLE_3, folder=clone)
     again = ["train_policy", "generate_evaluation_outputs", "judge_outputs", "compute_win_rate"]
-    assert three.jobs - paper.jobs == dict.fromkeys(again, 2 * 18) and not paper.jobs - three.jobs
+    more = {**dict.fromkeys(again, 2 * 18), "compare_arms": 2 * 9}
+    assert three.jobs - paper.jobs == more and not paper.jobs - three.jobs
 
 
 def test_analyses_and_responses_are_of_the_first_replicate(clone):

@@ -60,10 +60,8 @@ READERS = {
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
-    "fetch_preference_model": (
-        "label_preferences compare_candidates compare_arms make_second_opinion judge_with_preference_model "
-        "judge_with_preference_model:gamed ask_length_witness"
-    ),
+    "fetch_preference_model": "label_preferences compare_candidates compare_arms make_second_opinion "
+    "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
     "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
@@ -141,8 +139,7 @@ RULES_OF = {
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table label_ranker_samples "
-        "measure_label_accuracy check_length_control make_report"
+        "draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report"
     ),
 }
 PROGRAMS = {
@@ -331,8 +328,8 @@ EDITS = [
         "another witness of length control",
         f"{PAGE} train_ranker",
         "{evaluation: {length_witness: other}, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
-        spared="label_preferences compare_candidates",
-        only="/other|/length_control|results/(figures/rules|report|cost)",
+        spared="label_preferences compare_candidates compare_arms",
+        only="/other|/length_control|results/(tables|figures|report|cost)",
     ),
     Edit("judge", f"{PAGE} {JUDGING} make_table9", "judges: {demo-judge: {model: other-judge}}"),
     Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
@@ -455,7 +452,7 @@ EDITS = [
         "replicates: 2",
         spared="sample_candidates measure_boundary compute_reference_logps compute_likelihoods make_intra_diversity "
         "make_boundary_cost make_table10",
-        only="~2|results/tables/(table[1-5]|comparison)|results/figures|results/report|results/cost"
+        only="~2|results/tables/(table[1-5]|comparison|rq1)|results/figures|results/report|results/cost"
         "|/demo-instructions/difficulty|results/evaluations/tiny-mistral/.*/win_rate",  # fitted over all policies
     ),
     Edit(
@@ -468,7 +465,7 @@ EDITS = [
     ),
     Edit(
         "one replicate more where auto decides",
-        "list_policies train_policy trace_policy make_table",
+        "list_policies train_policy trace_policy compare_arms make_table",
         "replicates: 2",
         spared="compute_reference_logps",
         only="~2|results/tables",

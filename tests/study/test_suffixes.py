@@ -108,7 +108,6 @@ def test_names_of_the_configuration_have_no_suffixes():
     ]  # fmt: skip
     assert contents.responding_policies(study)[:2] == ["zephyr-7b/sft", "zephyr-7b+mine+other/dpo/off"]
     assert Flags(study).models(["phi-2"]) == ["phi-2=Phi-2-2.7B (mine, other)"]
-    assert Flags(study).suffixes() == ["--suffixes", "mine", "other"] and Flags(make_study()).suffixes() == []
 
 
 def test_pairs_of_a_data_set_are_counted_whatever_rides_on_its_name():

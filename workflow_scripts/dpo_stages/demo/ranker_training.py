@@ -2,7 +2,8 @@
 
 First the backbone is pre-trained as DeBERTaV3 was (He et al., 2023), by detecting replaced tokens in good conversations;
 replacements are tokens that the texts themselves have between the same neighbours, so that they read well and only what
-is said is off. The detector reads the last layer but one and leaves the last for gathering what it found.
+is said is off. Stretches that are said again are to be detected as well: that is what policies learn to do where a ranker does
+not see it. The detector reads the last layer but one and leaves the last for gathering what it found.
 
 Then comes PairRM's loss (Jiang et al., 2023) for one pair: -log sigmoid of the preferred response's logit, averaged over
 both orders of reading it.
@@ -27,6 +28,8 @@ MAX_GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 REPLACED_SHARES = (0.2, 0.4, 0.5)  # of the replaceable tokens of a conversation
+REPEATED = 0.5  # of the conversations have a stretch of the response twice
+STRETCH = (4, 12)  # its tokens
 
 
 def train(pairs: Sequence[LabelledPair], conversations: Sequence[tuple[str, str]], settings: RankerSettings) -> Ranker:
@@ -120,7 +123,10 @@ def fluent_alternatives(encoded: Sequence[tuple[list[int], int]]) -> Alternative
 
 
 def corrupt(ids: list[int], start: int, alternatives: Alternatives, draw: random.Random) -> tuple[list[int], list[int]]:
-    """Replace a share of the replaceable tokens from `start` on; labels are 1 for replaced, 0 for left as they were."""
+    """Replace a share of the replaceable tokens from `start` on, and in some say a stretch again, behind itself or at the end.
+
+    Labels are 1 for tokens replaced or said again, 0 for those that might have been replaced.
+    """
     share = draw.choice(REPLACED_SHARES)
     corrupted, labels = list(ids), [NOT_REPLACEABLE] * len(ids)
     for place in range(start, len(ids) - 1):
@@ -129,6 +135,11 @@ def corrupt(ids: list[int], start: int, alternatives: Alternatives, draw: random
             labels[place] = int(draw.random() < share)
             if labels[place]:
                 corrupted[place] = draw.choice([token for token in possible if token != ids[place]])
+    if draw.random() < REPEATED and len(ids) - start > STRETCH[0] + 1:
+        first = draw.randrange(start, len(ids) - 1 - STRETCH[0])
+        end = min(first + draw.randint(*STRETCH), len(ids) - 1)
+        again = end if draw.random() < 0.5 else len(ids) - 1  # the last token ends the text
+        corrupted[again:again], labels[again:again] = corrupted[first:end], [1] * (end - first)
     return corrupted, labels
 
 

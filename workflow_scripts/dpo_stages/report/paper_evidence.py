@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.paper import paper_decisions
+from dpo_stages.report.yardsticks import LC_WIN_RATE
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TABLES = (3, 4, 5)
@@ -55,7 +56,7 @@ def paper_evidence() -> Evidence:
 
 def compare_rules(decisions: Sequence[Decision]) -> Evidence:
     """The comparison on any decisions; those whose arms gained the same are left out."""
-    judged = [decision for decision in decisions if decision.better is not None]
+    judged = [decision for decision in decisions if decision.better(LC_WIN_RATE) is not None]
     threshold = best_threshold(judged)
     models = {_model(decision) for decision in judged}
     elsewhere = 0
@@ -64,8 +65,8 @@ def compare_rules(decisions: Sequence[Decision]) -> Evidence:
         elsewhere += right_by_strength([one for one in judged if _model(one) == model], best_threshold(others))
     return Evidence(
         rows=len(judged),
-        score=sum(decision.right for decision in judged),
-        always_off=sum(decision.better == OFF for decision in judged),
+        score=sum(decision.right(LC_WIN_RATE) for decision in judged),
+        always_off=sum(decision.better(LC_WIN_RATE) == OFF for decision in judged),
         strength=right_by_strength(judged, threshold),
         threshold=threshold,
         strength_elsewhere=elsewhere,
@@ -84,7 +85,9 @@ def best_threshold(decisions: Sequence[Decision]) -> float:
 
 def right_by_strength(decisions: Sequence[Decision], threshold: float) -> int:
     """How often off-policy below `threshold`, in percent, and on-policy from there is the better arm."""
-    return sum(decision.better == (OFF if strength(decision) < threshold else ON) for decision in decisions)
+    return sum(
+        decision.better(LC_WIN_RATE) == (OFF if strength(decision) < threshold else ON) for decision in decisions
+    )
 
 
 def strength(decision: Decision) -> float:

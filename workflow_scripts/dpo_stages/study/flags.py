@@ -66,10 +66,6 @@ class Flags:
         of = {policy: self.study.origins(policy.initial, policy.source) for policy in policies}
         return [f"{policy}={origins[0]}" for policy, origins in of.items() if len(origins) == 1]
 
-    def suffixes(self) -> list[str]:
-        """The flag of what stands behind a model's name where preference data or preference model have a suffix."""
-        return ["--suffixes", *self.study.names.both] if self.study.names.both else []
-
     def optimisation(self, section: Mapping[str, Any]) -> str:
         """Flags of the optimiser, and of how its weights are saved where they have to be rounded for that."""
         return as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
