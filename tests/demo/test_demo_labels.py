@@ -38,7 +38,7 @@ def test_the_share_of_right_labels_by_kind_of_difference_and_by_gap():
     assert (found["pairs"], found["ties"], found["decided"], found["accuracy"]) == (5, 1, 4, 0.5)
     assert found["by_kind"]["too short"]["accuracy"] == pytest.approx(2 / 3)
     assert found["by_kind"]["repetition"] == {**found["by_kind"]["repetition"], "decided": 1, "accuracy": 0.0}
-    assert {band: share["decided"] for band, share in found["by_gap"].items()} == {"0 to 0.5": 1, "0.5 to 1": 3}
+    assert {band: share["decided"] for band, share in found["by_gap"].items()} == {"0.5 to 1": 4}
     low, high = found["interval"]
     assert 0.05 < low < 0.1 and 0.9 < high < 0.95  # the exact interval of 2 of 4
 

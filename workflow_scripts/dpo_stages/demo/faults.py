@@ -77,6 +77,9 @@ FAULTS = {
 """Ways in which a policy's text may be worse than a responder's; each takes a text and a generator."""
 
 
+_OFTEN = [*FAULTS.values(), *2 * [_with_repeated_clause]]  # what preference optimisation drives policies to
+
+
 def draw_pair(facts: Facts, instruction: str, alike: float, random: Random) -> tuple[str, str]:
     """Draw two responses to one instruction, such as a preference model may meet.
 
@@ -98,9 +101,9 @@ def draw_pair(facts: Facts, instruction: str, alike: float, random: Random) -> t
         elif form < 0.15:
             second = _with_other_value(first, random)
         elif form < 0.5:
-            second = random.choice(list(FAULTS.values()))(first, random)
+            second = random.choice(_OFTEN)(first, random)
         elif form < 0.7:
-            second = random.choice(list(FAULTS.values()))(second, random)
+            second = random.choice(_OFTEN)(second, random)
         pair = (_said_anew(first, random), _said_anew(second, random))
         if same or quality(facts, instruction, first) != quality(facts, instruction, second):
             return pair if random.random() < 0.5 else pair[::-1]

@@ -14,7 +14,7 @@ STATEMENTS_WELCOME = {"describe": 6, "list": 6, "ask": 4, "check": 4, "compare":
 WEIGHTS = {
     "right": 1.0,
     "wrong": -1.0,
-    "repeated": -0.5,
+    "repeated": -1.0,
     "off_subject": -1.0,
     "answered": 2.0,
     "stray_words": -0.1,

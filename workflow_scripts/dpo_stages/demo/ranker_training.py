@@ -28,7 +28,7 @@ MAX_GRADIENT_NORM = 1.0
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.98)
 REPLACED_SHARES = (0.2, 0.4, 0.5)  # of the replaceable tokens of a conversation
-REPEATED = 0.5  # of the conversations have a stretch of the response twice
+REPEATED = 0.25  # of the conversations have a stretch of the response twice
 STRETCH = (4, 12)  # its tokens
 
 
