@@ -125,7 +125,8 @@ def test_each_yardstick_has_its_own_better_arm_and_tally():
     assert tallies.sentence([first]) == (
         "The boundary score picked the better arm of the initial policies: by the preference model for 1 of 1 (1 of the 1 that "
         "runs tell apart), by length-controlled win rate for 0 of 1 (runs tell none apart), by win rate for 0 of 1 (0 of the 1 "
-        "that runs tell apart)."
+        "that runs tell apart). Always off-policy data would have picked it for 1 (1*), 0 (0*), 0 (0*), always on-policy samples for "
+        "0 (0*), 1 (0*), 1 (1*) (*: of those that runs tell apart)."
     )
 
 

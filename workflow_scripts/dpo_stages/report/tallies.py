@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dpo_stages.report.decisions import Decision, pooled
 from dpo_stages.report.table import Grid
 from dpo_stages.report.yardsticks import Yardstick, described, labelled, yardsticks
+from dpo_stages.study.policies import OFF
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Tally:
         separated: initial policies, each with all its runs, whose arms several runs tell apart; None with one run, which
             cannot tell.
         separated_right: those of them whose mean boundary score recommends the better arm.
+        off: decisions whose better arm is the off-policy one, which is what always training on it would pick.
+        separated_off: those of the separated, likewise.
     """
 
     right: int
@@ -26,6 +29,8 @@ class Tally:
     equal: int
     separated: int | None
     separated_right: int
+    off: int
+    separated_off: int
 
     def words(self) -> str:
         """`3 of 9 (1 of the 2 that runs tell apart)`."""
@@ -33,6 +38,15 @@ class Tally:
             return f"{self.right} of {self.judged}"
         apart = f"{self.separated_right} of the {self.separated} that runs tell apart"
         return f"{self.right} of {self.judged} ({apart if self.separated else 'runs tell none apart'})"
+
+    def always(self, off: bool) -> str:
+        """`6 (1*)`: how often one source for all picks the better arm, and of those that runs tell apart."""
+        of_runs = (
+            ""
+            if self.separated is None
+            else f" ({self.separated_off if off else self.separated - self.separated_off}*)"
+        )
+        return f"{self.off if off else self.judged - self.off}{of_runs}"
 
     def cell(self) -> str:
         """`3 of 9, 1 of 2*`, where the star stands for what runs tell apart."""
@@ -57,6 +71,8 @@ def tally(found: Sequence[Decision], yardstick: Yardstick) -> Tally:
         equal=len(measured) - len(judged),
         separated=len(apart) if of_runs else None,
         separated_right=sum(bool(one.right(yardstick)) for one in apart),
+        off=sum(one.better(yardstick) == OFF for one in judged),
+        separated_off=sum(one.better(yardstick) == OFF for one in apart),
     )
 
 
@@ -80,6 +96,9 @@ def sentence(found: Sequence[Decision]) -> str:
     valid = lc_valid(found)
     counts = [f"by {described(of, valid)} for {one.words()}" for of, one in counted.items()]
     words = f"The boundary score picked the better arm of the initial policies: {', '.join(counts)}."
+    always = (", ".join(one.always(off) for one in counted.values()) for off in (True, False))
+    words += " Always off-policy data would have picked it for {}, always on-policy samples for {}".format(*always)
+    words += " (*: of those that runs tell apart)." if any(one.separated for one in counted.values()) else "."
     if equal := max(one.equal for one in counted.values()):
         words += f" Both arms are equal for up to {equal} more."
     if all(one.separated is None for one in counted.values()):
