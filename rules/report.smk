@@ -81,6 +81,7 @@ rule make_report:
         policy_tables=expand("results/tables/{table}.csv", table=config["tables"]),
         tables=expand("results/tables/{table}.json", table=REPORT_TABLES),
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
+        labels="results/tables/labels.csv",
         comparison=multiext("results/tables/comparison", ".csv", ".json"),
         responses="results/tables/table10.csv",
         rules="results/figures/rules.svg",
@@ -109,6 +110,7 @@ rule make_report:
         " --tables {input.tables:q}"
         " --figures {input.figures:q}"
         " --captions {params.captions:q}"
+        " --labels {input.labels:q}"
         " --comparison {input.comparison[0]:q}"
         " --responses {input.responses:q}"
         " --rules {input.rules:q}"

