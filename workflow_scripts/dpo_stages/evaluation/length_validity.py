@@ -6,7 +6,8 @@ is moved by what that content is worth. Here a witness that is not the judge, a 
 
 Equivalence is shown, not assumed: two one-sided t tests at 5 % each over the instructions, which is a 90 % interval that lies
 within the margin (Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics, 1987). Both versions have to pass, so that no
-correction for two tests is needed. A witness sees what it sees: of a difference that it is blind to it says nothing.
+correction for two tests is needed. A witness sees what it sees: of a difference that it is blind to it says nothing, so its ties
+are counted beside what it says.
 """
 
 from collections.abc import Sequence
@@ -103,7 +104,7 @@ def compare_version(
     if witness is not None:
         shares = Share.of(witness), Share.of((1 + np.sign(witness - 0.5)) / 2)
         ties = int((witness == 0.5).sum())
-        verdict = _verdict(*shares, max(order_flips, ties / len(witness)), margin)
+        verdict = _verdict(*shares, order_flips, margin)
     return Version(
         instructions=len(judge),
         average_length=float(lengths.mean()),
@@ -117,10 +118,10 @@ def compare_version(
     )
 
 
-def _verdict(mean: Share, votes: Share, untold: float, margin: float) -> str:
+def _verdict(mean: Share, votes: Share, flips: float, margin: float) -> str:
     if mean.differs(margin) or votes.differs(margin):
         return DIFFERS
-    if untold > MOST_FLIPS:
+    if flips > MOST_FLIPS:
         return CANNOT_TELL
     return EQUAL if mean.within(margin) else NOT_SHOWN
 
@@ -168,7 +169,11 @@ class LengthValidity:
         wins = " and ".join(f"the {name} one wins {version.witness.words()}" for name, version in found)
         said = f"against the reference {wins} by {self.witness}, which is not the judge"
         if self.valid:
-            return f"Length control is valid here: {said}, both shown to be within {self.margin:g} points of 50."
+            ties = " and ".join(f"{version.ties} of the {name} ones" for name, version in found)
+            return (
+                f"Length control is valid here: {said}, both shown to be within {self.margin:g} points of 50. It finds no "
+                f"difference at all in {ties} ({self.verbose.instructions} instructions)."
+            )
         reasons = [self._reason(name, version) for name, version in found if version.verdict != EQUAL]
         shown = "is not" if DIFFERS in (self.verbose.verdict, self.concise.verdict) else "is not shown to be"
         return f"Length control {shown} valid here: {said}. {' '.join(reasons)} Go by the raw win rates."
@@ -182,8 +187,8 @@ class LengthValidity:
             )
         if version.verdict == CANNOT_TELL:
             return (
-                f"Of the {name} one it cannot tell: {version.order_flips:.0%} of its preferences hang on the order, and "
-                f"{version.ties} of {version.instructions} are ties; name another evaluation.length_witness."
+                f"Of the {name} one it cannot tell: {version.order_flips:.0%} of its preferences hang on the order; name "
+                "another evaluation.length_witness."
             )
         return f"That the {name} one is equal is not shown with {version.instructions} instructions; more would tell."
 
