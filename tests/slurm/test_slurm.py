@@ -12,7 +12,7 @@ GPU_RULES = {
     "train_sft": TRAINING_GPUS, "train_policy": TRAINING_GPUS, "sample_candidates": 1, "label_preferences": 1,
     "compare_candidates": 1, "compare_arms": 1, "compute_reference_logps": 1, "generate_evaluation_outputs": 1,
 }  # fmt: skip
-CPU_RULES = {"make_demo_model", "train_ranker"}
+CPU_RULES = {"make_demo_model", "sample_ranker_candidates", "train_ranker"}
 
 
 def minutes(limit):
