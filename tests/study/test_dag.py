@@ -466,7 +466,9 @@ datasets: {demo-instructions: {rows: {verbose: 320, concise: 320}}}
     demo = ["--profile", "demo", "--configfile", "demo/config.yaml", overlay]
     own = Dag(*demo, "--", LENGTH_CONTROL, folder=clone)
     assert (own.jobs["ask_length_witness"], own.jobs["judge_outputs"], own.jobs["train_policy"]) == (2, 2, 0)
-    itself = Dag(*demo, "--config", "evaluation={judge: ranker}", "--", LENGTH_CONTROL, folder=clone)
+    itself = Dag(
+        *demo, "--config", "evaluation={judge: ranker, length_witness: null}", "--", LENGTH_CONTROL, folder=clone
+    )
     assert (itself.jobs["ask_length_witness"], itself.jobs["check_length_control"]) == (0, 1)
     asked = ["--config", "evaluation={length_witness: api}", "--", LENGTH_CONTROL]
     shown = snakemake("-n", "-p", "--quiet", "host", *demo, *asked, folder=clone).stdout

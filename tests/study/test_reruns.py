@@ -189,6 +189,7 @@ demo_world:
   test_prompts: 32
   evaluation_prompts: 40
   ranker_samples: {models: [tiny-llama]}  # whose SFT policy is no training of the study
+evaluation: {length_witness: null}  # the ranker: a network is one more that reads what it depends on
 tables: {TABLES}
 analyses:
   table8: {models: [tiny-mistral]}
