@@ -128,7 +128,7 @@ def test_it_stops_where_the_measurement_of_all_prompts_would_and_starts_each_pro
     sizes = [int(line.split()[1]) for line in lines if line.startswith("sample") and "started" not in line]
     assert sizes[0] == 32 and sum(sizes) == measured["prompts"]
     assert read_json(folder / "boundary.ledger.json")["prompts_sampled"] == measured["prompts"]
-    assert (folder / "boundary.md").read_text().startswith("**m/sft: preference fine-tuning")
+    assert (folder / "boundary.md").read_text().startswith("**m/sft: above 0.5 (decided), preference fine-tuning.")
 
 
 def test_a_higher_confidence_goes_on_from_the_blocks_there_are_and_the_same_one_starts_nothing(world, measure):
