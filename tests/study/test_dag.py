@@ -467,7 +467,7 @@ datasets: {demo-instructions: {rows: {verbose: 320, concise: 320}}}
     own = Dag(*demo, "--", LENGTH_CONTROL, folder=clone)
     assert (own.jobs["ask_length_witness"], own.jobs["judge_outputs"], own.jobs["train_policy"]) == (2, 2, 0)
     itself = Dag(
-        *demo, "--config", "evaluation={judge: ranker, length_witness: null}", "--", LENGTH_CONTROL, folder=clone
+        *demo, "--config", "evaluation={judge: ranker, length_witness: demo-ranker}", "--", LENGTH_CONTROL, folder=clone
     )
     assert (itself.jobs["ask_length_witness"], itself.jobs["check_length_control"]) == (0, 1)
     asked = ["--config", "evaluation={length_witness: api}", "--", LENGTH_CONTROL]
