@@ -27,9 +27,9 @@ OUTPUTS = (
     "--cache",
     "--output-folder",
 )
-ALSO_OUTPUTS = {"draw_quality_pairs": ("--instructions",)}
-# Not read with the adapter `local`; read for its hash alone.
-IGNORED = {("prepare_dataset", "--split"), ("judge_outputs", "--identified-by")}
+ALSO_OUTPUTS = {"draw_quality_pairs": ("--instructions",), "label_ranker_samples": ("--train", "--heldout")}
+# Not read with the adapter `local`; read for its hash alone; written down for those who ask the judge.
+IGNORED = {("prepare_dataset", "--split"), ("judge_outputs", "--identified-by"), ("describe_judge", "--identified-by")}
 NUMBER = re.compile(r"-?[0-9][0-9.]*(e-?[0-9]+)?")
 DAMAGES = {
     "": {"missing": None, "a folder": ..., "empty": b"", "binary": b"\xff\xfe\x00\x01" * 200},

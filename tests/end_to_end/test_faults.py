@@ -71,11 +71,11 @@ def test_a_run_ends_with_the_last_words_of_the_program_that_failed(make_clone):
     (lacking / ".venvs").unlink()
     (lacking / ".venvs").mkdir()
     (lacking / ".venvs/workflow").symlink_to(ROOT / ".venvs/workflow")
-    done = lacking.snakemake("results/preference_models/demo-ranker/manifest.json")
+    done = lacking.snakemake("results/models/tiny-mistral/manifest.json")
     assert done.returncode == 1
     assert (
-        "train_ranker failed, see results/logs/train_ranker/demo-ranker.log:\n"
-        "    envs/run: the environment pairrm is not there or not whole: make it with envs/create pairrm\n"
+        "make_demo_model failed, see results/logs/make_demo_model/tiny-mistral.log:\n"
+        "    envs/run: the environment train is not there or not whole: make it with envs/create train\n"
     ) in done.stdout
 
 

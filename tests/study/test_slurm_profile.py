@@ -52,7 +52,11 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
             gpus = "4" if rule.startswith("train_") else "1"
             assert (resources["gpu"], resources["gpu_model"], resources["slurm_partition"]) == (gpus, "a100", "gpu")
     else:
-        assert rules - PROFILE["set-resources"].keys() == {"make_demo_model", "sample_ranker_candidates", "train_ranker"}
+        assert rules - PROFILE["set-resources"].keys() == {
+            "make_demo_model",
+            "sample_ranker_candidates",
+            "train_ranker",
+        }
         for (rule, _), resources in asked.items():
             if rule in ("make_demo_model", "train_ranker"):
                 assert "gpu_model" not in resources  # it alone makes a job ask for one GPU
