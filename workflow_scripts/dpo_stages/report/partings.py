@@ -6,8 +6,8 @@ from dpo_stages.report.decisions import Decision, pooled
 from dpo_stages.report.yardsticks import LC_WIN_RATE, PREFERENCE_MODEL, WIN_RATE, Yardstick
 
 OVER_OPTIMISED = (
-    "the preference model and the win rate tell the arms apart and disagree: training found what the preference model does "
-    "not see (over-optimisation of the preference model)"
+    "the preference model and the judge, by the win rate that leads, tell the arms apart and disagree: training found what the "
+    "preference model does not see (over-optimisation of the preference model)"
 )
 LENGTH = (
     "win rate and length-controlled win rate disagree: an effect of length, or a length control that is not valid here"
@@ -19,7 +19,7 @@ def parting(one: Decision) -> list[str]:
     """Why the yardsticks part for one initial policy, all its runs in one: of the three reasons those that hold."""
     told = {of for of in one.yardsticks if one.separated(of)}
     reasons = []
-    if _disagree(one, PREFERENCE_MODEL, WIN_RATE) and told >= {PREFERENCE_MODEL, WIN_RATE}:
+    if _disagree(one, PREFERENCE_MODEL, one.leading) and told >= {PREFERENCE_MODEL, one.leading}:
         reasons.append(OVER_OPTIMISED)
     if _disagree(one, WIN_RATE, LC_WIN_RATE) and told & {WIN_RATE, LC_WIN_RATE}:
         reasons.append(LENGTH)
