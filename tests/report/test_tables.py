@@ -442,7 +442,9 @@ def test_a_table_shows_every_yardstick_and_where_they_part():
     assert "14.00 ± 0.00 (+4.00 ± 0.00)" in text and "gains and Δ are those of the plain win rate" in text
     assert "The references differ. The judge labels too." in text
     assert "on 31.0 (29.0 to 33.0)*" in text and "off +2.00 (+2.00 to +2.00)*" in text
-    assert "for 1 the preference model and the win rate tell the arms apart and disagree" in text
+    assert (
+        "for 1 the preference model and the judge, by the win rate that leads, tell the arms apart and disagree" in text
+    )
     assert "| 2.00" in text  # Δ of the plain win rate: 4 over 2
 
 
