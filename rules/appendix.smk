@@ -26,7 +26,7 @@ rule make_labels_table:
         "../envs/workflow.yaml"
     params:
         names=[*contents.labelled_for_report(study), *contents.compared_for_report(study)],
-        accuracies=lambda w, input: ["--accuracies", *input.accuracies] if input.accuracies else [],
+        accuracies=lambda w, input: given(accuracies=input.accuracies),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_labels_table.py"
         " --preferences {input.preferences:q}"

@@ -76,7 +76,7 @@ if LENGTH_CONTROL:
         conda:
             "../envs/workflow.yaml"
         params:
-            witnessed=lambda w, input: ["--witnessed", *input.witnessed] if input.witnessed else [],
+            witnessed=lambda w, input: given(witnessed=input.witnessed),
             witness=WITNESS,
             margin=config["evaluation"]["length_margin"],
         shell:

@@ -55,13 +55,10 @@ rule measure_robustness:
         preference_model=config["preference_model"],
         preference_data=config["preference_data"],
         seed=study.seed_of,
-        second_opinions=lambda w, input: (
-            [
-                "--second-opinion",
-                *map("=".join, zip(config["boundary"]["second_opinions"], input.second_opinions, strict=True)),
-            ]
-            if input.second_opinions
-            else []
+        second_opinions=lambda w, input: given(
+            second_opinion=map(
+                "=".join, zip(config["boundary"]["second_opinions"], input.second_opinions, strict=True)
+            )
         ),
     shell:
         f"{RUN} workflow {SCRIPTS}/measure_boundary.py"

@@ -32,7 +32,8 @@ def main() -> None:
 
     import numpy as np
 
-    from dpo_stages.core.files import read_json, write_json
+    from dpo_stages.core.files import write_json
+    from dpo_stages.core.ledgers import ledger
     from dpo_stages.evaluation.annotations import read_annotations
     from dpo_stages.evaluation.length_validity import VERSIONS, LengthValidity, arrays, compare_version
     from dpo_stages.judges.record import describe_judge
@@ -53,7 +54,7 @@ def main() -> None:
                 raise BadInput(
                     f"{file} and {arguments.judged[number]} are not about the same texts; compare them again"
                 )
-            witness, flips = arrays(witnessed)[0], read_json(_ledger(file))["order_flip_rate"]
+            witness, flips = arrays(witnessed)[0], ledger(file)["order_flip_rate"]
         versions[name] = compare_version(judge, lengths, reference_lengths, witness, flips, arguments.margin)
     if judges[0] != judges[1]:
         raise BadInput(f"{' and '.join(arguments.judged)} were judged by two judges; judge both with one")
@@ -69,10 +70,6 @@ def main() -> None:
 
 def _texts(row: dict) -> tuple:
     return row["index"], row["output_1"], row["output_2"]
-
-
-def _ledger(file: Path) -> Path:
-    return file.with_name(f"{file.stem}.ledger.json")
 
 
 if __name__ == "__main__":

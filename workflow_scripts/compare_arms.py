@@ -6,7 +6,6 @@ model, so this says whether the recommended arm is the better one by the model's
 """
 
 import argparse
-import time
 
 from dpo_stages.core.program import finish, run
 from dpo_stages.preferences.opening import open_preference_model
@@ -26,11 +25,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.parquet import read_table, write_table
-    from dpo_stages.data.schemas import INSTRUCTIONS
-    from dpo_stages.evaluation.annotations import read_output_pairs, show_pairs
+    from dpo_stages.core.parquet import write_table
+    from dpo_stages.evaluation.annotations import read_output_pairs, read_prompts, show_pairs
     from dpo_stages.evaluation.arms import ARMS_SCHEMA
-    from dpo_stages.preferences.pairs import Pair, report
+    from dpo_stages.preferences.pairs import Pair, ask, vote
 
     options = options_from(arguments)
     off_rows, on_rows = (
@@ -39,13 +37,10 @@ def main() -> None:
     off_policy, on_policy = (rows[0]["generator_2"] for rows in (off_rows, on_rows))
     both = [{**of_on, "output_1": of_off["output_2"]} for of_off, of_on in zip(off_rows, on_rows, strict=True)]
     rows, thoughts = show_pairs(both, options.thoughts)
-    instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
-    prompts = {row["index"]: row["prompt"] for row in instructions}
+    prompts = read_prompts(arguments.instructions)
     model = open_preference_model(arguments.preference_model, options)
     pairs = [Pair(prompts[row["index"]], row["output_1"], row["output_2"]) for row in rows]
-    started = time.monotonic()
-    verdicts = model.compare(pairs)
-    counts = report(pairs, verdicts, time.monotonic() - started)
+    verdicts, counts = ask(model, pairs)
     compared = [
         {
             "index": row["index"],
@@ -53,7 +48,7 @@ def main() -> None:
             "off_policy": off_policy,
             "on_policy": on_policy,
             "logit": logit,
-            "off_policy_preferred": 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5,
+            "off_policy_preferred": vote(logit),
             "order_flip": flip,
         }
         for row, logit, flip in zip(rows, verdicts.logits.tolist(), verdicts.order_flips.tolist(), strict=True)

@@ -6,7 +6,6 @@ files has are counted and left out. Of a candidate that thinks before it answers
 """
 
 import argparse
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +56,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     from dpo_stages.data.candidates import read_candidates, truncated_responses
     from dpo_stages.data.schemas import COMPARISONS
     from dpo_stages.data.thoughts import count_thoughts, shown, whole_responses
-    from dpo_stages.preferences.pairs import Pair, report
+    from dpo_stages.preferences.pairs import Pair, ask, vote
 
     off_policy, shard = comparer.off_policy, comparer.shard
     on_policy = read_candidates(samples).to_pylist()
@@ -75,16 +74,14 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     pairs = [
         Pair(row["prompt"], texts[row["prompt_id"]][on - 1], texts[row["prompt_id"]][off + 1]) for row, on, off in keys
     ]
-    started = time.monotonic()
-    verdicts = model.compare(pairs)
-    counts = report(pairs, verdicts, time.monotonic() - started)
+    verdicts, counts = ask(model, pairs)
     rows = [
         {
             "prompt_id": row["prompt_id"],
             "on_index": on,
             "off_index": off,
             "logit": logit,
-            "on_policy_preferred": 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5,
+            "on_policy_preferred": vote(logit),
             "order_flip": flip,
             "on_length": len(pair.response_1),
             "off_length": len(pair.response_2),

@@ -5,7 +5,6 @@ policy's output is the better one, which is the sigmoid of the preference model'
 """
 
 import argparse
-import time
 
 from dpo_stages.core.program import finish, run
 from dpo_stages.preferences.opening import open_preference_model
@@ -27,21 +26,16 @@ def main() -> None:
     arguments = parse_arguments()
     import numpy as np
 
-    from dpo_stages.core.parquet import read_table
-    from dpo_stages.data.schemas import INSTRUCTIONS
-    from dpo_stages.evaluation.annotations import read_output_pairs, show_pairs, write_annotations
+    from dpo_stages.evaluation.annotations import read_output_pairs, read_prompts, show_pairs, write_annotations
     from dpo_stages.judges.record import describe_judge, judge_record
-    from dpo_stages.preferences.pairs import Pair, report
+    from dpo_stages.preferences.pairs import Pair, ask
 
     options = options_from(arguments)
     rows, thoughts = show_pairs(read_output_pairs(arguments.outputs, arguments.instructions), options.thoughts)
-    instructions = read_table(arguments.instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
-    prompts = {row["index"]: row["prompt"] for row in instructions}
+    prompts = read_prompts(arguments.instructions)
     model = open_preference_model(arguments.preference_model, options)
     pairs = [Pair(prompts[row["index"]], row["output_2"], row["output_1"]) for row in rows]
-    started = time.monotonic()
-    verdicts = model.compare(pairs)
-    counts = report(pairs, verdicts, time.monotonic() - started)
+    verdicts, counts = ask(model, pairs)
     preferences = 1 + 1 / (1 + np.exp(-verdicts.logits.astype(np.float64)))
     judge = judge_record(model.name, model.version, "pairwise comparison in both orders", "preference-model")
     write_annotations(arguments.output, rows, preferences.tolist(), judge)

@@ -19,7 +19,6 @@ A label depends on its pair alone: not on the order, the number or the company o
 """
 
 import argparse
-import time
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
@@ -53,16 +52,14 @@ def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.parquet import write_table
     from dpo_stages.preferences.pair_tables import read_pairs
-    from dpo_stages.preferences.pairs import report
+    from dpo_stages.preferences.pairs import ask
 
     options = options_from(arguments)
     drops = arguments.truncated == "drop", arguments.ties == "drop"
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard), *drops, options.thoughts)
     model = open_preference_model(arguments.preference_model, options)
     pairs = table.pairs
-    started = time.monotonic()
-    verdicts = model.compare(pairs)
-    counts = report(pairs, verdicts, time.monotonic() - started)
+    verdicts, counts = ask(model, pairs)
     rows, dropped, further = table.label(verdicts)
     write_table(arguments.output, rows, table.labelled_schema)
     finish(arguments.output, len(table), len(rows), dropped, preference_model=model.name, **counts, **further)

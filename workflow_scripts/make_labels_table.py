@@ -34,14 +34,15 @@ def main() -> None:
         )
 
     from dpo_stages.core.files import read_json
+    from dpo_stages.core.ledgers import ledger
     from dpo_stages.report.tables import labels
 
     works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
-    ledgers = [read_json(file.with_name(f"{file.stem}.ledger.json")) for file in files]
+    ledgers = [ledger(file) for file in files]
     truths = dict(zip(arguments.names, map(read_json, arguments.accuracies), strict=False))
     rows = [
-        labels.row(name, work, ledger, truths.get(name) if work == "labels" else None)
-        for name, work, ledger in zip(arguments.names, works, ledgers, strict=True)
+        labels.row(name, work, counts, truths.get(name) if work == "labels" else None)
+        for name, work, counts in zip(arguments.names, works, ledgers, strict=True)
     ]
     labels.table(rows, truths).write(arguments.csv)
     finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))

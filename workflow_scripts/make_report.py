@@ -40,8 +40,8 @@ def main() -> None:
 
     from markupsafe import Markup
 
-    from dpo_stages.core.files import read_csv, read_json, read_text, write_text
-    from dpo_stages.core.ledgers import commit, hardware
+    from dpo_stages.core.files import read_csv, read_text, write_text
+    from dpo_stages.core.ledgers import commit, hardware, ledger
     from dpo_stages.report import page, partings, tallies
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
@@ -51,7 +51,7 @@ def main() -> None:
     decisions = read_decisions(arguments.policy_tables)
     comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
-    ledgers = [read_json(path.with_name("annotations.ledger.json")) for path in arguments.judgements]
+    ledgers = [ledger(path) for path in arguments.judgements]
     judging = page.judging(ledgers)
     labels = read_csv(arguments.labels, ("candidates", "work", "accuracy", "accuracy_low", "accuracy_high"))
     valid = tallies.lc_valid(decisions)

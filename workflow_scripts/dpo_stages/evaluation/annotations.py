@@ -88,6 +88,14 @@ def read_output_pairs(outputs: str | os.PathLike, instructions: str | os.PathLik
     ]
 
 
+def read_prompts(instructions: str | os.PathLike) -> dict[int, list[dict[str, str]]]:
+    """The prompt of each instruction of a set by its index, see schemas.PROMPT."""
+    from dpo_stages.data.schemas import INSTRUCTIONS
+
+    rows = read_table(instructions, INSTRUCTIONS).select(["index", "prompt"]).to_pylist()
+    return {row["index"]: row["prompt"] for row in rows}
+
+
 def show_pairs(pairs: Sequence[dict], thoughts: str) -> tuple[list[dict], dict[str, int]]:
     """What a judge is shown of pairs from `read_output_pairs`, and counts of their thoughts for a ledger; see `data/thoughts`."""
     outputs = ("output_1", "output_2")

@@ -6,10 +6,15 @@ has no preference, so a tie trains nothing, unless a study wants its second resp
 of a comparison.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from dpo_stages.preferences.options import PreferenceModel
 
 Turn = dict[str, str]
 
@@ -45,6 +50,18 @@ class Verdicts:
     def order_flips(self) -> np.ndarray:
         """bool [n]: read in the other order, the model prefers the other response."""
         return np.sign(self.orders[:, 0]) * np.sign(self.orders[:, 1]) < 0
+
+
+def vote(logit: float) -> float:
+    """What a verdict counts for the first response of a pair: 1, 0, or 0.5 for a tie."""
+    return 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5
+
+
+def ask(model: "PreferenceModel", pairs: Sequence[Pair]) -> tuple[Verdicts, dict[str, object]]:
+    """What a preference model says of pairs, and the figures of the pass, see `report`."""
+    started = time.monotonic()
+    verdicts = model.compare(pairs)
+    return verdicts, report(pairs, verdicts, time.monotonic() - started)
 
 
 def report(pairs: Sequence[Pair], verdicts: Verdicts, seconds: float) -> dict[str, object]:

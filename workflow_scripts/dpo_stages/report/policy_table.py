@@ -135,7 +135,7 @@ def _by_run(group: Sequence[Row], figure: str) -> list[float]:
 
 
 def _level(group: Sequence[Row], of: Yardstick) -> str:
-    return _mean([getattr(row, of.level) for row in group], group[0].interval(f"runs_{of.over_runs}"))
+    return _mean([getattr(row, of.level) for row in group], group[0].interval(f"runs_{of.name}"))
 
 
 def _with_gain(group: Sequence[Row], of: Yardstick) -> str:

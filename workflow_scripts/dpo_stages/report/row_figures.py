@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from dpo_stages.report.arms import delta, gain
 from dpo_stages.report.records import find, judge_columns, number
+from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick
 from dpo_stages.study.policies import Policy
 
 
@@ -16,8 +17,8 @@ def gains(policy: Policy, win_rates: Mapping[str, dict], paired: Callable[[str, 
     """What a policy gained over its initial policy, on both win rates."""
     before = policy.initial.itself
     return {
-        **_subtracted("gain", "lc", policy, before, win_rates, paired),
-        **_subtracted("win_rate_gain", "win_rate", policy, before, win_rates, paired),
+        **_subtracted(LC_WIN_RATE.gain, LC_WIN_RATE, policy, before, win_rates, paired),
+        **_subtracted(WIN_RATE.gain, WIN_RATE, policy, before, win_rates, paired),
     }
 
 
@@ -29,8 +30,8 @@ def comparison(
     percent, (low, high) = verdict(str(off), str(on)) if verdict else (None, (None, None))
     return {
         "delta": delta(*gained),
-        **_subtracted("difference", "lc", off, on, win_rates, paired),
-        **_subtracted("win_rate_difference", "win_rate", off, on, win_rates, paired),
+        **_subtracted(LC_WIN_RATE.compared, LC_WIN_RATE, off, on, win_rates, paired),
+        **_subtracted(WIN_RATE.compared, WIN_RATE, off, on, win_rates, paired),
         "verdict": percent,
         "verdict_low": low,
         "verdict_high": high,
@@ -38,12 +39,11 @@ def comparison(
 
 
 def _subtracted(
-    name: str, figure: str, one: Policy, other: Policy, win_rates: Mapping[str, dict], paired: Callable | None
+    name: str, of: Yardstick, one: Policy, other: Policy, win_rates: Mapping[str, dict], paired: Callable | None
 ) -> dict:
-    """One policy's win rate less another's, as the figure `name` with its interval; `figure` is "lc" or "win_rate"."""
-    key = "lc_win_rate" if figure == "lc" else figure
-    first, second = (number(find(win_rates, policy, "win rate"), key) for policy in (one, other))
-    low, high = paired(str(one), str(other))[f"{figure}_gain_interval"] if paired else (None, None)
+    """One policy's win rate less another's, as the figure `name` with its interval."""
+    first, second = (number(find(win_rates, policy, "win rate"), of.level) for policy in (one, other))
+    low, high = paired(str(one), str(other))[f"{of.name}_gain_interval"] if paired else (None, None)
     return {name: gain(first, second), f"{name}_low": low, f"{name}_high": high}
 
 

@@ -13,11 +13,10 @@ class Yardstick:
     """A yardstick.
 
     Attributes:
-        name: in columns.
+        name: in columns; the intervals of a level over instructions and over runs are called so, too.
         words: in sentences.
         label: above columns that people read.
         level: the column of a row that has a policy's own figure; None where arms are compared with each other alone.
-        over_runs: what intervals of its mean over runs are called.
         gain: the column of a row that has an arm's gain; None likewise.
         compared: the column of a row that holds the off-policy arm against the on-policy arm.
         even: its value where neither is better.
@@ -28,7 +27,6 @@ class Yardstick:
     words: str
     label: str
     level: str | None
-    over_runs: str | None
     gain: str | None
     compared: str
     even: float
@@ -40,7 +38,6 @@ PREFERENCE_MODEL = Yardstick(
     words="the preference model",
     label="Preference model",
     level=None,
-    over_runs=None,
     gain=None,
     compared="verdict",
     even=50.0,
@@ -51,7 +48,6 @@ WIN_RATE = Yardstick(
     words="win rate",
     label="Win Rate",
     level="win_rate",
-    over_runs="win_rate",
     gain="win_rate_gain",
     compared="win_rate_difference",
     even=0.0,
@@ -62,7 +58,6 @@ LC_WIN_RATE = Yardstick(
     words="length-controlled win rate",
     label="LC Win Rate",
     level="lc_win_rate",
-    over_runs="lc",
     gain="gain",
     compared="difference",
     even=0.0,
