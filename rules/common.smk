@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
 from dpo_stages.study import arms, contents, guards, independence, paths
+from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
@@ -93,6 +94,7 @@ RULE_FILES = [
     f"{PREFIX}{file}" for file in ("Snakefile", *sorted(f"rules/{path.name}" for path in ROOT.glob("rules/*.smk")))
 ]
 INSTRUCTIONS = paths.dataset(study.instruction_set, "evaluation")
+YARDSTICK = Asked.of(study, config["yardstick"]) if config["yardstick"] else None
 
 
 def program(name, env, without=("preferences.reward_model", *JUDGES)):

@@ -8,17 +8,15 @@ Output:   results/evaluations/{instruction set}/{verbose,concise}/witnesses/{wit
 LENGTH_CONTROL = independence.length_control(study)
 
 if LENGTH_CONTROL:
-    WITNESS = independence.length_witness(study)
-    WITNESS_JUDGE = config["preference_models"][WITNESS]["judge"]
-    WITNESS_ENV = "alpaca-eval" if WITNESS_JUDGE else "pairrm"
+    WITNESS = Asked.of(study, independence.length_witness(study))
 
     rule ask_length_witness:
         input:
             outputs=f"results/evaluations/{study.instruction_set}/{{variant}}/model_outputs.json",
             instructions=INSTRUCTIONS,
             preference_model=paths.preference_model("{witness}"),
-            program=program("judge_with_preference_model", WITNESS_ENV, without=NETWORKS if WITNESS_JUDGE else JUDGES),
-            judge=study.identified_by(WITNESS_JUDGE) if WITNESS_JUDGE else [],
+            program=program("judge_with_preference_model", WITNESS.env, WITNESS.without),
+            judge=WITNESS.files,
         output:
             f"results/evaluations/{study.instruction_set}/{{variant}}/witnesses/{{witness}}.json",
         log:
@@ -27,30 +25,26 @@ if LENGTH_CONTROL:
             f"results/benchmarks/ask_length_witness/{study.instruction_set}/{{variant}}/{{witness}}.jsonl"
         wildcard_constraints:
             variant="verbose|concise",
-            witness=one_of([WITNESS]),
-        localrule: bool(WITNESS_JUDGE)  # an API is asked from where the internet is
+            witness=one_of([WITNESS.name]),
+        localrule: bool(WITNESS.judge)  # an API is asked from where the internet is
         conda:
-            f"../envs/{WITNESS_ENV}.yaml"
+            f"../envs/{WITNESS.env}.yaml"
         resources:
-            gpu=0 if WITNESS_JUDGE else needs.gpus("labelling"),
+            gpu=0 if WITNESS.judge else needs.gpus("labelling"),
             mem_mb=needs.labelling_memory,
             cents=needs.preference_cents(needs.gamed_pairs),
             seconds=needs.expected(needs.preference_seconds(needs.gamed_pairs)),
             runtime=needs.limit(needs.preference_seconds(needs.gamed_pairs)),
         params:
-            preference_model=flags.preference_model(WITNESS),
+            preference_model=flags.preference_model(WITNESS.name),
         shell:
-            f"{RUN} {WITNESS_ENV} {SCRIPTS}/judge_with_preference_model.py"
+            f"{RUN} {WITNESS.env} {SCRIPTS}/judge_with_preference_model.py"
             " --outputs {input.outputs:q}"
             " --instructions {input.instructions:q}"
             " --preference-model {input.preference_model:q}"
             " {params.preference_model}"
-            + (
-                " --cache results/judge_cache/witnesses/{wildcards.witness}/{wildcards.variant}"
-                if WITNESS_JUDGE
-                else ""
-            )
-            + " --output {output:q}"
+            f"{WITNESS.cache('witnesses', '{wildcards.witness}/{wildcards.variant}')}"
+            " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
     rule check_length_control:
@@ -61,9 +55,9 @@ if LENGTH_CONTROL:
             ],
             witnessed=(
                 []
-                if independence.is_judge(study, WITNESS)
+                if independence.is_judge(study, WITNESS.name)
                 else [
-                    f"results/evaluations/{study.instruction_set}/{one}/witnesses/{WITNESS}.json"
+                    f"results/evaluations/{study.instruction_set}/{one}/witnesses/{WITNESS.name}.json"
                     for one in ("verbose", "concise")
                 ]
             ),
@@ -77,7 +71,7 @@ if LENGTH_CONTROL:
             "../envs/workflow.yaml"
         params:
             witnessed=lambda w, input: given(witnessed=input.witnessed),
-            witness=WITNESS,
+            witness=WITNESS.name,
             margin=config["evaluation"]["length_margin"],
         shell:
             f"{RUN} workflow {SCRIPTS}/check_length_control.py"

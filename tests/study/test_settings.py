@@ -246,3 +246,22 @@ def test_adaptive_sources_work_in_any_history():
         "split": "test", "confidence": 0.95, "sequential": False, "undecided": "mix50", "decisions": {},
         "second_opinions": [],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("judge", "models", "expected"),
+    [
+        ("gpt-4-turbo", {}, "gpt-4-turbo"),
+        ("gpt-4-turbo", {"asked": {"judge": "gpt-4-turbo"}}, "asked"),
+        ("gpt-4-turbo", {"gpt-4-turbo": {"path": "some/ranker"}}, None),  # its name is taken
+        ("pairrm", {}, "pairrm"),
+        ("qwen2.5-14b", {}, None),  # served for each job, so that it cannot be asked about pairs
+    ],
+)
+def test_the_judge_of_the_evaluation_is_the_yardstick_where_none_is_named(judge, models, expected):
+    config = checked(merged(PAPER, {"evaluation": {"judge": judge}, "preference_models": models}))
+    assert config["yardstick"] == expected
+    if expected:
+        given = config["preference_models"][expected]
+        assert given["judge"] == (None if judge == "pairrm" else judge)
+        assert given["engine"] == "batched"

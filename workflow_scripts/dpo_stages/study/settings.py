@@ -20,6 +20,7 @@ def check_settings(config: dict, schema: dict) -> None:
     """
     _check_against_schema(config, schema)
     _refuse_what_is_no_number(config, [])
+    _complete_yardstick(config, schema)
     _check_references(config)
     _check_suffixes(config)
     _check_boundary(config)
@@ -112,6 +113,26 @@ def _sentence(error) -> str:
     return f"{key}: {error.message}"
 
 
+def _complete_yardstick(config: dict, schema: dict) -> None:
+    """Name the judge of the evaluation as the preference model that audits and races ask, where none is named.
+
+    A judge that is no preference model of the study yet becomes one under its own name, if that is free. One that the workflow
+    serves with vLLM for each job (`kind: vllm`) cannot be asked about pairs, so that there is no yardstick then.
+    """
+    name, models = config["evaluation"]["judge"], config["preference_models"]
+    judge = config["judges"].get(name)
+    if config["yardstick"] is not None or judge is None or judge["kind"] == "vllm":
+        return
+    if judge["kind"] == "preference_model":
+        config["yardstick"] = judge["model"]
+        return
+    config["yardstick"] = next((model for model, settings in models.items() if settings["judge"] == name), None)
+    if config["yardstick"] is None and name not in models:
+        keys = schema["properties"]["preference_models"]["additionalProperties"]["properties"]
+        models[name] = {key: value["default"] for key, value in keys.items() if "default" in value} | {"judge": name}
+        config["yardstick"] = name
+
+
 def _check_references(config: dict) -> None:
     """Every name that points into another section exists there, with the right kind."""
     for name, model in config["models"].items():
@@ -159,7 +180,13 @@ def _check_references(config: dict) -> None:
     witness = config["evaluation"]["length_witness"]
     if witness is not None:
         _expect(config["preference_models"], "evaluation.length_witness", witness)
-    labelling = {"preference_model": config["preference_model"], "evaluation.length_witness": witness}
+    if config["yardstick"] is not None:
+        _expect(config["preference_models"], "yardstick", config["yardstick"])
+    labelling = {
+        "preference_model": config["preference_model"],
+        "evaluation.length_witness": witness,
+        "yardstick": config["yardstick"],
+    }
     for key, name in {**labelling, **judges}.items():
         if config["preference_models"].get(name, {}).get("engine") == "rank":
             raise BadInput(
