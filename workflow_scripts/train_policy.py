@@ -15,6 +15,9 @@ Beside the checkpoint lies training_log.jsonl, one row a step: loss, learning ra
 rejected responses and their difference (equation 12), rewards and how often the chosen one is higher. Runs on one
 device as it is, on several under `accelerate launch`; a killed run, started again, goes on from its last checkpoint.
 
+With --until the policy is written as it is after that share of an epoch, and the checkpoint stays: the same training with a later
+share, or without one, goes on from there and ends as it would have without a pause.
+
 The ledger tells what saving has kept: the share of weights that equal the initial policy's, and where the float32 weights were
 rounded to bfloat16 the margin between chosen and rejected responses before and after, in nats (log-ratios, without beta). Less
 than half of it kept is a warning.
@@ -52,6 +55,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--beta", type=positive_float, required=True, help="strength of the tie to the reference model")
     parser.add_argument("--delta", type=positive_float, help=f"margin of {ORIGINAL_SLIC}, in nats")
     parser.add_argument("--sft-weight", type=float, help=f"weight of the supervised term of {ORIGINAL_SLIC}")
+    parser.add_argument(
+        "--until", type=positive_float, metavar="SHARE", help="pause after this share of an epoch, and keep the checkpoint"
+    )
     add_training_flags(parser)
     return parser.parse_args()
 
@@ -116,9 +122,12 @@ def main() -> None:
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,
         checkpoint_minutes=settings.checkpoint_minutes,
+        until=arguments.until,
         objective=objective,
     )
     train(trainer, settings.checkpoints, about)
+    if arguments.until is not None:
+        about |= {"until": arguments.until, "steps": trainer.state.global_step}
     sample = MarginSample.of(tokens.table, tokenizer.pad_token_id, settings.max_length)
     kept = save_policy(trainer, settings, arguments.initial, about, sample)
     if trainer.is_world_process_zero():

@@ -154,6 +154,34 @@ def test_a_terminated_run_leaves_a_checkpoint_and_goes_on(tmp_path, run_here, fl
     assert contents(tmp_path / "policy") == contents(trained)
 
 
+def test_a_paused_training_goes_on_and_ends_as_it_would_have(tmp_path, run_here, flags, trained, capsys):
+    paused = {}
+    for share, step in ((0.3, 2), (0.5, 3)):  # of 6 steps
+        run_here("train_policy", "--until", share, *flags(tmp_path, output=tmp_path / f"{share}/manifest.json"))
+        paused[share] = read_manifest(tmp_path / f"{share}/manifest.json")
+        assert (paused[share]["until"], paused[share]["steps"]) == (share, step)
+        assert (tmp_path / f"checkpoints/checkpoint-{step}/whole.json").exists()
+    assert "checkpoint-2" in capsys.readouterr().out  # from where the second went on
+    run_here("train_policy", *flags(tmp_path))
+    assert "checkpoint-3" in capsys.readouterr().out
+    assert contents(tmp_path / "policy") == contents(trained)
+    assert not (tmp_path / "checkpoints").exists()
+    log = (trained / "training_log.jsonl").read_text().splitlines()
+    assert (tmp_path / "0.5/training_log.jsonl").read_text().splitlines() == log[:3]
+    assert paused[0.5]["files"]["model.safetensors"] != read_manifest(trained / "manifest.json")["files"]["model.safetensors"]
+
+
+def test_a_pause_before_the_checkpoint_starts_again(tmp_path, run_here, flags, capsys):
+    for share in (0.5, 0.3, 0.5):
+        run_here("train_policy", "--until", share, *flags(tmp_path, output=tmp_path / f"{share}/manifest.json"))
+        said = capsys.readouterr().out
+        made = read_manifest(tmp_path / f"{share}/manifest.json")
+        assert made["steps"] == (3 if share == 0.5 else 2)
+        if share == 0.3:
+            assert "going on from" not in said
+    assert "checkpoint-2" in said
+
+
 def test_another_training_does_not_go_on_from_these_checkpoints(tmp_path, run_here, flags, monkeypatch, capsys):
     from dpo_stages.training.trainers import ProgressLines
 

@@ -53,6 +53,11 @@ def delete_checkpoints(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def pausing_step(until: float | None, epochs: float, max_steps: int) -> int:
+    """The step after which a training of `max_steps` in `epochs` ends that pauses at a share of an epoch; at least the first."""
+    return max_steps if until is None else min(max_steps, max(1, round(until / epochs * max_steps)))
+
+
 def _checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders, the newest first."""
     found = {path: re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.iterdir()}

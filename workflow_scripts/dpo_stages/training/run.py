@@ -11,7 +11,7 @@ from dpo_stages.core.files import read_json, replacing_folder, sha256, write_tex
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
 from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, unchanged_weights, write_config
-from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints
+from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints, pausing_step
 from dpo_stages.training.margins import MarginSample, kept_margin, warn_of_lost_margin
 from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
@@ -42,7 +42,7 @@ def describe(settings: TrainingSettings, inputs: dict[str, Path], **method: obje
 
 
 def train(trainer: "ResumableTrainer", checkpoints: Path, about: dict) -> None:
-    """Train to the end, from the newest whole checkpoint of the very same training if there is one.
+    """Train to the end, or to where the trainer pauses, from the newest whole checkpoint of the very same training.
 
     Args:
         trainer: with its model and data.
@@ -54,10 +54,14 @@ def train(trainer: "ResumableTrainer", checkpoints: Path, about: dict) -> None:
     """
     with trainer.accelerator.main_process_first():
         checkpoint = open_checkpoints(checkpoints, {**about, "processes": world_size()})
+    pauses = (trainer.until, trainer.args.num_train_epochs)
+    if checkpoint and trainer.until is not None:  # what lies at the pause or behind it does not lead there
+        state = read_json(checkpoint / "trainer_state.json")
+        checkpoint = checkpoint if state["global_step"] < pausing_step(*pauses, state["max_steps"]) else None
     if checkpoint and trainer.is_world_process_zero():
         print(f"going on from {checkpoint}", flush=True)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.state.global_step < trainer.state.max_steps:
+    if trainer.state.global_step < pausing_step(*pauses, trainer.state.max_steps):
         print(f"terminated after step {trainer.state.global_step}; the next run goes on from there", flush=True)
         raise SystemExit(128 + 15)
 
@@ -69,7 +73,7 @@ def save_policy(
     about: dict,
     sample: MarginSample | None = None,
 ) -> dict[str, float | None]:
-    """Write the trained policy's folder, and delete the checkpoints of its training.
+    """Write the trained policy's folder, and delete the checkpoints of its training unless it goes on later.
 
     Weights and their precision are new; everything else is the initial policy's, byte for byte, so that no iteration
     can drift in its tokenizer, its chat template or its ends of sequence.
@@ -103,7 +107,7 @@ def save_policy(
             write_text(folder / TRAINING_LOG, "".join(f"{json.dumps(row)}\n" for row in training_log(trainer)))
             write_manifest(folder, about)
     trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
+    if trainer.is_world_process_zero() and trainer.until is None:
         delete_checkpoints(settings.checkpoints)
     trainer.accelerator.end_training()
     return counts

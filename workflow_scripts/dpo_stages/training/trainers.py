@@ -14,20 +14,25 @@ from trl import SFTTrainer
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
-from dpo_stages.training.checkpoints import close_checkpoint
+from dpo_stages.training.checkpoints import close_checkpoint, pausing_step
 from dpo_stages.training.losses import ORIGINAL_SLIC, Objective, first_loss, original_slic_loss
 from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTrainer
 
 
 class Checkpointing(TrainerCallback):
-    """Save a checkpoint when enough time has passed, or when the process is asked to terminate (SIGTERM).
+    """Save a checkpoint when enough time has passed, when training pauses, or when the process is to terminate (SIGTERM).
 
     A scheduler that preempts a job, or ends it at its time limit, sends SIGTERM some seconds before it kills. A checkpoint
     is declared whole in `on_save`, which Transformers calls in every process once that process has written its files.
+
+    Args:
+        accelerator: the trainer's.
+        minutes: between two checkpoints.
+        until: share of an epoch after which training pauses; None: it goes on to its end.
     """
 
-    def __init__(self, accelerator, minutes: float) -> None:
-        self.accelerator, self.seconds = accelerator, 60 * minutes
+    def __init__(self, accelerator, minutes: float, until: float | None = None) -> None:
+        self.accelerator, self.seconds, self.until = accelerator, 60 * minutes, until
         self.terminated = False
         self.saved = time.monotonic()
 
@@ -43,9 +48,10 @@ class Checkpointing(TrainerCallback):
         if self.accelerator.num_processes > 1:  # saving takes all processes, so they must agree
             flags = torch.tensor([due, terminated], dtype=torch.int32, device=self.accelerator.device)
             due, terminated = (self.accelerator.reduce(flags, "sum") > 0).tolist()
+        pauses = state.global_step == pausing_step(self.until, args.num_train_epochs, state.max_steps)
         unfinished = state.global_step < state.max_steps
-        control.should_save = unfinished and (due or terminated)
-        control.should_training_stop |= unfinished and terminated
+        control.should_save = unfinished and (due or terminated or pauses)
+        control.should_training_stop |= unfinished and (terminated or pauses)
 
     def on_save(self, args, state, control, **kwargs) -> None:
         self.accelerator.wait_for_everyone()
@@ -74,13 +80,19 @@ class ProgressLines(TrainerCallback):
 
 
 class ResumableTrainer(LocalTrainer):
-    """What both trainers do beyond TRL's: whole checkpoints, plain progress, and a stop at the first broken number."""
+    """What both trainers do beyond TRL's: whole checkpoints, plain progress, and a stop at the first broken number.
 
-    def __init__(self, *args, checkpoint_minutes: float, **kwargs) -> None:
+    Args:
+        checkpoint_minutes: between two checkpoints.
+        until: share of an epoch after which training pauses, with a checkpoint to go on from; None: it does not.
+    """
+
+    def __init__(self, *args, checkpoint_minutes: float, until: float | None = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self.until = until
         self.remove_callback(PrinterCallback)
         self.add_callback(ProgressLines())
-        self.add_callback(Checkpointing(self.accelerator, checkpoint_minutes))
+        self.add_callback(Checkpointing(self.accelerator, checkpoint_minutes, until))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         for name in ("loss", "grad_norm"):
