@@ -25,6 +25,7 @@ from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
+from dpo_stages.study.races import Races
 from dpo_stages.study.resources import Needs
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
@@ -52,6 +53,14 @@ flags, needs, programs = Flags(study), Needs(study), Programs(ROOT, PREFIX)
 patterns, shards = study.patterns, study.shards
 
 
+def decided_look(initial, share):
+    """The file that says how a race stands after a share of an epoch; Snakemake makes it before it goes on."""
+    return checkpoints.decide_look.get(initial=initial, share=share).output[0]
+
+
+races = Races(study, decided_look)
+
+
 wildcard_constraints:
     model=patterns.model,
     method=patterns.method,
@@ -65,6 +74,7 @@ wildcard_constraints:
     source=patterns.source,
     dataset=one_of(config["datasets"]),
     split="train|test|evaluation|verbose|concise",
+    share=one_of(races.shares),
     opinion=patterns.opinion,
     origin=patterns.origin,
     labelled=patterns.labelled,
@@ -94,6 +104,7 @@ RULE_FILES = [
     f"{PREFIX}{file}" for file in ("Snakefile", *sorted(f"rules/{path.name}" for path in ROOT.glob("rules/*.smk")))
 ]
 INSTRUCTIONS = paths.dataset(study.instruction_set, "evaluation")
+RACE_PROMPTS = paths.dataset(config["preference_data"], "race")
 YARDSTICK = Asked.of(study, config["yardstick"]) if config["yardstick"] else None
 
 

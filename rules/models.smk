@@ -154,6 +154,19 @@ rule compute_reference_logps:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
+# The same command for an arm of a race, the beginning of such a training, which the policy itself goes on from.
+TRAIN_POLICY = (
+    f"{TRAIN} {SCRIPTS}/train_policy.py"
+    " --initial {input.initial:q} --preferences {input.preferences:q}"
+    " --reference-logps {input.reference_logps:q}"
+    " {params.loss} {params.optimisation}"
+    " --max-length {params.max_length} --dtype {params.dtype} --seed {params.seed}"
+    " --policy {wildcards.model}/{wildcards.method}/{wildcards.history}"
+    " --checkpoints results/checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.history}"
+    " --checkpoint-minutes {resources.checkpoint_minutes}"
+)
+
+
 rule train_policy:
     input:
         initial=lambda w: paths.policy(study.named_by(w).initial),
@@ -184,17 +197,4 @@ rule train_policy:
         dtype=study.dtype,
         seed=study.seed_of,
     shell:
-        f"{TRAIN} {SCRIPTS}/train_policy.py"
-        " --initial {input.initial:q}"
-        " --preferences {input.preferences:q}"
-        " --reference-logps {input.reference_logps:q}"
-        " {params.loss}"
-        " {params.optimisation}"
-        " --max-length {params.max_length}"
-        " --dtype {params.dtype}"
-        " --seed {params.seed}"
-        " --policy {wildcards.model}/{wildcards.method}/{wildcards.history}"
-        " --checkpoints results/checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.history}"
-        " --checkpoint-minutes {resources.checkpoint_minutes}"
-        " --output {output.manifest:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+        TRAIN_POLICY + " --output {output.manifest:q} > {log:q} 2>&1 && tail -n 1 {log:q}"

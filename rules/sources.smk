@@ -1,6 +1,6 @@
 """Sources of candidates that are decided while the study runs, or mixed, and what a policy took in the end.
 
-Required: boundary scores, preferences of both sources, ledgers.
+Required: boundary scores or races, preferences of both sources, ledgers.
 Output:   results/decisions/{initial}.json (what `auto` takes next), results/mixtures/{initial}/{mixture}.parquet,
           results/traces/{traced}.json (how a policy came about and what that took)
 """
@@ -8,7 +8,7 @@ Output:   results/decisions/{initial}.json (what `auto` takes next), results/mix
 
 checkpoint make_decision:
     input:
-        boundary="results/boundary/{initial}.json",
+        measured="results/races/{initial}.json" if config["decide_by"] == "race" else "results/boundary/{initial}.json",
         program=program("make_decision", "workflow"),
     output:
         "results/decisions/{initial}.json",
@@ -22,7 +22,7 @@ checkpoint make_decision:
         undecided=config["boundary"]["undecided"],
     shell:
         f"{RUN} workflow {SCRIPTS}/make_decision.py"
-        " --boundary {input.boundary:q}"
+        f" --{config['decide_by']} {{input.measured:q}}"
         " --undecided {params.undecided}"
         " {params.by_hand}"
         " --output {output:q}"

@@ -1,7 +1,7 @@
 """Decide which candidate source a policy trains on next: what `auto` in a history stands for.
 
-It is the source that the policy's boundary measurement recommends where that is decided, and the one of --undecided where it
-is not, unless --by-hand names another; the decision says which of the three it was, and what the measurement said.
+It is the source that the policy's boundary score recommends, or that leads its race, where that is decided, and the one of
+--undecided where it is not, unless --by-hand names another; the decision says which of the three it was, and what was measured.
 """
 
 import argparse
@@ -11,38 +11,54 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
 from dpo_stages.study.policies import RECOMMENDED
 
-MEASURED = ("policy", "boundary_score", "interval", "verdict", "recommended_source")
+BOUNDARY = ("policy", "boundary_score", "interval", "verdict", "recommended_source")
+RACE = ("policy", "leader", "out", "verdict", "reason")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--boundary", type=Path, required=True, metavar="JSON", help="of measure_boundary.py")
+    measured = parser.add_mutually_exclusive_group(required=True)
+    measured.add_argument("--boundary", type=Path, metavar="JSON", help="of measure_boundary.py")
+    measured.add_argument("--race", type=Path, metavar="JSON", help="of decide_race.py, after its last look")
     parser.add_argument(
         "--undecided",
         required=True,
         metavar="SOURCE",
-        help=f"take this source where the boundary is undecided; {RECOMMENDED}: what the score says nevertheless",
+        help=f"take this source where the measurement is undecided; {RECOMMENDED}: the one that leads nevertheless",
     )
     parser.add_argument("--by-hand", metavar="SOURCE", help="take this source, whatever was measured")
     parser.add_argument("--output", type=Path, required=True, metavar="OUT.json")
     return parser.parse_args()
 
 
+def read_measured(path: Path, what: str, names: tuple[str, ...]) -> dict:
+    """What a measurement says, of which a decision keeps `names`."""
+    from dpo_stages.core.files import read_json
+
+    measured = read_json(path)
+    if not isinstance(measured, dict) or any(name not in measured for name in names):
+        raise BadInput(f"{path} is no {what}; it needs {', '.join(names)}")
+    return {name: measured[name] for name in names}
+
+
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import read_json, write_json
+    from dpo_stages.core.files import write_json
 
-    measured = read_json(arguments.boundary)
-    if not isinstance(measured, dict) or any(name not in measured for name in MEASURED):
-        raise BadInput(f"{arguments.boundary} is no boundary measurement; it needs {', '.join(MEASURED)}")
+    if arguments.race is None:
+        measured, by = read_measured(arguments.boundary, "boundary measurement", BOUNDARY), "boundary score"
+        leads, undecided = measured["recommended_source"], "the rule for undecided scores"
+    else:
+        measured, by = read_measured(arguments.race, "race", RACE), "race"
+        leads, undecided = measured["leader"], "the rule for undecided races"
     if arguments.by_hand is not None:
         decision = {"source": arguments.by_hand, "decided_by": "hand"}
     elif measured["verdict"] == "decided" or arguments.undecided == RECOMMENDED:
-        decision = {"source": measured["recommended_source"], "decided_by": "boundary score"}
+        decision = {"source": leads, "decided_by": by}
     else:
-        decision = {"source": arguments.undecided, "decided_by": "the rule for undecided scores"}
-    write_json(arguments.output, {**decision, **{name: measured[name] for name in MEASURED}})
-    finish(arguments.output, 1, 1, {}, **decision, boundary_score=measured["boundary_score"])
+        decision = {"source": arguments.undecided, "decided_by": undecided}
+    write_json(arguments.output, {**decision, **measured})
+    finish(arguments.output, 1, 1, {}, **decision, leads=leads)
 
 
 if __name__ == "__main__":

@@ -265,3 +265,28 @@ def test_the_judge_of_the_evaluation_is_the_yardstick_where_none_is_named(judge,
         given = config["preference_models"][expected]
         assert given["judge"] == (None if judge == "pairrm" else judge)
         assert given["engine"] == "batched"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"race": {"sources": ["off"]}}, "race.sources"),
+        ({"race": {"sources": ["off", "auto"]}}, "auto is decided only while the study runs"),
+        ({"race": {"sources": ["off", "elsewhere"]}}, "the candidate source 'elsewhere' is unknown"),
+        ({"race": {"method": "ppo"}}, "race.method names 'ppo', which is not there"),
+        ({"race": {"shares": [0.1, 0.05]}}, "give rising shares of an epoch, all below the 1 that methods.dpo trains for"),
+        ({"race": {"shares": [0.5, 1]}}, "all below the 1 that methods.dpo trains for"),
+        ({"decide_by": "race", "evaluation": {"judge": "qwen2.5-14b"}}, "cannot be asked about pairs; name one of"),
+        ({"decide_by": "coin"}, "decide_by is 'coin'; allowed are boundary, race"),
+        ({"yardstick": "pairm"}, "yardstick names 'pairm', which is not there; did you mean pairrm?"),
+    ],
+)
+def test_a_race_that_cannot_be_run_is_one_sentence(change, expected):
+    with pytest.raises(BadInput, match=re.escape(expected)):
+        checked(merged(PAPER, change))
+
+
+def test_a_race_is_of_the_first_method_unless_another_is_named():
+    assert checked(PAPER)["race"]["method"] == "dpo"
+    assert checked(merged(PAPER, {"race": {"method": "slic"}}))["race"]["method"] == "slic"
+    assert PAPER.get("race") is None and SCHEMA["properties"]["race"]["default"] == {}  # what is filled in stays apart

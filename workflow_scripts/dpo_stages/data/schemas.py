@@ -138,6 +138,27 @@ COMPARISONS = pa.schema(
     ]
 )
 
+# results/races/looks/{policy}/{share}.parquet: the arms of a race after a share of an epoch, each with each, order by order
+RACE_LOOK = pa.schema(
+    [
+        _column("prompt_id", pa.string(), "hash of the prompt's messages"),
+        _column("run", pa.int8(), "order of the pairs in which both arms were trained; 1 is that of the policy itself"),
+        _column("share", pa.float64(), "of an epoch that both have trained for"),
+        _column("arm_1", pa.string(), "candidate source of one arm"),
+        _column("arm_2", pa.string(), "candidate source of the other"),
+        _column(
+            "arm_1_preferred",
+            pa.float64(),
+            "mean probability, over two responses and both orders of presentation, that the one of arm_1 is better",
+        ),
+        _column("order_flips", pa.int8(), "of the two comparisons, in how many the orders of presentation disagree"),
+        _column("length_1", pa.float64(), "mean length of what was shown of arm_1's responses, in characters"),
+        _column("truncated_1", pa.int8(), "how many of them were cut at max_new_tokens"),
+        _column("length_2", pa.float64(), "mean length of what was shown of arm_2's responses"),
+        _column("truncated_2", pa.int8(), "how many of them were cut"),
+    ]
+)
+
 # results/likelihoods/{policy}/{split}.parquet: the policy's own two candidates of a prompt and the two off-policy ones
 LIKELIHOODS = pa.schema(
     [

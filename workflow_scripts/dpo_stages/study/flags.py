@@ -125,6 +125,11 @@ class Flags:
         source = self.config["boundary"]["decisions"].get(policy)
         return f"--by-hand {source}" if source else ""
 
+    def race(self) -> str:
+        """Flags of what decides a race."""
+        race = self.config["race"]
+        return f"--shares {' '.join(f'{share:g}' for share in race['shares'])} --confidence {race['confidence']}"
+
     def shared_prompts(self, wildcards: Any, input: Any) -> str:
         """How many of the prompts that a policy is measured on may be among those that policies are trained on."""
         allowed = self.config["shared_prompts"]

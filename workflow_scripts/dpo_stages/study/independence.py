@@ -26,6 +26,16 @@ def cautions(study: Study) -> list[str]:
     ]
 
 
+def cautions_of_yardstick(study: Study) -> list[str]:
+    """The same of what audits and races say."""
+    if study.config["yardstick"] != study.config["preference_model"]:
+        return []
+    return [
+        f"Caution: {study.config['yardstick']}, which is asked here, also labels what is trained on: it cannot see what its own "
+        "labels do wrong. Name another preference model as `yardstick`."
+    ]
+
+
 def length_witness(study: Study) -> str:
     """The preference model that says whether the length-gamed references are as good as the reference."""
     return study.config["evaluation"]["length_witness"] or study.config["preference_model"]

@@ -77,6 +77,7 @@ class Patterns:
         method: of a preference optimisation method.
         source: of a fixed candidate source; `auto` is none.
         history: of fixed sources, of any of the study's replicates.
+        racing: of fixed sources, of any of the orders that race.
         run: of what tells a replicate from the first run, which has nothing.
         undecided: of a history that stands for a fixed one, the same.
         policy: of a policy whose history is fixed, in any replicate, and of its evaluation.
@@ -93,8 +94,9 @@ class Patterns:
         self.method = one_of(config["methods"])
         self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
         fixed = rf"{self.source}(?:-{self.source})*"
-        self.run = rf"(?:~(?:{one_of(map(str, range(2, config['replicates'] + 1)))}))?"
+        self.run = self._runs(config["replicates"])
         self.history = fixed + self.run
+        self.racing = fixed + self._runs(config["race"]["orders"])
         self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{self.run}"
         trained = rf"{self.model}/(?:{self.method})/{fixed}"
         self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{self.run})"
@@ -103,6 +105,11 @@ class Patterns:
         self.opinion = one_of(config["boundary"]["second_opinions"])
         self.origin = rf"(?:{datasets}|{self.sampled})"
         self.labelled = rf"(?:(?:{datasets}){re.escape(suffixed('', names.preference_model))}|{self.initial})"
+
+    @staticmethod
+    def _runs(number: int) -> str:
+        """A pattern of what stands behind a history in the second run and those after it; in the first there is nothing."""
+        return rf"(?:~(?:{one_of(map(str, range(2, number + 1)))}))?"
 
     @staticmethod
     def seeded(models: Iterable[str], suffixes: Iterable[str] = ()) -> str:

@@ -52,6 +52,11 @@ def boundary(name: str | Policy) -> str:
     return f"results/boundary/{name}.json"
 
 
+def race(initial: str | Policy) -> str:
+    """The race of candidate sources from a policy."""
+    return f"results/races/{initial}.json"
+
+
 def evaluation(judged: str | Policy, file: str) -> str:
     """A file of an evaluation, such as `win_rate.json`."""
     return f"results/evaluations/{judged}/{file}"

@@ -3,10 +3,12 @@
 Standard library only. N is a model's number of parameters. Nothing here changes a result.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dpo_stages.study.races import Races
 from dpo_stages.study.study import Study
 
 JUDGEMENT_TOKENS = 1200  # of a request to a judge: the 805 of AlpacaEval take about a million
@@ -120,9 +122,9 @@ class Needs:
         """Parameters of the policy that a job runs."""
         return self.study.model_of(wildcards)["parameters"]
 
-    def preference_model(self, wildcards: Any) -> Mapping[str, Any]:
-        """The preference model that a job asks: a second opinion, a witness, or the study's."""
-        name = wildcards.get("opinion") or wildcards.get("witness") or self.config["preference_model"]
+    def preference_model(self, wildcards: Any, name: str | None = None) -> Mapping[str, Any]:
+        """The preference model that a job asks: the one named, a second opinion, a witness, or the study's."""
+        name = name or wildcards.get("opinion") or wildcards.get("witness") or self.config["preference_model"]
         return self.config["preference_models"][name]
 
     def ranker_parameters(self, wildcards: Any) -> float:
@@ -147,6 +149,15 @@ class Needs:
         """Pairs of the outputs of two arms: one an instruction."""
         return self.rows(self.study.instruction_set, "evaluation")
 
+    def race_prompts(self) -> int:
+        """Prompts on which arms of a race are compared."""
+        return min(self.config["race"]["prompts"], self.pairs("test"))
+
+    def race_pairs(self, wildcards: Any) -> float:
+        """Pairs of responses after one share of an epoch at most: two a prompt, order and pair of arms."""
+        race = self.config["race"]
+        return 2 * self.race_prompts() * race["orders"] * math.comb(len(race["sources"]), 2)
+
     def gamed_pairs(self, wildcards: Any) -> float:
         """Pairs of a length-gamed version of the instruction set's reference."""
         return self.rows(self.study.instruction_set, wildcards.variant)
@@ -161,6 +172,18 @@ class Needs:
     def training_seconds(self, wildcards: Any) -> float:
         sequences, method = 2 * self.pairs("train"), self.config["methods"][wildcards.method]
         return self.speeds.train(self.parameters(wildcards), sequences, method["epochs"], self.gpus("training"))
+
+    def arm_seconds(self, races: Races) -> Callable[[Any], float]:
+        """Training an arm of a race from one share of an epoch to the next."""
+
+        def seconds(wildcards: Any) -> float:
+            share = float(wildcards.share) - races.before(wildcards.share)
+            return self.speeds.train(self.parameters(wildcards), 2 * self.pairs("train"), share, self.gpus("training"))
+
+        return seconds
+
+    def race_sampling_seconds(self, wildcards: Any) -> float:
+        return self.speeds.sample(self.parameters(wildcards), 2 * self.race_prompts())
 
     def reference_seconds(self, wildcards: Any) -> float:
         rows = self.pairs("train") / self.study.shards.of("reference_logps")
@@ -178,13 +201,19 @@ class Needs:
         rows = self.rows(self.study.instruction_set, "evaluation") / self.study.shards.of("evaluations")
         return self.speeds.sample(self.parameters(wildcards), rows)
 
-    def preference_seconds(self, pairs: Callable[[Any], float]) -> Callable[[Any], float]:
-        """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order."""
+    def preference_seconds(self, pairs: Callable[[Any], float], name: str | None = None) -> Callable[[Any], float]:
+        """The preference model's time for the pairs of a job; a judge is asked twice a pair, once in each order.
+
+        Args:
+            pairs: of a job.
+            name: of the preference model; None for the one that the job's wildcards name, or the study's.
+        """
 
         def seconds(wildcards: Any) -> float:
-            if self.preference_model(wildcards)["judge"]:
+            model = self.preference_model(wildcards, name)
+            if model["judge"]:
                 return self.speeds.judge(2 * pairs(wildcards))
-            return self.speeds.compare(self.ranker_parameters(wildcards), pairs(wildcards))
+            return self.speeds.compare(model["parameters"], pairs(wildcards))
 
         return seconds
 
@@ -224,11 +253,11 @@ class Needs:
         """The resource `checkpoint_mb` of a training: weights and both of AdamW's moments in float32."""
         return round(12 * self.parameters(wildcards) / 1e6)
 
-    def preference_cents(self, pairs: Callable[[Any], float]) -> Callable[[Any], int]:
+    def preference_cents(self, pairs: Callable[[Any], float], name: str | None = None) -> Callable[[Any], int]:
         """What the preference model costs for the pairs of a job, if it is an API's judge: two judgements a pair."""
 
         def cents(wildcards: Any) -> int:
-            judge = self.preference_model(wildcards)["judge"]
+            judge = self.preference_model(wildcards, name)["judge"]
             price = (self.config["judges"][judge]["dollars_per_million_tokens"] or 0) if judge else 0
             return round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)
 

@@ -3,6 +3,7 @@
 Needs jsonschema, which Snakemake brings along; the Snakefile imports this module.
 """
 
+import copy
 import difflib
 import json
 import math
@@ -24,6 +25,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_references(config)
     _check_suffixes(config)
     _check_boundary(config)
+    _check_race(config)
     _check_tables(config)
     _check_analyses(config)
     _check_report(config)
@@ -38,7 +40,7 @@ def _check_against_schema(config: dict, schema: dict) -> None:
         if isinstance(instance, dict):
             for key, value in properties.items():
                 if "default" in value:
-                    instance.setdefault(key, value["default"])
+                    instance.setdefault(key, copy.deepcopy(value["default"]))
                 if isinstance(instance.get(key), str):
                     instance[key] = _number(instance[key], validator.evolve(schema=value))
         yield from check_properties(validator, properties, instance, subschema)
@@ -305,6 +307,28 @@ def _check_boundary(config: dict) -> None:
             raise BadInput(
                 f"configuration: {where} is {name}, a judge behind an endpoint; name a ranker or reward model"
             )
+
+
+def _check_race(config: dict) -> None:
+    """The arms of a race are known, its looks rise, and something can be asked where a decision hangs on it."""
+    race, methods = config["race"], config["methods"]
+    race["method"] = race["method"] or next(iter(methods))
+    _expect(methods, "race.method", race["method"])
+    for source in race["sources"]:
+        check_source(config, source, "race.sources", decided=True)
+    epochs = methods[race["method"]]["epochs"]
+    if race["shares"] != sorted(race["shares"]) or race["shares"][-1] >= epochs:
+        raise BadInput(
+            f"configuration: race.shares is {race['shares']}; give rising shares of an epoch, all below the {epochs:g} that "
+            f"methods.{race['method']} trains for"
+        )
+    if config["decide_by"] == "race":
+        if config["yardstick"] is None:
+            raise BadInput(
+                f"configuration: decide_by is race, but the judge {config['evaluation']['judge']} cannot be asked about pairs; "
+                "name one of preference_models as yardstick"
+            )
+        _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "test")
 
 
 def _check_tables(config: dict) -> None:

@@ -156,7 +156,7 @@ class Study:
 
     def steps(self, policy: str) -> list[dict[str, Any]]:
         """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
-        found = []
+        found, raced = [], self.config["decide_by"] == "race"
         for named in Policy.parse(policy).lineage:
             fixed = self.resolved(named)
             initial, source = fixed.initial, fixed.source
@@ -169,7 +169,8 @@ class Study:
                     "named_source": named.source,
                     "source": source,
                     "decision": self.decision(initial) if named.source == AUTO else None,
-                    "boundary": paths.boundary(initial) if named.source in (AUTO, BLEND) else None,
+                    "boundary": paths.boundary(initial) if named.source in ((BLEND,) if raced else (AUTO, BLEND)) else None,
+                    "race": paths.race(initial) if raced and named.source == AUTO else None,
                     "mixture": self.preferences(initial, source) if is_mixed(source) else None,
                     "preferences": [
                         {
@@ -187,7 +188,7 @@ class Study:
     def files_of_steps(self, policy: str) -> list[str]:
         """All files that `steps` names."""
         told = self.steps(policy)
-        files = {step[kind] for step in told for kind in ("decision", "boundary", "mixture")}
+        files = {step[kind] for step in told for kind in ("decision", "boundary", "race", "mixture")}
         return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
 
     # Tables of policies

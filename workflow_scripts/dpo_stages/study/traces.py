@@ -15,8 +15,8 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
 
     Args:
         steps: one mapping an iteration, oldest first: `policy` that it made, `initial_policy`, `named_source` of the
-            history, `source` that it stands for; files `decision` (of `auto`), `boundary` (of `auto` and `blend`) and
-            `mixture` (of mixNN and `blend`), null where there is none; and `preferences`, a list of the pairs' `origin`, a
+            history, `source` that it stands for; files `decision` (of `auto`), `boundary` (of `blend`, and of `auto`
+            unless races decide), `race` (of `auto` if they do) and `mixture` (of mixNN and `blend`), null where there is none; and `preferences`, a list of the pairs' `origin`, a
             policy or a data set, with their `file`, and whether the origin was `sampled`, and from the initial policy
             (`own`).
         split: of the preference data whose prompts are compared for boundary scores.
@@ -49,6 +49,10 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             line |= {name: measured[name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
             count(samples, step["initial_policy"], split, 2 * measured["prompts"])
             count(labels, step["initial_policy"], "boundary score", measured["comparisons"])
+        if step["race"] is not None:
+            race = read_json(step["race"])
+            line |= {"verdict": race["verdict"], "race_leader": race["leader"], "race_epochs": race["cost"]["epochs"]}
+            count(samples, step["initial_policy"], "race", race["cost"]["responses"])
         if step["decision"] is not None:
             line["decided_by"] = read_json(step["decision"])["decided_by"]
         told.append(line)

@@ -1,0 +1,50 @@
+"""Make the page and the figure of a finished race, and clear away the checkpoints of the arms that lost.
+
+The winner's checkpoint stays: its policy is trained on from there.
+"""
+
+import argparse
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from dpo_stages.core.program import finish, run
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--race", type=Path, required=True, metavar="JSON", help="of decide_race.py, after the last look")
+    add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
+    add("--yardstick", required=True, metavar="NAME", help="what compared the responses")
+    add("--notes", nargs="+", default=[], metavar="SENTENCE", help="what takes weight from it")
+    add("--checkpoints", nargs="*", default=[], metavar="ARM=FOLDER", help="checkpoints of the arms' trainings")
+    add("--json", type=Path, required=True, metavar="OUT.json")
+    add("--markdown", type=Path, required=True, metavar="OUT.md")
+    add("--svg", type=Path, required=True, metavar="OUT.svg")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from dpo_stages.core.files import read_json, replacing, write_json, write_text
+    from dpo_stages.report.figures.race import draw
+    from dpo_stages.report.figures.style import save
+    from dpo_stages.report.race import as_markdown, cost, taken
+
+    race = read_json(arguments.race)
+    source = taken(race, arguments.undecided)
+    write_text(arguments.markdown, as_markdown(race, arguments.undecided, arguments.yardstick, arguments.notes))
+    with replacing(arguments.svg) as temporary:
+        save(draw(race), temporary, "svg")
+    write_json(arguments.json, {**race, "source": source, "yardstick": arguments.yardstick, "cost": asdict(cost(race))})
+    for argument in arguments.checkpoints:
+        arm, _, folder = argument.partition("=")
+        if arm != source:
+            shutil.rmtree(folder, ignore_errors=True)
+    looks = len(race["looks"])
+    finish(arguments.json, looks, looks, {}, verdict=race["verdict"], source=source)
+
+
+if __name__ == "__main__":
+    run(main)
