@@ -12,6 +12,8 @@ VOTES = ["prompt_id,on_index,off_index,on_policy_preferred"]
 VOTES += [
     f"p{prompt},{on},{off},{int((prompt + on) % 3 == 0)}" for prompt in range(60) for on in (1, 2) for off in (1, 2)
 ]
+LOOK = ["prompt_id,arm_1,arm_2,arm_1_preferred,run"]
+LOOK += [f"p{prompt},off,on,{int(prompt % 8 > 0)},{run}" for prompt in range(60) for run in (1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,8 @@ def installed(tmp_path_factory):
     packages = json.loads(uv("pip", "list", "--format", "json", "--python", folder / "env/bin/python"))
     assert {package["name"] for package in packages} == {"dpo-boundary", "numpy", "scipy"}
     (folder / "votes.csv").write_text("\n".join(VOTES) + "\n")
+    (folder / "look1.csv").write_text("\n".join(LOOK) + "\n")
+    (folder / "look2.csv").write_text("\n".join(LOOK) + "\n")
 
     def run(program, *words, **options):
         command = [folder / "env/bin" / program, *words]
@@ -80,6 +84,31 @@ def test_a_sequential_measurement_and_the_decision_on_parts(installed):
     measured = json.loads(done.stdout)
     assert measured["prompts"] < measured["budget"] == 60 and measured["verdict"] == "decided"
     assert {look["name"] for look in measured["robustness"]} >= {"all comparisons"}
+
+
+def test_a_race_from_files_and_standard_input_in_words_and_json(installed):
+    words = installed("race", "look1.csv", "look2.csv", "--shares", "0.05", "0.1")
+    assert words.returncode == 0, words.stderr
+    assert words.stdout.startswith("**off wins the race of off and on (decided, 95 %).** After 5 % of an epoch off alone is left.")
+    assert "120 comparisons of arms that were out, or after the race was decided, were not used." in words.stdout
+    piped = installed("race", "--shares", "0.05", "0.1", "--json", input="\n".join(LOOK))
+    race = json.loads(piped.stdout)
+    assert (race["winner"], race["looks"][0]["share"], race["shares"]) == ("off", 0.05, [0.05, 0.1])
+    unsure = json.loads(installed("race", "look1.csv", "--run-sd", "60", "--json").stdout)
+    assert (unsure["winner"], unsure["leader"], unsure["run_sd"]) == (None, "off", 60)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["look1.csv", "look2.csv"], "race: look2.csv: it is file 2 and has no column share"),
+        (["votes.csv"], "race: votes.csv lacks the column arm_1"),
+        (["look1.csv", "--length-controlled"], "race: a race that controls for length needs the columns length_1"),
+    ],
+)
+def test_what_is_wrong_with_a_race_is_one_sentence_and_exit_code_2(installed, words, message):
+    done = installed("race", *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and done.stderr.startswith(message)
 
 
 @pytest.mark.parametrize(

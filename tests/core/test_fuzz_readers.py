@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dpo_boundary import errors
+from dpo_boundary.race_columns import read_arm_comparisons
 from dpo_boundary.reading import read_comparisons
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table, write_table
@@ -121,6 +122,16 @@ def test_any_csv_is_comparisons_or_a_sentence(folder, rows, header, end):
     path.write_text("\n".join(",".join(row) for row in [header, *rows]) + end, encoding="utf-8", errors="replace")
     comparisons = read_or_refused(path, read_comparisons)
     assert comparisons is None or set(comparisons.preferred.tolist()) <= {0.0, 0.5, 1.0}
+
+
+@given(votes, st.permutations(["prompt_id", "arm_1", "arm_2", "arm_1_preferred", "run", "share"]), st.text(max_size=3))
+@many
+def test_any_csv_is_comparisons_of_arms_or_a_sentence(folder, rows, header, end):
+    path = folder / "look.csv"
+    rows = [row + row[:1] for row in rows]
+    path.write_text("\n".join(",".join(row) for row in [header, *rows]) + end, encoding="utf-8", errors="replace")
+    comparisons = read_or_refused(path, lambda path: read_arm_comparisons([path]))
+    assert comparisons is None or all(0 <= value <= 1 for value in comparisons.preferred)
 
 
 pairs = st.fixed_dictionaries({}, optional={name: mostly(texts) for name in ("prompt", "response_1", "response_2")})

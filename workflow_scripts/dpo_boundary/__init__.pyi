@@ -3,6 +3,13 @@ from dpo_boundary.comparisons import as_comparisons as as_comparisons
 from dpo_boundary.errors import BadInput as BadInput
 from dpo_boundary.measurement import measure_boundary as measure_boundary
 from dpo_boundary.measurement import measure_in_blocks as measure_in_blocks
+from dpo_boundary.race import decide_look as decide_look
+from dpo_boundary.race import decide_race as decide_race
+from dpo_boundary.race_columns import ArmComparisons as ArmComparisons
+from dpo_boundary.race_columns import as_arm_comparisons as as_arm_comparisons
+from dpo_boundary.race_columns import read_arm_comparisons as read_arm_comparisons
+from dpo_boundary.race_result import Race as Race
+from dpo_boundary.race_result import RaceLook as RaceLook
 from dpo_boundary.reading import read_comparisons as read_comparisons
 from dpo_boundary.result import BoundaryMeasurement as BoundaryMeasurement
 from dpo_boundary.robustness import Look as Look

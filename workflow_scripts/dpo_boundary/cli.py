@@ -1,12 +1,11 @@
 """The command measure-boundary: should a policy train next on off-policy candidates or on its own?"""
 
 import argparse
-import json
-import signal
-import sys
 from typing import Any
 
+from dpo_boundary.command import answer, confidence, seed
 from dpo_boundary.errors import BadInput
+from dpo_boundary.files import FILES, STANDARD_INPUT
 
 DESCRIPTION = """\
 Measure the boundary score of a policy: should it train next on off-policy or on on-policy candidates?
@@ -20,29 +19,14 @@ preference fine-tuning and on-policy candidates are.
 With --sequential the prompts are taken in a seeded order in growing blocks, and the measurement ends as soon as an
 anytime-valid confidence sequence leaves 0.5 out: it tells how many of the prompts would have been enough.
 """
-FILES = "CSV, JSON Lines or Parquet file"
-
-
-def _confidence(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, as 0.95 does, got {text}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and below 2^32, got {value}")
-    return value
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that `measure` reads, but for the comparisons themselves."""
     add = parser.add_argument
-    add("--confidence", type=_confidence, default=0.95, help="level of the interval (default: 0.95)")
+    add("--confidence", type=confidence, default=0.95, help="level of the interval (default: 0.95)")
     add("--sequential", action="store_true", help="stop as soon as the stage is decided")
-    add("--seed", type=_seed, default=0, help="of the prompts' order, for blocks and halves (default: 0)")
+    add("--seed", type=seed, default=0, help="of the prompts' order, for blocks and halves (default: 0)")
     add("--robustness", action="store_true", help="add the decision on parts of the comparisons")
     add("--second-opinion", nargs="+", default=[], metavar="NAME=FILE", help="comparisons under other models")
     add("--policy", default="policy", help="name of the policy, for the result")
@@ -95,19 +79,12 @@ def main() -> None:
         "measure-boundary", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "comparisons", nargs="?", default="-", metavar="FILE", help=f"{FILES} (default: standard input)"
+        "comparisons", nargs="?", default=STANDARD_INPUT, metavar="FILE", help=f"{FILES} (default: standard input)"
     )
     add_flags(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of words")
     arguments = parser.parse_args()
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop, as head does
-    try:
-        result, words, _ = measure(arguments)
-    except BadInput as error:
-        print(f"measure-boundary: {error}", file=sys.stderr)
-        sys.exit(2)
-    print(json.dumps(result, indent=2, ensure_ascii=False) if arguments.json else words.rstrip("\n"))
+    answer("measure-boundary", lambda: measure(arguments)[:2], arguments.json)
 
 
 if __name__ == "__main__":

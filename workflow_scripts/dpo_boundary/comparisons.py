@@ -1,16 +1,12 @@
 """Algorithm 1's comparisons: a table, a data frame or a list of rows becomes columns that are checked."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from dpo_boundary.columns import AnyTable, as_columns, check_lengths, named, numbers, without_unknown
 from dpo_boundary.errors import BadInput
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 REQUIRED = ("prompt_id", "on_policy_preferred")
 INDICES = ("on_index", "off_index")
@@ -54,7 +50,7 @@ class Comparisons:
         return np.bincount(self.prompt, self.preferred, prompts), np.bincount(self.prompt, minlength=prompts)
 
 
-Table: TypeAlias = "Comparisons | Mapping[str, Iterable] | pd.DataFrame | Iterable[Mapping[str, object]]"
+Table: TypeAlias = "Comparisons | AnyTable"
 
 
 def joined(parts: list[Comparisons]) -> Comparisons:
@@ -77,34 +73,18 @@ def as_comparisons(table: Table) -> Comparisons:
     """
     if isinstance(table, Comparisons):
         return table
-    if not isinstance(table, Mapping) and not hasattr(table, "columns"):  # rows
-        rows = list(table)
-        names = [name for name in (*REQUIRED, *INDICES, *OPTIONAL) if rows and all(name in row for row in rows)]
-        table = {name: [row[name] for row in rows] for name in names}
-    names = list(table.keys())
-    for name in REQUIRED:
-        if name not in names:
-            raise BadInput(f"the comparisons lack the column {name}; each needs {' and '.join(REQUIRED)}")
-    columns = {name: np.asarray(table[name]) for name in (*REQUIRED, *INDICES, *OPTIONAL) if name in names}
-    unknown = [name for name in OPTIONAL if name in columns and all(map(_is_missing, columns[name].tolist()))]
-    columns = {name: column for name, column in columns.items() if name not in unknown}
-    preferred = _numbers(columns, "on_policy_preferred")
-    if not len(preferred):
-        raise BadInput("there is no comparison at all; give at least one row")
-    if len({len(column) for column in columns.values()}) > 1:
-        raise BadInput("the columns of the comparisons differ in length; each comparison needs all of them")
+    columns = without_unknown(as_columns(table, REQUIRED, (*INDICES, *OPTIONAL)), OPTIONAL)
+    preferred = numbers(columns, "on_policy_preferred")
+    check_lengths(columns)
     odd = preferred[~np.isin(preferred, (0.0, 0.5, 1.0))]
     if len(odd):
         raise BadInput(
             f"on_policy_preferred is {odd[0]:g} in {len(odd)} of {len(preferred)} comparisons; it is 1 where the "
             "on-policy candidate is preferred, 0 where the off-policy one is, 0.5 for a tie"
         )
-    given = columns["prompt_id"].tolist()
-    if missing := sum(_is_missing(value) for value in given):
-        raise BadInput(f"the column prompt_id of the comparisons has {missing} empty values; they would be one prompt")
-    prompt_ids, prompt = np.unique([str(value) for value in given], return_inverse=True)
+    prompt_ids, prompt = named(columns, "prompt_id", "would be one prompt")
     if all(name in columns for name in INDICES):
-        pairs = np.stack([prompt, _numbers(columns, "on_index"), _numbers(columns, "off_index")])
+        pairs = np.stack([prompt, numbers(columns, "on_index"), numbers(columns, "off_index")])
         kinds, times = np.unique(pairs, axis=1, return_counts=True)
         if (times > 1).any():
             number, on, off = kinds[:, times.argmax()]
@@ -113,25 +93,10 @@ def as_comparisons(table: Table) -> Comparisons:
                 f"{times.max()} times; keep one"
             )
     return Comparisons(
-        tuple(prompt_ids.tolist()),
+        prompt_ids,
         prompt,
         preferred,
-        _numbers(columns, "order_flip").astype(bool) if "order_flip" in columns else None,
-        *(_numbers(columns, name) if name in columns else None for name in ("on_length", "off_length")),
-        _numbers(columns, "on_truncated").astype(bool) if "on_truncated" in columns else None,
+        numbers(columns, "order_flip").astype(bool) if "order_flip" in columns else None,
+        *(numbers(columns, name) if name in columns else None for name in ("on_length", "off_length")),
+        numbers(columns, "on_truncated").astype(bool) if "on_truncated" in columns else None,
     )
-
-
-def _is_missing(value: object) -> bool:
-    """Whether it is None, an empty text, or one of the values that are not equal to themselves: NaN, NaT, pandas' NA."""
-    return value is None or (not value.strip() if isinstance(value, str) else (value == value) is not True)
-
-
-def _numbers(columns: dict[str, np.ndarray], name: str) -> np.ndarray:
-    try:
-        numbers = columns[name].astype(float)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"the column {name} of the comparisons holds what is not a number ({error})") from error
-    if np.isnan(numbers).any():
-        raise BadInput(f"the column {name} of the comparisons has {int(np.isnan(numbers).sum())} empty values")
-    return numbers

@@ -1,6 +1,6 @@
 """What a measurement of the boundary says: its numbers, its stage and its recommendation, as JSON and in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from dpo_boundary.intervals import Interval
@@ -111,7 +111,7 @@ class BoundaryMeasurement:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it; numbers keep six decimals, so that equal results are equal bytes."""
-    if isinstance(value, Block):
+    if is_dataclass(value):
         value = vars(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
