@@ -237,7 +237,9 @@ def test_json_and_words_say_the_same():
     found = json.loads(json.dumps(race.as_json()))
     assert found["winner"] == "a" and found["out"]["b"] == {"share": 0.05, "by": "a"}
     assert found["looks"][0]["pairs"][0]["score"] == round(race.looks[0].pairs[0].score, 6)
-    assert race.paragraph().startswith("**a wins the race of a, b and c (decided, 90 %).** After 5 % of an epoch a alone is left.")
+    assert race.paragraph().startswith(
+        "**a wins the race of a, b and c (decided, 90 %).** After 5 % of an epoch a alone is left."
+    )
     assert "b is out, by a. c is out, by a." in race.paragraph()
     undecided = decide_race(make_look({("a", "b"): 0.5}, prompts=40))
     assert undecided.paragraph().startswith("**The race of a and b is undecided (95 %); ")
@@ -266,7 +268,9 @@ def test_an_arm_that_comes_late_and_more_than_a_look_are_refused():
     both = make_race(make_look({("a", "b"): 0.5}, prompts=40), make_look({("a", "c"): 0.5}, share=0.1, prompts=40))
     with pytest.raises(BadInput, match="arm c appears after 0.1 of an epoch, but not after 0.05"):
         decide_race(both, shares=SHARES)
-    with pytest.raises(BadInput, match="of 2 shares of an epoch and 3 arms; a look has one share, and no more arms than the 3"):
+    with pytest.raises(
+        BadInput, match="of 2 shares of an epoch and 3 arms; a look has one share, and no more arms than the 3"
+    ):
         decide_look(both, shares=SHARES, starting_arms=3)
     with pytest.raises(BadInput, match="no more arms than the 2 that started"):
         decide_look(make_look(THREE), shares=SHARES, starting_arms=2)

@@ -139,5 +139,7 @@ def _in_order(shares: Sequence[float]) -> list[float]:
     """The announced shares of an epoch, smallest first."""
     announced = sorted(round(float(share), DECIMALS) for share in shares)
     if len(set(announced)) < len(announced) or not all(0 < share < math.inf for share in announced):
-        raise BadInput(f"the announced shares are {announced}; give the share of an epoch of each look once, such as 0.05")
+        raise BadInput(
+            f"the announced shares are {announced}; give the share of an epoch of each look once, such as 0.05"
+        )
     return announced

@@ -119,7 +119,9 @@ def as_arm_comparisons(table: ArmTable, share: float = ONLY_LOOK) -> ArmComparis
     if "share" in columns:
         shares = np.round(numbers(columns, "share"), DECIMALS)
         if not (np.isfinite(shares) & (shares > 0)).all():
-            raise BadInput("the column share of the comparisons holds shares of an epoch; each is above 0, such as 0.05")
+            raise BadInput(
+                "the column share of the comparisons holds shares of an epoch; each is above 0, such as 0.05"
+            )
     longer = None
     if "length_1" in columns and "length_2" in columns:
         longer = numbers(columns, "length_1") - numbers(columns, "length_2")
