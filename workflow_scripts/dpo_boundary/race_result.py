@@ -150,12 +150,18 @@ class Race:
                 f"**The race of {_listed(self.arms)} is undecided ({100 * self.confidence:.4g} %); "
                 f"{self.leader} leads, with no certainty.**"
             )
-        sentences = [first, f"{self.reason[0].upper()}{self.reason[1:]}.", *(f"{note}." for note in self.notes)]
+        sentences = [
+            first,
+            f"{self.reason[0].upper()}{self.reason[1:]}.",
+            "Better is what the yardstick prefers, after that share of an epoch; what a longer training makes of it is another "
+            "question.",
+            *(f"{note}." for note in self.notes),
+        ]
         return "\n".join([" ".join(sentences), "", *map(self._line, self.looks)]) + "\n"
 
     def _line(self, look: RaceLook) -> str:
         """One look as an item of a list."""
-        measured = "" if look.run_sd is None else f"; between them {look.run_sd:.1f} were measured"
+        measured = "" if look.run_sd is None else f" ({look.run_sd:.1f} measured between them)"
         pairs = "; ".join(map(self._pair, look.pairs))
         out = "".join(f" {arm} is out, by {by}." for arm, by in look.out.items())
         circle = f" {_listed(look.circle)} beat each other in a circle and stay in." if look.circle else ""
