@@ -179,7 +179,9 @@ def test_runs_that_differ_make_the_interval_wider():
     ids = table.prompt_id.str[1:].astype(int)
     alike = table.assign(arm_1_preferred=(ids % 10 < 6).astype(float))
     differ = table.assign(arm_1_preferred=((ids % 10 < 6) ^ ((ids % 5 == 0) & (table.run == 2))).astype(float))
-    one, other = (decide_race(rows, shares=SHARES).looks[0] for rows in (alike, differ))
+    races = [decide_race(rows, shares=SHARES) for rows in (alike, differ)]
+    assert [any("points were measured between runs" in note for note in race.notes) for race in races] == [False, True]
+    one, other = (race.looks[0] for race in races)
     assert one.run_sd == 0 and other.run_sd > 5
     assert other.run_half_width > one.run_half_width > 0
 

@@ -7,6 +7,9 @@ from typing import Any
 from dpo_boundary.intervals import Interval
 from dpo_boundary.result import DECIDED, plain
 
+# Runs that differ by more than this times what was expected put arms out too easily (benchmarks/race.py).
+HELD_UP_TO = 4 / 3
+
 
 @dataclass(frozen=True)
 class ArmPair:
@@ -201,6 +204,12 @@ def notes_on(looks: Sequence[RaceLook], announced: bool, run_sd: float, ignored:
             "were expected beforehand stand for it"
         )
     for look in looks:
+        if look.run_sd is not None and look.run_sd > HELD_UP_TO * run_sd:
+            yield (
+                f"After {_percent(look.share)} of an epoch {look.run_sd:.1f} points were measured between runs, where "
+                f"{run_sd:.4g} were expected: if they truly differ as much, errors are more frequent than stated, and more runs "
+                "or a higher run_sd are needed"
+            )
         for pair in look.pairs:
             if pair.sides_differ:
                 yield (
