@@ -20,8 +20,8 @@ from dpo_boundary.race_result import ArmPair
 SHARES = [0.05, 0.1, 0.2]
 
 
-def make_look(chances, *, share=0.05, runs=2, prompts=200, seed=0, lengths=None):
-    """Rows of one look; `chances` is the chance of the first arm of each pair to be preferred, `lengths` how much longer."""
+def make_look(chances, *, share=0.05, runs=2, prompts=200, seed=0):
+    """Rows of one look; `chances` has the chance of the first arm of each pair to be preferred."""
     draw = np.random.default_rng(seed)
     return pd.DataFrame(
         [
@@ -94,14 +94,6 @@ def test_the_error_is_spent_by_shares_and_pairs():
     errors = [1 - rules.confidence_at(share) for share in SHARES]
     assert np.sum(errors) * 3 == pytest.approx(0.1)
     assert errors[1] / errors[0] == pytest.approx(2)
-
-
-def test_pairs_and_rows_may_stand_either_way_round_and_in_any_order():
-    table = make_look(THREE | {("a", "b"): 0.6}, lengths=True)
-    turned = table.assign(arm_1=table.arm_2, arm_2=table.arm_1, arm_1_preferred=1 - table.arm_1_preferred)
-    mixed = pd.concat([table[::2], turned[1::2]]).sample(frac=1, random_state=0)
-    assert decide_race(mixed, shares=SHARES) == decide_race(table, shares=SHARES)
-    assert decide_race(table.to_dict("records"), shares=SHARES) == decide_race(table, shares=SHARES)
 
 
 def test_a_look_in_blocks_says_what_the_whole_race_does():
@@ -187,7 +179,9 @@ def test_runs_that_differ_make_the_interval_wider():
     ids = table.prompt_id.str[1:].astype(int)
     alike = table.assign(arm_1_preferred=(ids % 10 < 6).astype(float))
     differ = table.assign(arm_1_preferred=((ids % 10 < 6) ^ ((ids % 5 == 0) & (table.run == 2))).astype(float))
-    one, other = (decide_race(rows, shares=SHARES).looks[0] for rows in (alike, differ))
+    races = [decide_race(rows, shares=SHARES) for rows in (alike, differ)]
+    assert [any("points were measured between runs" in note for note in race.notes) for race in races] == [False, True]
+    one, other = (race.looks[0] for race in races)
     assert one.run_sd == 0 and other.run_sd > 5
     assert other.run_half_width > one.run_half_width > 0
 
@@ -201,6 +195,15 @@ def lengthy(effect, seed=0, prompts=300):
     return table.assign(
         length_1=200 + longer, length_2=200, arm_1_preferred=(draw.random(len(table)) < chance).astype(float)
     )
+
+
+def test_pairs_and_rows_may_stand_either_way_round_and_in_any_order():
+    table = lengthy(0.3)
+    turned = table.rename(columns={"arm_1": "arm_2", "arm_2": "arm_1", "length_1": "length_2", "length_2": "length_1"})
+    turned = turned.assign(arm_1_preferred=1 - table.arm_1_preferred)
+    mixed = pd.concat([table[::2], turned[1::2]]).sample(frac=1, random_state=0)
+    assert decide_race(mixed, shares=SHARES) == decide_race(table, shares=SHARES)
+    assert decide_race(table.to_dict("records"), shares=SHARES) == decide_race(table, shares=SHARES)
 
 
 def test_length_alone_decides_only_where_it_is_not_controlled():
@@ -237,7 +240,9 @@ def test_json_and_words_say_the_same():
     found = json.loads(json.dumps(race.as_json()))
     assert found["winner"] == "a" and found["out"]["b"] == {"share": 0.05, "by": "a"}
     assert found["looks"][0]["pairs"][0]["score"] == round(race.looks[0].pairs[0].score, 6)
-    assert race.paragraph().startswith("**a wins the race of a, b and c (decided, 90 %).** After 5 % of an epoch a alone is left.")
+    assert race.paragraph().startswith(
+        "**a wins the race of a, b and c (decided, 90 %).** After 5 % of an epoch a alone is left."
+    )
     assert "b is out, by a. c is out, by a." in race.paragraph()
     undecided = decide_race(make_look({("a", "b"): 0.5}, prompts=40))
     assert undecided.paragraph().startswith("**The race of a and b is undecided (95 %); ")
@@ -266,7 +271,9 @@ def test_an_arm_that_comes_late_and_more_than_a_look_are_refused():
     both = make_race(make_look({("a", "b"): 0.5}, prompts=40), make_look({("a", "c"): 0.5}, share=0.1, prompts=40))
     with pytest.raises(BadInput, match="arm c appears after 0.1 of an epoch, but not after 0.05"):
         decide_race(both, shares=SHARES)
-    with pytest.raises(BadInput, match="of 2 shares of an epoch and 3 arms; a look has one share, and no more arms than the 3"):
+    with pytest.raises(
+        BadInput, match="of 2 shares of an epoch and 3 arms; a look has one share, and no more arms than the 3"
+    ):
         decide_look(both, shares=SHARES, starting_arms=3)
     with pytest.raises(BadInput, match="no more arms than the 2 that started"):
         decide_look(make_look(THREE), shares=SHARES, starting_arms=2)

@@ -47,7 +47,7 @@ def without(*rows):
         (FOUR | {"arm_1_preferred": [1, 0, float("inf"), 0]}, "arm_1_preferred is inf in 1 of 4"),
         (FOUR | {"arm_1_preferred": [1, 0, None, 0]}, "arm_1_preferred of the comparisons has 1 empty"),
         (FOUR | {"arm_1": ["on", "on", "off", "off"]}, "arm on is compared with itself"),
-        (FOUR | {"arm_1": ["on", "", "off", "off"]}, "column arm of the comparisons has 1 empty"),
+        (FOUR | {"arm_1": ["on", "", "off", "off"]}, "column arm_1 of the comparisons has 1 empty"),
         (FOUR | {"prompt_id": ["p", None, "p", "q"]}, "column prompt_id of the comparisons has 1 empty"),
         (FOUR | {"run": [1, None, 2, 2]}, "column run of the comparisons has 1 empty"),
         (FOUR | {"run": [1, 1, 1, 2]}, "arms off and on are compared 2 times on prompt p in run 1 after 1 of an epoch"),

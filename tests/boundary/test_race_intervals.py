@@ -18,9 +18,9 @@ def test_the_variance_of_runs_is_that_of_the_two_way_table():
         runs, prompts = table.shape
         rows, columns, all_ = table.mean(axis=1), table.mean(axis=0), table.mean()
         of_runs = prompts * sum((row - all_) ** 2 for row in rows) / (runs - 1)
-        rest = sum(
-            (table[r, p] - rows[r] - columns[p] + all_) ** 2 for r in range(runs) for p in range(prompts)
-        ) / ((runs - 1) * (prompts - 1))
+        rest = sum((table[r, p] - rows[r] - columns[p] + all_) ** 2 for r in range(runs) for p in range(prompts)) / (
+            (runs - 1) * (prompts - 1)
+        )
         expected.append((of_runs - rest) / prompts)
     assert run_variance(scores) == pytest.approx(np.mean(expected))
 

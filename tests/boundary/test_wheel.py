@@ -89,7 +89,9 @@ def test_a_sequential_measurement_and_the_decision_on_parts(installed):
 def test_a_race_from_files_and_standard_input_in_words_and_json(installed):
     words = installed("race", "look1.csv", "look2.csv", "--shares", "0.05", "0.1")
     assert words.returncode == 0, words.stderr
-    assert words.stdout.startswith("**off wins the race of off and on (decided, 95 %).** After 5 % of an epoch off alone is left.")
+    assert words.stdout.startswith(
+        "**off wins the race of off and on (decided, 95 %).** After 5 % of an epoch off alone is left."
+    )
     assert "120 comparisons of arms that were out, or after the race was decided, were not used." in words.stdout
     piped = installed("race", "--shares", "0.05", "0.1", "--json", input="\n".join(LOOK))
     race = json.loads(piped.stdout)

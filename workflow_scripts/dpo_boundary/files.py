@@ -110,9 +110,7 @@ def _from_json_lines(text: str, source: str, layout: Layout) -> dict[str, list]:
     return _columns(rows, _wanted(there, source, layout), source, layout)
 
 
-def _columns(
-    rows: Iterable[tuple[int, dict]], wanted: Sequence[str], source: str, layout: Layout
-) -> dict[str, list]:
+def _columns(rows: Iterable[tuple[int, dict]], wanted: Sequence[str], source: str, layout: Layout) -> dict[str, list]:
     """Values by column; an empty one is an error that names its line."""
     columns: dict[str, list] = {name: [] for name in wanted}
     for number, row in rows:

@@ -20,7 +20,9 @@ prompts and other runs, and may be looked at as often as one likes.
 
 def main() -> None:
     """Print the race. Exit code 0, or 2 with one sentence on standard error where the input is at fault."""
-    parser = argparse.ArgumentParser("race", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "race", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("comparisons", nargs="*", default=[STANDARD_INPUT], metavar="FILE", help=f"{FILES} (default: standard input)")
     add("--shares", nargs="+", type=float, default=[], metavar="SHARE", help="of an epoch, all looks that may come")

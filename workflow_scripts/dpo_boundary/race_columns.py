@@ -105,9 +105,9 @@ def as_arm_comparisons(table: ArmTable, share: float = ONLY_LOOK) -> ArmComparis
             f"arm_1_preferred is {odd[0]:g} in {len(odd)} of {len(preferred)} comparisons; it lies between 0, where the "
             "response of arm_2 is preferred, and 1, where that of arm_1 is"
         )
-    both = {"arm": np.concatenate([columns["arm_1"], columns["arm_2"]])}
-    arms, arm = named(both, "arm", "would be one arm")
-    first, second = arm[: len(preferred)], arm[len(preferred) :]
+    (names_1, first), (names_2, second) = (named(columns, name, "would be one arm") for name in ("arm_1", "arm_2"))
+    arms = tuple(sorted({*names_1, *names_2}))
+    first, second = np.searchsorted(arms, names_1)[first], np.searchsorted(arms, names_2)[second]
     if (first == second).any():
         raise BadInput(f"arm {arms[first[first == second][0]]} is compared with itself; leave that out")
     swapped = first > second
@@ -119,7 +119,9 @@ def as_arm_comparisons(table: ArmTable, share: float = ONLY_LOOK) -> ArmComparis
     if "share" in columns:
         shares = np.round(numbers(columns, "share"), DECIMALS)
         if not (np.isfinite(shares) & (shares > 0)).all():
-            raise BadInput("the column share of the comparisons holds shares of an epoch; each is above 0, such as 0.05")
+            raise BadInput(
+                "the column share of the comparisons holds shares of an epoch; each is above 0, such as 0.05"
+            )
     longer = None
     if "length_1" in columns and "length_2" in columns:
         longer = numbers(columns, "length_1") - numbers(columns, "length_2")

@@ -71,7 +71,10 @@ def over_prompts_and_runs(
     """
     lowest, highest = scale
     width = highest - lowest
-    (low, high), centre = betting_sequence((scores - lowest) / width, confidence, [len(scores)])[0], float(scores.mean())
+    (low, high), centre = (
+        betting_sequence((scores - lowest) / width, confidence, [len(scores)])[0],
+        float(scores.mean()),
+    )
     below, above = centre - (lowest + width * low), lowest + width * high - centre
     interval = max(0.0, centre - math.hypot(below, half_width)), min(1.0, centre + math.hypot(above, half_width))
     return min(max(centre, 0.0), 1.0), interval
@@ -82,8 +85,8 @@ def without_lengths(scores: np.ndarray, longer: np.ndarray) -> tuple[np.ndarray,
 
     From each score b tanh(d / s) is taken, where d is the difference of lengths and s its root mean square; b is fitted by
     least squares on the other prompts (ten folds, nested as prompts come in), within pairs, so that an arm which is better
-    as well as longer is not taken for long alone. The scores are not cut to [0, 1]: a win of the shorter response would
-    then stay 1, a loss of the longer one 0, and half of what length does would be left.
+    as well as longer is not taken for long alone. The scores are not cut to [0, 1]: a win of the shorter
+    response would then stay 1 and a loss of the longer one 0, and part of what length does would be left.
 
     Args:
         scores: (pairs, runs, prompts).

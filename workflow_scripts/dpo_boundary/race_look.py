@@ -180,9 +180,7 @@ def _outcome(
             leads[pair.better, loser] = pair.lead(pair.better, length_controlled)
     above = set(leads)
     for by_way_of in arms:
-        above |= {
-            (one, other) for one in arms for other in arms if {(one, by_way_of), (by_way_of, other)} <= above
-        }
+        above |= {(one, other) for one in arms for other in arms if {(one, by_way_of), (by_way_of, other)} <= above}
     out = {}
     for arm in arms:
         beaten_by = [other for other in arms if (other, arm) in leads and (arm, other) not in above]

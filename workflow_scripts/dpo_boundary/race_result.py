@@ -7,6 +7,9 @@ from typing import Any
 from dpo_boundary.intervals import Interval
 from dpo_boundary.result import DECIDED, plain
 
+# Runs that differ by more than this times what was expected put arms out too easily (benchmarks/race.py).
+HELD_UP_TO = 4 / 3
+
 
 @dataclass(frozen=True)
 class ArmPair:
@@ -150,12 +153,18 @@ class Race:
                 f"**The race of {_listed(self.arms)} is undecided ({100 * self.confidence:.4g} %); "
                 f"{self.leader} leads, with no certainty.**"
             )
-        sentences = [first, f"{self.reason[0].upper()}{self.reason[1:]}.", *(f"{note}." for note in self.notes)]
+        sentences = [
+            first,
+            f"{self.reason[0].upper()}{self.reason[1:]}.",
+            "Better is what the yardstick prefers, after that share of an epoch; what a longer training makes of it is another "
+            "question.",
+            *(f"{note}." for note in self.notes),
+        ]
         return "\n".join([" ".join(sentences), "", *map(self._line, self.looks)]) + "\n"
 
     def _line(self, look: RaceLook) -> str:
         """One look as an item of a list."""
-        measured = "" if look.run_sd is None else f"; between them {look.run_sd:.1f} were measured"
+        measured = "" if look.run_sd is None else f" ({look.run_sd:.1f} measured between them)"
         pairs = "; ".join(map(self._pair, look.pairs))
         out = "".join(f" {arm} is out, by {by}." for arm, by in look.out.items())
         circle = f" {_listed(look.circle)} beat each other in a circle and stay in." if look.circle else ""
@@ -195,6 +204,12 @@ def notes_on(looks: Sequence[RaceLook], announced: bool, run_sd: float, ignored:
             "were expected beforehand stand for it"
         )
     for look in looks:
+        if look.run_sd is not None and look.run_sd > HELD_UP_TO * run_sd:
+            yield (
+                f"After {_percent(look.share)} of an epoch {look.run_sd:.1f} points were measured between runs, where "
+                f"{run_sd:.4g} were expected: if they truly differ as much, errors are more frequent than stated, and more runs "
+                "or a higher run_sd are needed"
+            )
         for pair in look.pairs:
             if pair.sides_differ:
                 yield (
