@@ -107,6 +107,7 @@ if YARDSTICK:
             preference_model=YARDSTICK.manifest,
             program=program("compare_racing_arms", YARDSTICK.env, YARDSTICK.without),
             judge=YARDSTICK.files,
+            length_control=(independence.length_control(study) or []) if YARDSTICK.judge else [],
         output:
             "results/races/looks/{initial}/{share}.parquet",
         log:
@@ -124,11 +125,13 @@ if YARDSTICK:
             runtime=needs.limit(needs.preference_seconds(needs.race_pairs, YARDSTICK.name)),
         params:
             samples=lambda w: [f"{arm}={file}" for arm, file in races.samples(w.initial, w.share).items()],
+            until_decided=lambda w, input: flags.until_decided(w, input) if YARDSTICK.judge else [],
             preference_model=flags.preference_model(YARDSTICK.name),
         shell:
             f"{RUN} {YARDSTICK.env} {SCRIPTS}/compare_racing_arms.py"
             " --samples {params.samples:q}"
             " --share {wildcards.share}"
+            " {params.until_decided:q}"
             " --preference-model {input.preference_model:q}"
             " {params.preference_model}"
             f"{YARDSTICK.cache('races', '{wildcards.initial}/{wildcards.share}')}"
@@ -149,15 +152,11 @@ if YARDSTICK:
         conda:
             "../envs/workflow.yaml"
         params:
-            race=flags.race(),
-            length_control=lambda w, input: given(length_control=[input.length_control] if input.length_control else []),
-            seed=study.seed_of,
+            race=lambda w, input: flags.race(w, input),
         shell:
             f"{RUN} workflow {SCRIPTS}/decide_race.py"
             " --looks {input.looks:q}"
-            " {params.race}"
-            " {params.length_control:q}"
-            " --seed {params.seed}"
+            " {params.race:q}"
             " --policy {wildcards.initial}"
             " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"

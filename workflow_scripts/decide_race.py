@@ -8,9 +8,10 @@ they are.
 import argparse
 from pathlib import Path
 
+from dpo_boundary import errors
 from dpo_stages.core.arguments import confidence, positive_float, seed
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_json, write_json
+from dpo_stages.core.files import write_json
 from dpo_stages.core.program import finish, run
 
 
@@ -34,8 +35,8 @@ def main() -> None:
     from dpo_boundary.race import decide_race
     from dpo_stages.core.parquet import read_table
     from dpo_stages.data.schemas import RACE_LOOK
+    from dpo_stages.evaluation.length_validity import read_length_control
 
-    valid = None if arguments.length_control is None else read_json(arguments.length_control).get("valid")
     comparisons = pa.concat_tables([read_table(path, RACE_LOOK) for path in arguments.looks])
     try:
         race = decide_race(
@@ -43,9 +44,9 @@ def main() -> None:
             shares=arguments.shares,
             confidence=arguments.confidence,
             seed=arguments.seed,
-            length_controlled=valid is True,
+            length_controlled=read_length_control(arguments.length_control)[0] is True,
         )
-    except BadInput as error:
+    except errors.BadInput as error:
         raise BadInput(f"{', '.join(map(str, arguments.looks))}: {error}") from error
     standing = [arm for arm in race.arms if arm not in race.out]
     found = {"policy": arguments.policy, **race.as_json(), "standing": standing, "paragraph": race.paragraph()}

@@ -80,22 +80,11 @@ def intervals_over_runs(
     return intervals
 
 
-def read_length_control(path: Path | None) -> tuple[bool | None, list[str]]:
-    """Whether length control is valid for the instructions, None if nobody tested, and the sentence that says so."""
-    from dpo_stages.core.files import read_json
-
-    if path is None:
-        return None, []
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("valid", "") not in (True, False, None) or "sentence" not in found:
-        raise BadInput(f"{path} does not say whether length control is valid; it needs valid and sentence")
-    return found["valid"], [found["sentence"]]
-
-
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, write_text
     from dpo_stages.evaluation.gains import read_evaluation, resamples_path
+    from dpo_stages.evaluation.length_validity import read_length_control
     from dpo_stages.evaluation.verdicts import read_verdict
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:

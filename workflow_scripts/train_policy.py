@@ -56,7 +56,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--delta", type=positive_float, help=f"margin of {ORIGINAL_SLIC}, in nats")
     parser.add_argument("--sft-weight", type=float, help=f"weight of the supervised term of {ORIGINAL_SLIC}")
     parser.add_argument(
-        "--until", type=positive_float, metavar="SHARE", help="pause after this share of an epoch, and keep the checkpoint"
+        "--until",
+        type=positive_float,
+        metavar="SHARE",
+        help="pause after this share of an epoch, and keep the checkpoint",
     )
     add_training_flags(parser)
     return parser.parse_args()

@@ -58,7 +58,9 @@ def test_what_a_race_takes_is_what_its_arms_take_more_at_each_look(tmp_path):
     study = make_study(THREE)
     needs, found = Needs(study), Races(study, lambda *_: "")
     seconds = needs.arm_seconds(found)
-    at = {share: seconds(Wildcards(model="zephyr-7b", method="dpo", history="on", share=share)) for share in found.shares}
+    at = {
+        share: seconds(Wildcards(model="zephyr-7b", method="dpo", history="on", share=share)) for share in found.shares
+    }
     loading = needs.speeds.ready(7.24e9)
     assert at["0.1"] == at["0.05"]  # 5 % of an epoch more each
     assert at["0.2"] - loading == pytest.approx(2 * (at["0.1"] - loading))
@@ -79,7 +81,9 @@ def planned(folder, *arguments):
     done = snakemake("-n", "--cores", "1", *arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     found = {}
-    for rule, output in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(?:    .*\n)*?    output: (.*)$", done.stdout, re.M):
+    for rule, output in re.findall(
+        r"^(?:local)?(?:rule|checkpoint) (\w+):\n(?:    .*\n)*?    output: (.*)$", done.stdout, re.M
+    ):
         found.setdefault(rule, []).append(output)
     return found
 

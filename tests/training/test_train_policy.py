@@ -168,7 +168,10 @@ def test_a_paused_training_goes_on_and_ends_as_it_would_have(tmp_path, run_here,
     assert not (tmp_path / "checkpoints").exists()
     log = (trained / "training_log.jsonl").read_text().splitlines()
     assert (tmp_path / "0.5/training_log.jsonl").read_text().splitlines() == log[:3]
-    assert paused[0.5]["files"]["model.safetensors"] != read_manifest(trained / "manifest.json")["files"]["model.safetensors"]
+    assert (
+        paused[0.5]["files"]["model.safetensors"]
+        != read_manifest(trained / "manifest.json")["files"]["model.safetensors"]
+    )
 
 
 def test_a_pause_before_the_checkpoint_starts_again(tmp_path, run_here, flags, capsys):

@@ -12,9 +12,13 @@ are counted beside what it says.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
 
 Floats = NDArray[np.float64]
 
@@ -206,3 +210,17 @@ def arrays(rows: Sequence[dict]) -> tuple[Floats, Floats, Floats]:
     preference = np.array([row["preference"] for row in rows], dtype=float) - 1  # None becomes NaN
     lengths = np.array([[len(row["output_2"]), len(row["output_1"])] for row in rows], dtype=float)
     return preference, lengths[:, 0], lengths[:, 1]
+
+
+def read_length_control(path: Path | None) -> tuple[bool | None, list[str]]:
+    """Whether length control is valid for the instructions, None if nobody tested, and the sentence that says so.
+
+    Raises:
+        BadInput: the file says neither.
+    """
+    if path is None:
+        return None, []
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("valid", "") not in (True, False, None) or "sentence" not in found:
+        raise BadInput(f"{path} does not say whether length control is valid; it needs valid and sentence")
+    return found["valid"], [found["sentence"]]

@@ -52,6 +52,15 @@ class Verdicts:
         return np.sign(self.orders[:, 0]) * np.sign(self.orders[:, 1]) < 0
 
 
+def joined(parts: Sequence[Verdicts]) -> Verdicts:
+    """Verdicts of several passes in one, with the sums of their counts."""
+    names = dict.fromkeys(name for part in parts for name in part.counts)
+    return Verdicts(
+        np.concatenate([part.orders for part in parts]),
+        {name: sum(part.counts[name] for part in parts) for name in names},
+    )
+
+
 def vote(logit: float) -> float:
     """What a verdict counts for the first response of a pair: 1, 0, or 0.5 for a tie."""
     return 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5

@@ -55,7 +55,8 @@ def as_markdown(race: Mapping[str, Any], undecided: str, yardstick: str, notes: 
     kept = f", {took.kept:g} of which the winner's own training goes on from" if took.kept else ""
     parts = [
         f"# Which data next for {race['policy']}?",
-        f"**Train next on `{source}`.** " + ("" if race["winner"] else f"The race is undecided, and `{undecided}` is the rule. "),
+        f"**Train next on `{source}`.** "
+        + ("" if race["winner"] else f"The race is undecided, and `{undecided}` is the rule. "),
         race["paragraph"].strip(),
         _table(race),
         f"Judged by {yardstick}. It took {took.epochs:.3g} epochs of training over all arms{kept}; {took.responses:,} responses "

@@ -125,10 +125,16 @@ class Flags:
         source = self.config["boundary"]["decisions"].get(policy)
         return f"--by-hand {source}" if source else ""
 
-    def race(self) -> str:
-        """Flags of what decides a race."""
+    def race(self, wildcards: Any, input: Any) -> list[str]:
+        """Flags of what decides a race, shell words each."""
         race = self.config["race"]
-        return f"--shares {' '.join(f'{share:g}' for share in race['shares'])} --confidence {race['confidence']}"
+        words = ["--shares", *(f"{share:g}" for share in race["shares"]), "--confidence", str(race["confidence"])]
+        control = [input.length_control] if input.length_control else []
+        return [*words, "--seed", str(self.study.seed_of(wildcards)), *given(length_control=control)]
+
+    def until_decided(self, wildcards: Any, input: Any) -> list[str]:
+        """The same where the comparisons of a look end as soon as they have decided it."""
+        return [*self.race(wildcards, input), "--starting-arms", str(len(self.config["race"]["sources"]))]
 
     def shared_prompts(self, wildcards: Any, input: Any) -> str:
         """How many of the prompts that a policy is measured on may be among those that policies are trained on."""

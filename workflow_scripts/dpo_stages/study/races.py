@@ -49,7 +49,8 @@ class Races:
     def samples(self, initial: str, share: str) -> dict[str, str]:
         """The responses that are compared after a share, by arm and order: `on`, `on~2`."""
         return {
-            source + ("" if arm.replicate is None else f"~{arm.replicate}"): f"results/races/samples/{arm}/{share}.parquet"
+            source
+            + ("" if arm.replicate is None else f"~{arm.replicate}"): f"results/races/samples/{arm}/{share}.parquet"
             for source in self.standing(initial, share)
             for arm in self.arms(initial, source)
         }
@@ -69,9 +70,7 @@ class Races:
 
     def checkpoints(self, initial: str) -> list[str]:
         """`SOURCE=FOLDER`: where each training of each arm leaves what it goes on from."""
-        return [
-            f"{source}=results/checkpoints/{arm}" for source in self.sources for arm in self.arms(initial, source)
-        ]
+        return [f"{source}=results/checkpoints/{arm}" for source in self.sources for arm in self.arms(initial, source)]
 
     def before(self, share: str) -> float:
         """The share of an epoch at which the arms were compared before; 0 for the first."""

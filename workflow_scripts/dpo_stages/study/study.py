@@ -169,7 +169,9 @@ class Study:
                     "named_source": named.source,
                     "source": source,
                     "decision": self.decision(initial) if named.source == AUTO else None,
-                    "boundary": paths.boundary(initial) if named.source in ((BLEND,) if raced else (AUTO, BLEND)) else None,
+                    "boundary": paths.boundary(initial)
+                    if named.source in ((BLEND,) if raced else (AUTO, BLEND))
+                    else None,
                     "race": paths.race(initial) if raced and named.source == AUTO else None,
                     "mixture": self.preferences(initial, source) if is_mixed(source) else None,
                     "preferences": [

@@ -1,0 +1,71 @@
+"""The page of a race: what to train on next, what it took, and a figure of the arms."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from dpo_boundary.race import decide_race
+from dpo_stages.core.files import read_json, write_json
+from dpo_stages.report.race import as_markdown, cost
+
+
+def race(*better, arms=("off", "on", "mix50"), prompts=64):
+    """A race of two orders whose first arm is preferred to each other one by so much, look after look."""
+    rows = [
+        {
+            "prompt_id": f"p{prompt}", "run": run, "share": share, "arm_1": one, "arm_2": other, "length_1": 9.0 + prompt % 3,
+            "length_2": 10.0, "arm_1_preferred": 0.5 + (size if one == arms[0] else 0) + 0.05 * (-1) ** (prompt + run),
+        }
+        for share, size in zip((0.05, 0.1, 0.2), better, strict=False)
+        for number, one in enumerate(arms)
+        for other in arms[number + 1 :]
+        for run in (1, 2)
+        for prompt in range(prompts)
+    ]  # fmt: skip
+    found = decide_race(rows, shares=[0.05, 0.1, 0.2])
+    return {"policy": "m/sft", **found.as_json(), "paragraph": found.paragraph()}
+
+
+def test_the_cost_is_that_of_the_arms_that_were_still_in():
+    undecided = cost(race(0.0, 0.0, 0.0))
+    assert undecided.epochs == pytest.approx(3 * 2 * 0.2) and undecided.kept == 0
+    assert (undecided.responses, undecided.comparisons) == (3 * 3 * 2 * 2 * 64, 3 * 3 * 2 * 2 * 64)
+    won = cost(race(0.0, 0.4))
+    assert won.epochs == pytest.approx(3 * 2 * 0.1) and won.kept == 0.1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "undecided", "source", "sentence"),
+    [
+        ((0.4,), "mix50", "off", "off wins the race"),
+        ((0.0, 0.0, 0.0), "mix50", "mix50", "The race is undecided, and `mix50` is the rule."),
+    ],
+)
+def test_the_page_says_first_what_to_train_on(sizes, undecided, source, sentence):
+    found = race(*sizes, arms=("off", "on"))
+    page = as_markdown(found, undecided, "gpt", ["A caution."])
+    assert page.splitlines()[2].startswith(f"**Train next on `{source}`.**")
+    assert sentence in page and "Judged by gpt." in page and page.rstrip().endswith("A caution.")
+    assert page.count("| off over on |") == len(found["looks"])
+
+
+def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path, run_here):
+    write_json(tmp_path / "race.json", race(0.4, arms=("off", "on")))
+    for arm in ("off", "on", "on~2"):
+        (tmp_path / arm).mkdir()
+    files = {kind: tmp_path / f"made.{kind}" for kind in ("json", "md", "svg")}
+    run_here(
+        "make_race", "--race", tmp_path / "race.json", "--undecided", "mix50", "--yardstick", "gpt",
+        "--checkpoints", f"off={tmp_path / 'off'}", f"on={tmp_path / 'on'}", f"on={tmp_path / 'on~2'}",
+        "--json", files["json"], "--markdown", files["md"], "--svg", files["svg"],
+    )  # fmt: skip
+    assert [(tmp_path / arm).exists() for arm in ("off", "on", "on~2")] == [True, False, False]
+    made = read_json(files["json"])
+    assert (made["source"], made["yardstick"], made["cost"]["kept"]) == ("off", "gpt", 0.05)
+    assert ElementTree.parse(files["svg"]).getroot().tag.endswith("svg")
+    first = files["svg"].read_bytes()
+    run_here(
+        "make_race", "--race", tmp_path / "race.json", "--undecided", "mix50", "--yardstick", "gpt",
+        "--json", files["json"], "--markdown", files["md"], "--svg", files["svg"],
+    )  # fmt: skip
+    assert files["svg"].read_bytes() == first
