@@ -88,6 +88,12 @@ def edit(path, value):
 
 
 MISTAKES = [
+    (("audit",), {"sources": ["off", "mix50"]}, ["audit.sources names 'mix50'", "have off, on, llama"]),
+    (("audit",), {"sources": []}, ["audit.sources"]),
+    (("audit",), {"pairs": 0}, ["audit.pairs"]),
+    (("audit",), {"votes": {"on": "votes.csv"}}, ["audit.votes.on does not say whose samples", "zephyr-7b/sft"]),
+    (("audit",), {"votes": {"zephyr-7b": "votes.csv"}}, ["audit.votes.zephyr-7b"]),
+    (("audit",), {"tables": ["table9"]}, ["audit.tables names 'table9'", "known are table1"]),
     (("betta",), 1, ["key betta is unknown", "allowed here: seeds"]),
     (("methods", "dpo", "betta"), 1, ["methods.dpo.betta", "did you mean beta"]),
     (("seeds",), ..., ["lacks the key seeds"]),
@@ -265,3 +271,10 @@ def test_the_judge_of_the_evaluation_is_the_yardstick_where_none_is_named(judge,
         given = config["preference_models"][expected]
         assert given["judge"] == (None if judge == "pairrm" else judge)
         assert given["engine"] == "batched"
+
+
+def test_defaults_within_a_default_are_filled_in_for_each_study_anew():
+    first = checked(PAPER)["audit"]
+    assert first == {"pairs": 200, "sources": ["off", "on"], "votes": {}, "tables": []}
+    first["sources"].append("llama")
+    assert checked(PAPER)["audit"]["sources"] == ["off", "on"] and SCHEMA["properties"]["audit"]["default"] == {}
