@@ -17,7 +17,12 @@ def identifier(number):
 def pair(number, logit=1.0, chosen="yes it is", rejected="no", **more):
     """A labelled pair; what a data set does not know is null."""
     unknown = dict.fromkeys(field.name for field in PREFERENCES if field.nullable)
-    said = {"prompt_id": identifier(number), "prompt": prompt(number), "chosen": f"{chosen} {number}", "rejected": rejected}
+    said = {
+        "prompt_id": identifier(number),
+        "prompt": prompt(number),
+        "chosen": f"{chosen} {number}",
+        "rejected": rejected,
+    }
     return {**unknown, **said, "logit": logit, "chosen_first": logit > 0, "order_flip": False, **more}
 
 

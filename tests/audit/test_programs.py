@@ -57,7 +57,10 @@ def test_an_audit_says_which_labels_are_right(audit, tmp_path):
     assert between["agreement"]["estimate"] == -0.5 and between["chosen"]["estimate"] == 1
     page = (tmp_path / "audits/sft.md").read_text()
     assert page.startswith("# Audit of preference sources: tiny/sft\n")
-    assert "- **off (data): trustworthy.** By judge the chosen response is the better one in 100 % (91 to 100) of 40 pairs." in page
+    assert (
+        "- **off (data): trustworthy.** By judge the chosen response is the better one in 100 % (91 to 100) of 40 pairs."
+        in page
+    )
     assert "**on (tiny/sft): not trustworthy.**" in page and "Label with another preference model" in page
     assert "On the 30 prompts that both decide, the share of right labels of on less that of off is -50 points" in page
     assert "| chosen better than that of off " in page and "| 100 % (89 to 100)" in page

@@ -46,13 +46,15 @@ def test_the_halves_are_parted_by_the_size_of_the_margin_and_close_pairs_are_dro
     clearer_right = found([1, 0] * 20 + [1] * 36 + [0] * 4, margins)
     assert clearer_right["closer"] == vars(share(20, 40, 0.95)) and clearer_right["clearer"]["estimate"] == 0.9
     assert clearer_right["median_margin"] == 41 and clearer_right["gain_of_clearer"]["estimate"] == pytest.approx(0.4)
-    assert clearer_right["verdict"] == TRUSTWORTHY and "Dropping close pairs would leave better" in advice(clearer_right)[0]
+    assert (
+        clearer_right["verdict"] == TRUSTWORTHY
+        and "Dropping close pairs would leave better" in advice(clearer_right)[0]
+    )
     some = found([0] * 30 + [1] * 10 + [1] * 36 + [0] * 4, margins)
     assert some["verdict"] == NOT_TRUSTWORTHY
     assert advice(some) == [
         OTHER_LABELS,
-        "Dropping close pairs helps: of the half with a margin of 41.00 or more it prefers the chosen response in 90 %, of the "
-        "closer half in 25 %.",
+        "Dropping close pairs helps: 90 % are right in the half with a margin of 41.00 or more, 25 % in the closer half.",
     ]
     none = found([1, 0] * 40, margins)
     assert "does not help enough" in advice(none)[1] and none["verdict"] == NOT_TRUSTWORTHY

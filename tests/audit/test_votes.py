@@ -58,7 +58,10 @@ def test_votes_are_read_whatever_order_case_and_line_ends_a_spreadsheet_leaves(t
     [
         ({"better": "c"}, r"pair 3: better is 'c'; write a, b or tie"),
         ({"better": "a", "prompt_id": "1.2E+15"}, r"pair 3: the prompt_id '1.2E\+15' is of no pair that was drawn"),
-        ({"better": "a", "response_b": "other"}, r"pair 3: the responses to '\w+' are other ones now"),
+        (
+            {"better": "a", "response_b": "other"},
+            r"pair 3: the responses to '\w+' are other ones; they were sampled anew",
+        ),
         ({"prompt_id": ROWS[1]["prompt_id"]}, r"pair 3: the prompt_id '\w+' has a row already"),
         ({}, r"has no vote; write a, b or tie"),
     ],

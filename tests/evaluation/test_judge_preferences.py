@@ -158,13 +158,27 @@ def test_an_audit_that_breaks_off_or_wants_more_pairs_pays_for_the_missing_answe
     prompts = [[{"role": "user", "content": f"Question {n}?"}] for n in range(12)]
     unknown = dict.fromkeys(field.name for field in PREFERENCES if field.nullable)
     rows = [
-        {**unknown, "prompt_id": prompt_id(prompt), "prompt": prompt, "chosen": f"one {n}", "rejected": f"two {n}, longer"}
+        {
+            **unknown,
+            "prompt_id": prompt_id(prompt),
+            "prompt": prompt,
+            "chosen": f"one {n}",
+            "rejected": f"two {n}, longer",
+        }
         | {"logit": 1.0, "chosen_first": True, "order_flip": False}
         for n, prompt in enumerate(prompts)
     ]
     write_table(tmp_path / "train.parquet", rows, PREFERENCES)
     output = tmp_path / "answers.parquet"
-    command = ["ask_yardstick", "--preferences", tmp_path / "train.parquet", "--seed", 0, "--preference-model", manifest]
+    command = [
+        "ask_yardstick",
+        "--preferences",
+        tmp_path / "train.parquet",
+        "--seed",
+        0,
+        "--preference-model",
+        manifest,
+    ]
     command += ["--cache", tmp_path / "cache", "--output", output, "--pairs"]
     fake_judge.behave = lambda attempt, prompt: "wrong key" if len(fake_judge.bodies) > 6 else "ok"
     with pytest.raises(SystemExit, match="what was answered is kept in"):

@@ -77,8 +77,14 @@ def test_votes_take_the_yardsticks_place():
     some = make_study("audit: {votes: {'off': voted.csv}}")
     assert audits.answers(some, "zephyr-7b/sft") == {"off": "results/audits/votes/ultrafeedback.parquet", "on": OWN}
     assert audits.chosen(some, "zephyr-7b/sft") == {}
-    every = make_study("{evaluation: {judge: pairrm}, audit: {votes: {'off': a.csv, zephyr-7b/sft: b.csv, llama: c.csv}}}")
-    assert audits.votes(every) == {"ultrafeedback": "a.csv", "zephyr-7b/sft": "b.csv", "llama-3-8b-instruct/sft": "c.csv"}
+    every = make_study(
+        "{evaluation: {judge: pairrm}, audit: {votes: {'off': a.csv, zephyr-7b/sft: b.csv, llama: c.csv}}}"
+    )
+    assert audits.votes(every) == {
+        "ultrafeedback": "a.csv",
+        "zephyr-7b/sft": "b.csv",
+        "llama-3-8b-instruct/sft": "c.csv",
+    }
     assert all("votes" in file for file in audits.answers(every, "zephyr-7b/sft").values())
     assert "configuration: audit.votes.off names voted.csv, which is no file here" in contents.missing_files(some)[0]
 

@@ -130,7 +130,7 @@ NOT_READ = {
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
         "fetch_preference_model": "label_preferences compare_candidates compare_arms",
-    }
+    },
 }
 
 # Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.

@@ -23,8 +23,8 @@ def advice(found: Mapping) -> list[str]:
     if gain is None:
         return [] if found["verdict"] == TRUSTWORTHY else [OTHER_LABELS]
     halves = (
-        f"of the half with a margin of {found['median_margin']:.2f} or more it prefers the chosen response in "
-        f"{_percent(clearer['estimate'])}, of the closer half in {_percent(closer['estimate'])}"
+        f"{_percent(clearer['estimate'])} are right in the half with a margin of {found['median_margin']:.2f} or more, "
+        f"{_percent(closer['estimate'])} in the closer half"
     )
     if found["verdict"] == TRUSTWORTHY:
         return [f"Dropping close pairs would leave better labels: {halves}."] if gain["low"] > 0 else []

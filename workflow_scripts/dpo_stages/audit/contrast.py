@@ -48,4 +48,6 @@ def _gaps_of_rejected(
         for prompt in chosen
         if prompt in first and prompt in second
     )
-    return [between - of_first + of_second for between, of_first, of_second in logits if None not in (of_first, of_second)]
+    return [
+        between - of_first + of_second for between, of_first, of_second in logits if None not in (of_first, of_second)
+    ]

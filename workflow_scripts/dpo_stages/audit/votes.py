@@ -76,8 +76,8 @@ def read_votes(path: Path, rows: Sequence[dict]) -> tuple[list[dict], int]:
         sides = [_words(pairs[prompt][name]) for name in ("chosen", "rejected")]
         if sorted(shown) != sorted(sides):
             raise BadInput(
-                f"{where}: the responses to {prompt!r} are other ones now; they were sampled or labelled anew, so fill in a "
-                "new sheet"
+                f"{where}: the responses to {prompt!r} are other ones; they were sampled anew, or the sheet is of another "
+                "source: fill in the present sheet of this one"
             )
         votes[prompt] = TIE if better == EQUAL else float((better == A) == (shown == sides))
     if not votes:

@@ -29,7 +29,7 @@ def verdict(name: str, source: Mapping) -> str:
     said = f"**{name} ({source['candidates']}): {source['verdict']}.**"
     labels = source.get("labels")
     if labels and labels["agreement"]:
-        ties = f", without {labels['ties']} on which it ties" if labels["ties"] else ""
+        ties = f", {labels['ties']} ties left out" if labels["ties"] else ""
         said += f" By {source['asked']} the chosen response is the better one in {share(labels['agreement'])} of "
         said += f"{labels['agreement']['pairs']} pairs{ties}."
     return " ".join([said, *source["advice"]])
@@ -87,9 +87,7 @@ def panel(audit: Mapping) -> Grid:
         _measure(
             sources, "likeness", "likeness of the two responses", "{:.2f}", "lower: 2410.08847; higher: 2506.14157"
         ),
-        _measure(
-            sources, "chosen_logp", "log-probability a token, chosen", "{:.2f}", "higher: 2406.11827, 2407.10490"
-        ),
+        _measure(sources, "chosen_logp", "log-probability a token, chosen", "{:.2f}", "higher: 2406.11827, 2407.10490"),
         _measure(sources, "rejected_logp", "log-probability a token, rejected", "{:.2f}", "higher: 2407.10490"),
         (
             "order flips of preference model; of yardstick",

@@ -64,9 +64,7 @@ def _accuracy(row: Mapping[str, str]) -> str:
     return f"{share:.0f} % ({low:.0f} to {high:.0f})"
 
 
-def fields_of(
-    decision: Decision, labels_right: Mapping[str, str], audited: Mapping[str, Mapping[str, str]]
-) -> dict:
+def fields_of(decision: Decision, labels_right: Mapping[str, str], audited: Mapping[str, Mapping[str, str]]) -> dict:
     """What the template shows of an initial policy; how often labels are right by truth and yardstick, where that is known."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dpo_stages.study.independence import same_model
-from dpo_stages.study.policies import OFF, Policy
+from dpo_stages.study.policies import OFF
 from dpo_stages.study.study import Study
 
 
@@ -66,4 +66,4 @@ def for_report(study: Study) -> list[str]:
     """The audits that the report shows, where a yardstick can be asked."""
     tables = study.config["audit"]["tables"] if study.config["yardstick"] else []
     policies = {policy for table in tables for policy in study.initial_policies_of_table(table)}
-    return [f"results/audits/{Policy.parse(policy)}.json" for policy in sorted(policies)]
+    return [f"results/audits/{policy}.json" for policy in sorted(policies)]
