@@ -4,11 +4,13 @@ Required: sizes and speeds in the configuration; benchmark files of finished job
 Output:   results/plan.{csv,md,json} before anything is made, results/cost.{csv,md,json} after all tables are
 """
 
+PLANNED = [*expand("results/tables/{table}.csv", table=config["tables"]), *audits.for_report(study)]
+
 
 rule plan_study:
     input:
         workflow=RULE_FILES,
-        tables=lambda w: [f"results/tables/{table}.csv" for table in config["tables"] if w.when == "cost"],
+        finished=lambda w: PLANNED if w.when == "cost" else [],
         program=program("plan_study", "workflow"),
     output:
         csv="results/{when}.csv",
@@ -23,7 +25,7 @@ rule plan_study:
         "../envs/workflow.yaml"
     params:
         configuration=lambda w: json.dumps(config, sort_keys=True),  # a function: what has braces in it is no wildcard
-        targets=expand("results/tables/{table}.csv", table=config["tables"]),
+        targets=PLANNED,
         seeds=len(config["seeds"]),
         replicates=config["replicates"],
         notes=given(notes=independence.cautions(study)),

@@ -82,6 +82,7 @@ rule make_report:
         tables=expand("results/tables/{table}.json", table=REPORT_TABLES),
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
         labels="results/tables/labels.csv",
+        audits=audits.for_report(study),
         comparison=multiext("results/tables/comparison", ".csv", ".json"),
         responses="results/tables/table10.csv",
         rules="results/figures/rules.svg",
@@ -103,6 +104,7 @@ rule make_report:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
         notes=given(notes=independence.cautions(study)),
+        audits=lambda w, input: given(audits=input.audits),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_report.py"
         " --study {params.study:q}"
@@ -111,6 +113,7 @@ rule make_report:
         " --figures {input.figures:q}"
         " --captions {params.captions:q}"
         " --labels {input.labels:q}"
+        " {params.audits:q}"
         " --comparison {input.comparison[0]:q}"
         " --responses {input.responses:q}"
         " --rules {input.rules:q}"

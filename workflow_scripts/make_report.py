@@ -27,6 +27,7 @@ def parse_arguments() -> argparse.Namespace:
         "--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation"
     )
     add("--labels", type=Path, required=True, metavar="CSV", help="of make_labels_table.py")
+    add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what the answers are worth")
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
@@ -40,9 +41,10 @@ def main() -> None:
 
     from markupsafe import Markup
 
-    from dpo_stages.core.files import read_csv, read_text, write_text
+    from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware, ledger
     from dpo_stages.report import page, partings, tallies
+    from dpo_stages.report.audits import agreement
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
     from dpo_stages.report.yardsticks import labelled, leading, yardsticks
@@ -54,13 +56,19 @@ def main() -> None:
     ledgers = [ledger(path) for path in arguments.judgements]
     judging = page.judging(ledgers)
     labels = read_csv(arguments.labels, ("candidates", "work", "accuracy", "accuracy_low", "accuracy_high"))
+    audits = [read_json(path) for path in arguments.audits]
+    audited = {
+        audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
+        for audit in audits
+    }
     valid = tallies.lc_valid(decisions)
     context = {
-        "answers": page.answers(decisions, comparison, labels),
+        "answers": page.answers(decisions, comparison, labels, audited),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),
         "notes": [text for text in (partings.sentence(decisions), *arguments.notes) if text],
+        "audited_by": " and ".join(sorted({audit["yardstick"] for audit in audits})),
         "labels_known": any(row["accuracy"] for row in labels),
         "gains_of": leading(valid).words,
         "lc_valid": valid,

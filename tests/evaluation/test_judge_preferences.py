@@ -13,7 +13,7 @@ from fake_judge import quality, responses_of
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.prompts import prompt_id
-from dpo_stages.data.schemas import INSTRUCTIONS
+from dpo_stages.data.schemas import INSTRUCTIONS, PREFERENCES
 from dpo_stages.preferences.opening import open_preference_model
 from dpo_stages.preferences.options import Options
 from dpo_stages.preferences.pairs import Pair
@@ -150,3 +150,48 @@ def test_certain_judgements_stay_finite():
     from dpo_stages.preferences.judge import _logit
 
     assert [_logit(1.0), -_logit(0.0)] == pytest.approx([math.log((1 - 1e-6) / 1e-6)] * 2)
+
+
+def test_an_audit_that_breaks_off_or_wants_more_pairs_pays_for_the_missing_answers_alone(
+    run_here, fake_judge, manifest, tmp_path
+):
+    prompts = [[{"role": "user", "content": f"Question {n}?"}] for n in range(12)]
+    unknown = dict.fromkeys(field.name for field in PREFERENCES if field.nullable)
+    rows = [
+        {
+            **unknown,
+            "prompt_id": prompt_id(prompt),
+            "prompt": prompt,
+            "chosen": f"one {n}",
+            "rejected": f"two {n}, longer",
+        }
+        | {"logit": 1.0, "chosen_first": True, "order_flip": False}
+        for n, prompt in enumerate(prompts)
+    ]
+    write_table(tmp_path / "train.parquet", rows, PREFERENCES)
+    output = tmp_path / "answers.parquet"
+    command = [
+        "ask_yardstick",
+        "--preferences",
+        tmp_path / "train.parquet",
+        "--seed",
+        0,
+        "--preference-model",
+        manifest,
+    ]
+    command += ["--cache", tmp_path / "cache", "--output", output, "--pairs"]
+    fake_judge.behave = lambda attempt, prompt: "wrong key" if len(fake_judge.bodies) > 6 else "ok"
+    with pytest.raises(SystemExit, match="what was answered is kept in"):
+        run_here(*command, 5)
+    assert not output.exists()
+    fake_judge.behave = lambda attempt, prompt: "ok"
+
+    def asked(pairs):
+        run_here(*command, pairs)
+        ledger = json.loads((tmp_path / "answers.ledger.json").read_text())
+        return ledger["rows_out"], ledger["requests"] + ledger["from_cache"], ledger["from_cache"]
+
+    pairs, answers, kept = asked(5)
+    assert (pairs, answers) == (5, 10) and kept >= 1
+    assert asked(5) == (5, 10, 10)
+    assert asked(8) == (8, 16, 10)

@@ -119,6 +119,14 @@ def report(tmp_path_factory, run_script):
         folder / "a/annotations.json",
         folder / "b/annotations.json",
     ]
+    agreed = {"estimate": 0.874, "low": 0.81, "high": 0.916, "pairs": 200}
+    sources = {
+        "off": {"verdict": "trustworthy", "labels": {"agreement": agreed}},
+        "on": {"verdict": "cannot tell", "labels": {"agreement": None}},
+    }
+    audit = {"initial_policy": "tiny-llama/sft", "yardstick": f"y{EVIL}", "sources": sources}
+    (folder / "audit.json").write_text(json.dumps(audit))
+    arguments += ["--audits", folder / "audit.json"]
     done = run_script("make_report", *arguments, "--output", folder / "report.html")
     assert done.returncode == 0, done.stderr
     return folder / "report.html"
@@ -130,7 +138,8 @@ def page(report):
 
 
 def test_what_a_model_wrote_is_text(report, page):
-    assert page.text.count(EVIL) == 6  # caption, prompt, response, preference model, judge twice
+    # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column
+    assert page.text.count(EVIL) == 8
     tags = {tag for tag, _ in page.elements}
     assert "script" not in tags
     assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"]
@@ -162,6 +171,7 @@ def test_it_has_everything(page):
         in text
     )
     assert "right in 65 % (61 to 69)" in text and "Own pairs labelled rightly" in text
+    assert "asked before training: off 87 % (81 to 92), on cannot tell." in text
     assert "Gain: +0.50 with off-policy data, -1.00 with its own samples." in text
     assert "By the preference model: on 31.0 (25.0 to 37.0)" in text
     assert "By length-controlled win rate: off +1.50 (+0.50 to +2.50)" in text

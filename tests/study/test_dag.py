@@ -332,6 +332,12 @@ def test_analyses_follow_the_seeds_and_the_iterations(clone, tmp_path):
     assert dag.jobs["train_policy"] == 3 * 3 * 2
 
 
+# The judge's answers are free there: it is asked about each of the 9 initial policies of Table 3, and once about the data.
+AUDITS_OF_THE_DEMO = {"ask_yardstick": 9 + 1, "describe_judge": 1} | dict.fromkeys(
+    ("compare_chosen", "compute_pair_likelihoods", "audit_sources"), 9
+)
+
+
 @pytest.mark.parametrize("profile", [["--cores", "1"], ["--profile", "demo"], ["--profile", "small"]])
 def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile):
     """Its jobs are those of all tables, one of each kind of its own, and each pair of sources judged once."""
@@ -347,6 +353,7 @@ def test_the_report_adds_nothing_heavy_but_the_judging_of_quality(clone, profile
         **dict.fromkeys(light, 1), "make_settings_table": 2, "make_labels_table": 1, "make_pairs_table": 1, "make_quality_table": 1, "plan_study": 1, "plot_boundary": 3,
         "draw_quality_pairs": pairs, judging: pairs, "compute_win_rate": pairs,
         **({"measure_label_accuracy": plain.jobs["label_preferences"]} if "demo" in profile else {}),
+        **(AUDITS_OF_THE_DEMO if "demo" in profile else {}),
     }  # fmt: skip
 
 

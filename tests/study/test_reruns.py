@@ -17,10 +17,12 @@ from clones import copy_workflow
 from conftest import ROOT
 from dry_runs import Study, stand_in_for_a_finished_run
 
+from dpo_stages.study import program_inputs
+
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
     "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
-    "compute_likelihoods"
+    "compute_likelihoods compute_pair_likelihoods"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
@@ -28,12 +30,17 @@ SAMPLED = (
     "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost "
     "make_pairs_table"
 )
-LABELLED = "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost"
+ASKING = "ask_yardstick compare_chosen"
+AUDITED = f"{ASKING} compute_pair_likelihoods audit_sources"
+LABELLED = (
+    "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost write_vote_sheet "
+    f"read_votes {AUDITED}"
+)
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
 READERS = {
     "make_demo_world": (
         "make_demo_model prepare_dataset train_ranker label_ranker_samples measure_label_accuracy judge_outputs "
-        "judge_outputs:gamed judge_outputs:quality"
+        f"judge_outputs:gamed judge_outputs:quality describe_judge {ASKING}"
     ),
     "sample_ranker_candidates": "label_ranker_samples",
     "label_ranker_samples": "train_ranker",
@@ -62,7 +69,7 @@ READERS = {
     "gather_shards:preferences": LABELLED,
     "fetch_preference_model": "label_preferences compare_candidates compare_arms make_second_opinion "
     "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
-    "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
+    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness {ASKING}",
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
@@ -107,21 +114,30 @@ READERS = {
     "draw_rule_graph": "make_report",
     "make_intra_diversity": "make_report",
     "make_boundary_cost": "make_report",
+    "ask_yardstick": "audit_sources",
+    "compare_chosen": "audit_sources",
+    "compute_pair_likelihoods": "audit_sources",
+    "read_votes": "audit_sources",
+    "write_vote_sheet": "",
+    "audit_sources": "make_report plan_study",
     "make_report": "",
 }
 
-# Who does not read it where a judge labels and no policy is trained on from: see ADAPTIVE.
+# Who does not read it where a judge labels and no policy is trained on from (see ADAPTIVE), or where a judge is nothing but the
+# yardstick.
 NOT_READ = {
+    "demo": {"describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"},
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
         "fetch_preference_model": "label_preferences compare_candidates compare_arms",
-    }
+    },
 }
 
 # Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
 SAMPLING = "sample_candidates generate_evaluation_outputs"
 TRAINING = (
-    "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset"
+    "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset "
+    "compute_pair_likelihoods"
 )
 JUDGING = "judge_outputs judge_outputs:gamed judge_outputs:quality"
 WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
@@ -133,19 +149,23 @@ RULES_OF = {
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"
     ),
-    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9",
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 {ASKING}",
     "workflow": (
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report"
+        "draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
+        "write_vote_sheet read_votes audit_sources"
     ),
 }
 PROGRAMS = {
     "list_policies": [],
     "compute_fitted_win_rates": ["compute_win_rate"],
     "judge_outputs": ["judge_outputs", "serve_demo_judge"],
+    "ask_yardstick": ["ask_yardstick", "serve_demo_judge"],
+    "compare_chosen": ["ask_yardstick", "serve_demo_judge"],
+    "describe_judge": ["describe_judge", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
     "ask_length_witness": ["judge_with_preference_model"],
     "sample_ranker_candidates": ["sample_candidates"],
@@ -158,6 +178,7 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # Modules for kinds of preference models that the demo and the paper have not. What labels takes a reward model for another
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
+NETWORKS = [f"dpo_stages.{module}" for module in program_inputs.NETWORKS]
 LABELLERS = ["label_preferences", "compare_candidates", "compare_arms", "judge_with_preference_model"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
@@ -190,6 +211,7 @@ demo_world:
   evaluation_prompts: 40
   ranker_samples: {models: [tiny-llama]}  # whose SFT policy is no training of the study
 evaluation: {length_witness: null}  # the ranker: a network is one more that reads what it depends on
+audit: {votes: {tiny-mistral/dpo/on: local/votes.csv}}
 tables: {TABLES}
 analyses:
   table8: {models: [tiny-mistral]}
@@ -215,6 +237,9 @@ resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 tables:
   table3: {models: [zephyr-7b], methods: [dpo], sources: [], histories: ["off", auto, mix50, blend], columns: [labels]}
 """
+
+
+SHEET = "results/audits/sheets/tiny-mistral/dpo/on.csv"
 
 
 @dataclass(frozen=True)
@@ -284,7 +309,7 @@ EDITS = [
         "methods: {slic: {beta: 0.2}}",
         spared="make_intra_diversity make_boundary_cost draw_quality_pairs make_quality_table "
         "judge_outputs:quality make_rq1 make_table10 fit_instruction_difficulty compute_fitted_win_rates "
-        "compute_likelihoods measure_consistency make_table8",
+        f"compute_likelihoods measure_consistency make_table8 write_vote_sheet read_votes {AUDITED}",
         never="dpo",
     ),
     Edit(
@@ -299,7 +324,7 @@ EDITS = [
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
         "thoughts are shown to the preference model and the judge",
-        f"{PAGE} label_preferences compare_candidates compare_arms ask_length_witness {JUDGING}",
+        f"{PAGE} label_preferences compare_candidates compare_arms ask_length_witness {JUDGING} {ASKING}",
         "thoughts: show",
         never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
     ),
@@ -316,12 +341,14 @@ EDITS = [
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
     Edit(
         "longest training example",
-        f"{PAGE} train_sft compute_reference_logps train_policy compute_likelihoods make_settings_table",
+        f"{PAGE} train_sft compute_reference_logps train_policy compute_likelihoods make_settings_table "
+        "compute_pair_likelihoods",
         "max_length: 128",
     ),
     Edit(
         "judge of another kind",
-        f"{PAGE} judge_with_preference_model judge_with_preference_model:gamed judge_with_preference_model:quality make_table9",
+        f"{PAGE} judge_with_preference_model judge_with_preference_model:gamed judge_with_preference_model:quality make_table9 "
+        "audit_sources",  # the yardstick is the ranker then, which is not asked about its own labels
         "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
     ),
     Edit("margin of length control", f"{PAGE} check_length_control", "evaluation: {length_margin: 3}"),
@@ -332,7 +359,7 @@ EDITS = [
         spared="label_preferences compare_candidates compare_arms",
         only="/other|/length_control|results/(tables|figures|report|cost)",
     ),
-    Edit("judge", f"{PAGE} {JUDGING} make_table9", "judges: {demo-judge: {model: other-judge}}"),
+    Edit("judge", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {model: other-judge}}"),
     Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
     Edit(
         "preference model",
@@ -425,7 +452,26 @@ EDITS = [
         only="zephyr-7b|results/tables",
         study="paper",
     ),
-    Edit("confidence of the boundary", f"{PAGE} measure_boundary measure_consistency", "boundary: {confidence: 0.9}"),
+    Edit(
+        "confidence of the boundary",
+        f"{PAGE} measure_boundary measure_consistency audit_sources",
+        "boundary: {confidence: 0.9}",
+    ),
+    Edit(
+        "pairs of audits",
+        f"{PAGE} write_vote_sheet read_votes {AUDITED}",
+        "audit: {pairs: 20}",
+        only="results/(audits|figures|report|cost)",
+    ),
+    Edit(
+        "sources of audits",
+        f"{PAGE} compare_chosen compute_pair_likelihoods audit_sources",
+        'audit: {sources: ["on", "off"]}',
+        never="results/audits/(pairs|sheets|votes)",
+    ),
+    Edit("another yardstick", f"{PAGE} describe_judge", "yardstick: demo-reader",
+         only="demo-reader|results/audits/tiny|results/(figures|report|cost)"),
+    Edit("a vote", "read_votes", file="local/votes.csv", only="results/audits/(votes|tiny-mistral/dpo/on)|results/report"),
     Edit(
         "prompts of the boundary",
         f"{PAGE} compare_candidates compute_likelihoods make_boundary_cost",
@@ -443,7 +489,7 @@ EDITS = [
         f"{PAGE} train_sft make_table make_table8",
         "seeds: [0, 1]",
         spared="draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table make_table10 "
-        "make_boundary_cost",
+        "make_boundary_cost write_vote_sheet read_votes",
         only="@1|results/tables|results/figures|results/report|results/cost|/demo-instructions/difficulty"
         "|results/evaluations/tiny-mistral/.*/win_rate",  # difficulties are fitted over all policies
     ),
@@ -452,7 +498,7 @@ EDITS = [
         f"{PAGE} train_policy make_table",
         "replicates: 2",
         spared="sample_candidates measure_boundary compute_reference_logps compute_likelihoods make_intra_diversity "
-        "make_boundary_cost make_table10",
+        "make_boundary_cost make_table10 compute_pair_likelihoods",
         only="~2|results/tables/(table[1-5]|comparison|rq1)|results/figures|results/report|results/cost"
         "|/demo-instructions/difficulty|results/evaluations/tiny-mistral/.*/win_rate",  # fitted over all policies
     ),
@@ -480,7 +526,8 @@ EDITS = [
         "learning_rate: 6.0e-3}}}}",
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
         "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
-        "make_rq1 make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary",
+        "make_rq1 make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary write_vote_sheet read_votes "
+        f"{AUDITED}",
         only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
     ),
     Edit(
@@ -599,7 +646,7 @@ EDITS = [
          never=r"results/datasets/demo-(preferences|instructions)"),
     Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
          never="results/policies|results/candidates|results/boundary", spared="take_reference_outputs"),
-    Edit("the hidden truth", f"{JUDGING} label_ranker_samples measure_label_accuracy", file="results/demo/world/facts.json"),
+    Edit("the hidden truth", f"{JUDGING} label_ranker_samples measure_label_accuracy describe_judge", file="results/demo/world/facts.json"),
     Edit("a policy's manifest", TRAINED, file="results/policies/tiny-mistral/sft/manifest.json",
          never=f"{OFF_POLICY_LABELS}|tiny-llama"),
     Edit("a file inside a checkpoint folder", "", file="results/policies/tiny-mistral/sft/model.safetensors"),
@@ -663,7 +710,7 @@ def studies(tmp_path_factory):
     demo = ["--profile", "demo", "--configfile", "demo/config.yaml"]
     paper = ["--cores", "1", "--configfile"]
     return {
-        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, ["all"]),
+        "demo": finished("demo", tmp_path_factory.mktemp("demo"), DEMO, demo, ["all", SHEET]),
         "paper": finished("paper", tmp_path_factory.mktemp("paper"), PAPER, paper, ["results/tables/table3.csv"]),
         "adaptive": finished(
             "adaptive",
@@ -687,6 +734,7 @@ def modules():
     found = {}
     for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
         excluded = OTHER_KINDS[:1] if program.stem in LABELLERS else OTHER_KINDS
+        excluded = NETWORKS if program.stem == "ask_yardstick" else excluded  # the demo's yardstick is a judge
         finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=excluded)
         finder.run_script(str(program))
         found[program.stem] = {name for name in finder.modules if name.startswith(("dpo_stages.", "dpo_boundary."))}

@@ -88,6 +88,12 @@ def edit(path, value):
 
 
 MISTAKES = [
+    (("audit",), {"sources": ["off", "mix50"]}, ["audit.sources names 'mix50'", "have off, on, llama"]),
+    (("audit",), {"sources": []}, ["audit.sources"]),
+    (("audit",), {"pairs": 0}, ["audit.pairs"]),
+    (("audit",), {"votes": {"on": "votes.csv"}}, ["audit.votes.on does not say whose samples", "zephyr-7b/sft"]),
+    (("audit",), {"votes": {"zephyr-7b": "votes.csv"}}, ["audit.votes.zephyr-7b"]),
+    (("audit",), {"tables": ["table9"]}, ["audit.tables names 'table9'", "known are table1"]),
     (("betta",), 1, ["key betta is unknown", "allowed here: seeds"]),
     (("methods", "dpo", "betta"), 1, ["methods.dpo.betta", "did you mean beta"]),
     (("seeds",), ..., ["lacks the key seeds"]),
@@ -293,3 +299,10 @@ def test_a_race_is_of_the_first_method_unless_another_is_named():
     assert checked(PAPER)["race"]["method"] == "dpo"
     assert checked(merged(PAPER, {"race": {"method": "slic"}}))["race"]["method"] == "slic"
     assert PAPER.get("race") is None and SCHEMA["properties"]["race"]["default"] == {}  # what is filled in stays apart
+
+
+def test_defaults_within_a_default_are_filled_in_for_each_study_anew():
+    first = checked(PAPER)["audit"]
+    assert first == {"pairs": 200, "sources": ["off", "on"], "votes": {}, "tables": []}
+    first["sources"].append("llama")
+    assert checked(PAPER)["audit"]["sources"] == ["off", "on"] and SCHEMA["properties"]["audit"]["default"] == {}

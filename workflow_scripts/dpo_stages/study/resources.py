@@ -123,9 +123,9 @@ class Needs:
         return self.study.model_of(wildcards)["parameters"]
 
     def preference_model(self, wildcards: Any, name: str | None = None) -> Mapping[str, Any]:
-        """The preference model that a job asks: the one named, a second opinion, a witness, or the study's."""
-        name = name or wildcards.get("opinion") or wildcards.get("witness") or self.config["preference_model"]
-        return self.config["preference_models"][name]
+        """The preference model that a job asks: the one named, a second opinion, a witness, a yardstick, or the study's."""
+        asked = (name, *(wildcards.get(one) for one in ("opinion", "witness", "yardstick")))
+        return self.config["preference_models"][next(filter(None, asked), self.config["preference_model"])]
 
     def ranker_parameters(self, wildcards: Any) -> float:
         """Its parameters."""
@@ -162,6 +162,10 @@ class Needs:
         """Pairs of a length-gamed version of the instruction set's reference."""
         return self.rows(self.study.instruction_set, wildcards.variant)
 
+    def audited_pairs(self, wildcards: Any) -> float:
+        """Pairs of a source that an audit is about, at most."""
+        return min(self.config["audit"]["pairs"], self.pairs("train"))
+
     # Seconds
 
     def sft_seconds(self, wildcards: Any) -> float:
@@ -192,6 +196,11 @@ class Needs:
     def likelihood_seconds(self, wildcards: Any) -> float:
         """Two candidates of each source."""
         return self.speeds.score(self.parameters(wildcards), 4 * self.pairs(wildcards.split))
+
+    def audit_seconds(self, wildcards: Any) -> float:
+        """Both responses of the audited pairs of every source."""
+        sources = len(self.config["audit"]["sources"])
+        return self.speeds.score(self.parameters(wildcards), 2 * sources * self.audited_pairs(wildcards))
 
     def sampling_seconds(self, wildcards: Any) -> float:
         rows = self.pairs(wildcards.split) / self.study.shards.of("candidates")

@@ -29,6 +29,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_tables(config)
     _check_analyses(config)
     _check_report(config)
+    _check_audit(config)
 
 
 def _check_against_schema(config: dict, schema: dict) -> None:
@@ -40,7 +41,7 @@ def _check_against_schema(config: dict, schema: dict) -> None:
         if isinstance(instance, dict):
             for key, value in properties.items():
                 if "default" in value:
-                    instance.setdefault(key, copy.deepcopy(value["default"]))
+                    instance.setdefault(key, copy.deepcopy(value["default"]))  # whose own defaults are filled in
                 if isinstance(instance.get(key), str):
                     instance[key] = _number(instance[key], validator.evolve(schema=value))
         yield from check_properties(validator, properties, instance, subschema)
@@ -376,6 +377,22 @@ def _check_report(config: dict) -> None:
                 _expect_dataset(config, where, name, "preferences", "train")
             else:
                 check_policy(config, name, where)
+
+
+def _check_audit(config: dict) -> None:
+    """Audits are about sources that have pairs of their own, and votes about those that the workflow can tell."""
+    audit, known = config["audit"], ", ".join([OFF, ON, *config["sources"]])
+    for source in audit["sources"]:
+        if source not in (OFF, ON, *config["sources"]):
+            raise BadInput(f"configuration: audit.sources names '{source}'; pairs of their own have {known}")
+    for name in audit["votes"]:
+        where = f"audit.votes.{name}"
+        if name == ON:
+            raise BadInput(f"configuration: {where} does not say whose samples; name the policy, as in zephyr-7b/sft")
+        if name != OFF and name not in config["sources"]:
+            check_policy(config, name, where)
+    for table in audit["tables"]:
+        _expect(config["tables"], "audit.tables", table)
 
 
 def check_source(config: dict, source: str, where: str, decided: bool = False) -> None:
