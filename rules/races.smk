@@ -60,7 +60,8 @@ if YARDSTICK:
             dtype=study.dtype,
             seed=study.seed_of,
         shell:
-            TRAIN_POLICY + " --until {wildcards.share} --output {output:q}/manifest.json > {log:q} 2>&1 && tail -n 1 {log:q}"
+            TRAIN_POLICY
+            + " --until {wildcards.share} --output {output:q}/manifest.json > {log:q} 2>&1 && tail -n 1 {log:q}"
 
     rule sample_arm:
         input:
