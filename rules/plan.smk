@@ -28,7 +28,7 @@ rule plan_study:
         targets=PLANNED,
         seeds=len(config["seeds"]),
         replicates=config["replicates"],
-        notes=given(notes=independence.cautions(study)),
+        notes=given(notes=[*independence.cautions(study), *race_costs.words(study, needs, races)]),
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"

@@ -165,6 +165,7 @@ if YARDSTICK:
     rule make_race:
         input:
             race=lambda w: races.last(w.initial),
+            audit="results/audits/{initial}.json",
             program=program("make_race", "workflow"),
         output:
             json="results/races/{initial}.json",
@@ -183,6 +184,7 @@ if YARDSTICK:
         shell:
             f"{RUN} workflow {SCRIPTS}/make_race.py"
             " --race {input.race:q}"
+            " --audit {input.audit:q}"
             " --undecided {params.undecided}"
             " --yardstick {params.yardstick}"
             " {params.notes:q}"

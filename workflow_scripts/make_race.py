@@ -15,6 +15,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--race", type=Path, required=True, metavar="JSON", help="of decide_race.py, after the last look")
+    add("--audit", type=Path, required=True, metavar="JSON", help="of audit_sources.py, for the same policy")
     add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
     add("--yardstick", required=True, metavar="NAME", help="what compared the responses")
     add("--notes", nargs="+", default=[], metavar="SENTENCE", help="what takes weight from it")
@@ -32,9 +33,10 @@ def main() -> None:
     from dpo_stages.report.figures.style import save
     from dpo_stages.report.race import as_markdown, cost, taken
 
-    race = read_json(arguments.race)
+    race, audit = read_json(arguments.race), read_json(arguments.audit)
     source = taken(race, arguments.undecided)
-    write_text(arguments.markdown, as_markdown(race, arguments.undecided, arguments.yardstick, arguments.notes))
+    page = as_markdown(race, audit, arguments.undecided, arguments.yardstick, arguments.svg.name, arguments.notes)
+    write_text(arguments.markdown, page)
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
     write_json(arguments.json, {**race, "source": source, "yardstick": arguments.yardstick, "cost": asdict(cost(race))})

@@ -8,6 +8,17 @@ from dpo_boundary.race import decide_race
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.report.race import as_markdown, cost
 
+AGREEMENT = {"estimate": 0.7, "low": 0.6, "high": 0.8, "pairs": 100}
+AUDIT = {
+    "sources": {
+        name: {
+            "candidates": candidates, "verdict": "trustworthy", "asked": "gpt", "advice": [],
+            "labels": {"agreement": AGREEMENT, "ties": 0},
+        }
+        for name, candidates in (("off", "data"), ("on", "m/sft"))
+    }
+}  # fmt: skip
+
 
 def race(*better, arms=("off", "on", "mix50"), prompts=64):
     """A race of two orders whose first arm is preferred to each other one by so much, look after look."""
@@ -43,20 +54,31 @@ def test_the_cost_is_that_of_the_arms_that_were_still_in():
 )
 def test_the_page_says_first_what_to_train_on(sizes, undecided, source, sentence):
     found = race(*sizes, arms=("off", "on"))
-    page = as_markdown(found, undecided, "gpt", ["A caution."])
+    page = as_markdown(found, AUDIT, undecided, "gpt", "sft.svg", ["A caution."])
     assert page.splitlines()[2].startswith(f"**Train next on `{source}`.**")
-    assert sentence in page and "Judged by gpt." in page and page.rstrip().endswith("A caution.")
-    assert page.count("| off over on |") == len(found["looks"])
+    assert sentence in page and "by the judgement of gpt" in page and page.rstrip().endswith("A caution.")
+    assert page.count("| off over on |") == len(found["looks"]) and "](sft.svg)" in page
+    assert "- **on (m/sft): trustworthy.** By gpt the chosen response is the better one in 70 % (60 to 80)" in page
 
 
 def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path, run_here):
     write_json(tmp_path / "race.json", race(0.4, arms=("off", "on")))
+    write_json(tmp_path / "audit.json", AUDIT)
+    given = [
+        "--race",
+        tmp_path / "race.json",
+        "--audit",
+        tmp_path / "audit.json",
+        "--undecided",
+        "mix50",
+        "--yardstick",
+        "gpt",
+    ]
     for arm in ("off", "on", "on~2"):
         (tmp_path / arm).mkdir()
     files = {kind: tmp_path / f"made.{kind}" for kind in ("json", "md", "svg")}
     run_here(
-        "make_race", "--race", tmp_path / "race.json", "--undecided", "mix50", "--yardstick", "gpt",
-        "--checkpoints", f"off={tmp_path / 'off'}", f"on={tmp_path / 'on'}", f"on={tmp_path / 'on~2'}",
+        "make_race", *given, "--checkpoints", f"off={tmp_path / 'off'}", f"on={tmp_path / 'on'}", f"on={tmp_path / 'on~2'}",
         "--json", files["json"], "--markdown", files["md"], "--svg", files["svg"],
     )  # fmt: skip
     assert [(tmp_path / arm).exists() for arm in ("off", "on", "on~2")] == [True, False, False]
@@ -65,7 +87,6 @@ def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path,
     assert ElementTree.parse(files["svg"]).getroot().tag.endswith("svg")
     first = files["svg"].read_bytes()
     run_here(
-        "make_race", "--race", tmp_path / "race.json", "--undecided", "mix50", "--yardstick", "gpt",
-        "--json", files["json"], "--markdown", files["md"], "--svg", files["svg"],
+        "make_race", *given, "--json", files["json"], "--markdown", files["md"], "--svg", files["svg"],
     )  # fmt: skip
     assert files["svg"].read_bytes() == first

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dpo_stages.report import audits
 from dpo_stages.study.policies import RECOMMENDED
 
 
@@ -41,44 +42,60 @@ def taken(race: Mapping[str, Any], undecided: str) -> str:
     return race["leader"] if race["winner"] or undecided == RECOMMENDED else undecided
 
 
-def as_markdown(race: Mapping[str, Any], undecided: str, yardstick: str, notes: Sequence[str] = ()) -> str:
+def as_markdown(
+    race: Mapping[str, Any],
+    audit: Mapping[str, Any],
+    undecided: str,
+    yardstick: str,
+    figure: str,
+    notes: Sequence[str] = (),
+) -> str:
     """One page for a person.
 
     Args:
         race: JSON of decide_race.py.
+        audit: JSON of audit_sources.py for the same policy.
         undecided: the source that is taken where the race is undecided.
-        yardstick: label of what compared the responses.
+        yardstick: name of what compared the responses.
+        figure: file of the curve, beside the page.
         notes: sentences that take weight from it.
     """
     took = cost(race)
-    source = taken(race, undecided)
-    kept = f", {took.kept:g} of which the winner's own training goes on from" if took.kept else ""
+    kept = f", of which the winner's own training keeps {took.kept:g}" if took.kept else ""
+    rule = "" if race["winner"] else f" The race is undecided, and `{undecided}` is the rule."
     parts = [
         f"# Which data next for {race['policy']}?",
-        f"**Train next on `{source}`.** "
-        + ("" if race["winner"] else f"The race is undecided, and `{undecided}` is the rule. "),
-        race["paragraph"].strip(),
+        f"**Train next on `{taken(race, undecided)}`.**{rule}",
+        race["paragraph"],
+        f"![How far one arm is preferred to another after each share of an epoch]({figure})",
         _table(race),
-        f"Judged by {yardstick}. It took {took.epochs:.3g} epochs of training over all arms{kept}; {took.responses:,} responses "
-        f"and {took.comparisons:,} comparisons, each in both orders of presentation.",
-        "What is held: an arm is out only if another is better at that share of an epoch, over other prompts and other orders of "
-        "the pairs, with the confidence above. That it stays behind to the end of the training is not.",
+        f"What is held, by the judgement of {yardstick}: an arm is out only where another one is better at that share of an epoch, "
+        f"over other prompts and other orders of the pairs, with {100 * race['confidence']:g} % confidence for the whole race. "
+        "That it stays behind to the end of its training is not held.",
+        "## Are the labels right?",
+        "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items()),
+        "## What it took",
+        f"{took.epochs:.3g} epochs of training over all arms and orders{kept}; {took.responses:,} responses and "
+        f"{took.comparisons:,} comparisons, each in both orders of presentation.",
         *notes,
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _table(race: Mapping[str, Any]) -> str:
-    adjusted = race["length_controlled"]
-    head = "| share of an epoch | arms | preferred | interval | prompts | orders | |\n|---|---|---|---|---|---|---|"
-    rows = [head]
-    for look in race["looks"]:
-        for pair in look["pairs"]:
-            low, high = pair["adjusted_interval"] if adjusted else pair["interval"]
-            score = pair["adjusted_score"] if adjusted else pair["score"]
-            verdict = f"{pair['better']} is better" if pair["better"] else "open"
-            rows.append(
-                f"| {100 * look['share']:g} % | {pair['arm_1']} over {pair['arm_2']} | {100 * score:.1f} % | "
-                f"{100 * low:.1f} to {100 * high:.1f} | {look['prompts']} | {look['runs']} | {verdict} |"
-            )
-    return "\n".join(rows)
+    which = "adjusted_" if race["length_controlled"] else ""
+    head = ["After", "Preferred", "%", "Interval", "Prompts", "Orders", ""]
+    rows = [
+        [
+            f"{100 * look['share']:g} %",
+            f"{pair['arm_1']} over {pair['arm_2']}",
+            f"{100 * pair[f'{which}score']:.1f}",
+            "{:.1f} to {:.1f}".format(*(100 * end for end in pair[f"{which}interval"])),
+            str(look["prompts"]),
+            str(look["runs"]),
+            f"{pair['better']} is better" if pair["better"] else "open",
+        ]
+        for look in race["looks"]
+        for pair in look["pairs"]
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

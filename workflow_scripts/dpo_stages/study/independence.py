@@ -33,7 +33,7 @@ def cautions(study: Study) -> list[str]:
 
 def cautions_of_yardstick(study: Study) -> list[str]:
     """The same of what audits and races say."""
-    if study.config["yardstick"] != study.config["preference_model"]:
+    if not same_model(study, study.config["yardstick"], study.config["preference_model"]):
         return []
     return [
         f"Caution: {study.config['yardstick']}, which is asked here, also labels what is trained on: it cannot see what its own "
