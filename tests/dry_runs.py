@@ -85,18 +85,28 @@ class Study:
             yield
 
 
+# What `auto` took, and how a race stands after its first look: decided.
+READ = {
+    "results/decisions/": '{"source": "on"}',
+    "results/races/looks/": '{"standing": ["off"], "verdict": "decided"}',
+}
+
+
 def stand_in_for_a_finished_run(study: Study, besides: Iterable[str] = ()) -> None:
     """Make every output of a study as a small file of its own and let Snakemake record them as made by its jobs.
 
-    A dry run looks at names, times and hashes of files and at Snakemake's records, never into a result but a decision of
-    `auto`, which is "on". `besides` are files that lie beside the outputs.
+    A dry run looks at names, times and hashes of files and at Snakemake's records, never into a result but those of READ.
+    `besides` are files that lie beside the outputs.
     """
     files = {*(path for job in study.plan("--forceall") for path in job.outputs), *besides}
     while missing := {path for path in files if not (study.folder / path).exists()}:
         for path in missing:
             file = study.folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text('{"source": "on"}' if path.startswith("results/decisions/") else f"{path}\n")
+            if path.startswith("results/races/arms/"):
+                file.mkdir()
+            else:
+                file.write_text(next((text for start, text in READ.items() if path.startswith(start)), f"{path}\n"))
         study.snakemake("--touch", "--forceall", "--no-hooks")  # no GPU is needed for it
         # What a decision adds now that it is there, and tables ask for
         files |= {path for job in study.plan("--forcerun", "make_table") for path in job.outputs}

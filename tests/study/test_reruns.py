@@ -22,7 +22,7 @@ from dpo_stages.study import program_inputs
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
     "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
-    "compute_likelihoods compute_pair_likelihoods"
+    "compute_likelihoods compute_pair_likelihoods train_arm"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
@@ -33,7 +33,7 @@ SAMPLED = (
 ASKING = "ask_yardstick compare_chosen"
 AUDITED = f"{ASKING} compute_pair_likelihoods audit_sources"
 LABELLED = (
-    "compute_reference_logps train_policy mix_preferences trace_policy draw_quality_pairs make_boundary_cost write_vote_sheet "
+    "compute_reference_logps train_policy train_arm mix_preferences trace_policy draw_quality_pairs make_boundary_cost write_vote_sheet "
     f"read_votes {AUDITED}"
 )
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
@@ -53,6 +53,7 @@ READERS = {
     ),
     "prepare_dataset:chat": "train_sft",
     "prepare_dataset:preferences": (
+        "draw_race_prompts "
         "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods "
         "make_pairs_table"
     ),
@@ -69,16 +70,22 @@ READERS = {
     "gather_shards:preferences": LABELLED,
     "fetch_preference_model": "label_preferences compare_candidates compare_arms make_second_opinion "
     "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
-    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness {ASKING}",
+    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness compare_racing_arms {ASKING}",
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
-    "compute_reference_logps": "train_policy",
+    "compute_reference_logps": "train_policy train_arm",
     "compare_candidates": COMPARED,
     "make_second_opinion": "measure_robustness",
     "measure_robustness": "",
     "measure_boundary": "make_table make_decision mix_preferences trace_policy",
+    "draw_race_prompts": "sample_arm",
+    "train_arm": "sample_arm",
+    "sample_arm": "compare_racing_arms",
+    "compare_racing_arms": "decide_look",
+    "decide_look": "make_race",
+    "make_race": "make_decision",
     "make_decision": "trace_policy make_table",  # and what is trained on the chosen source, once that is known
     "mix_preferences": "compute_reference_logps train_policy trace_policy",
     "trace_policy": "make_table",
@@ -119,7 +126,7 @@ READERS = {
     "compute_pair_likelihoods": "audit_sources",
     "read_votes": "audit_sources",
     "write_vote_sheet": "",
-    "audit_sources": "make_report plan_study",
+    "audit_sources": "make_report plan_study make_race",
     "make_report": "",
 }
 
@@ -134,10 +141,10 @@ NOT_READ = {
 }
 
 # Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
-SAMPLING = "sample_candidates generate_evaluation_outputs"
+SAMPLING = "sample_candidates generate_evaluation_outputs sample_arm"
 TRAINING = (
     "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset "
-    "compute_pair_likelihoods"
+    "compute_pair_likelihoods train_arm"
 )
 JUDGING = "judge_outputs judge_outputs:gamed judge_outputs:quality"
 WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
@@ -149,14 +156,14 @@ RULES_OF = {
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"
     ),
-    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 {ASKING}",
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms {ASKING}",
     "workflow": (
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
         "draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
-        "write_vote_sheet read_votes audit_sources"
+        "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race"
     ),
 }
 PROGRAMS = {
@@ -167,6 +174,9 @@ PROGRAMS = {
     "compare_chosen": ["ask_yardstick", "serve_demo_judge"],
     "describe_judge": ["describe_judge", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
+    "train_arm": ["train_policy"],
+    "sample_arm": ["sample_candidates"],
+    "decide_look": ["decide_race"],
     "ask_length_witness": ["judge_with_preference_model"],
     "sample_ranker_candidates": ["sample_candidates"],
     "measure_robustness": ["measure_boundary"],
@@ -179,6 +189,7 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
 NETWORKS = [f"dpo_stages.{module}" for module in program_inputs.NETWORKS]
+ASKERS = ["ask_yardstick", "compare_racing_arms"]
 LABELLERS = ["label_preferences", "compare_candidates", "compare_arms", "judge_with_preference_model"]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
@@ -242,6 +253,12 @@ tables:
 SHEET = "results/audits/sheets/tiny-mistral/dpo/on.csv"
 
 
+RACED = """
+decide_by: race
+resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
+"""
+
+
 @dataclass(frozen=True)
 class Edit:
     """An edit of a finished study and what runs again for it.
@@ -254,7 +271,7 @@ class Edit:
         spared: rules that read what is made again by name, but only of the jobs that are not touched.
         only: what every file that is made again must match.
         never: what no file that is made again may match.
-        study: "demo", "paper" or "adaptive", where `auto` took "on".
+        study: "demo", "paper", "adaptive", where `auto` took "on", or "raced", where the first look decides.
     """
 
     name: str
@@ -626,6 +643,16 @@ EDITS = [
         never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
         study="adaptive",
     ),
+    Edit("prompts of races", "draw_race_prompts", "race: {prompts: 100}", study="raced"),
+    Edit("confidence of races", "compare_racing_arms decide_look", "race: {confidence: 0.9}", study="raced"),
+    Edit("looks of races that come later", "compare_racing_arms decide_look", "race: {shares: [0.025, 0.05]}",
+         only=r"/0\.025\.|results/(races/zephyr-7b|decisions)", study="raced"),
+    Edit("orders of races", "train_arm compare_racing_arms", "race: {orders: 3}", only="~3|looks|results/races/zephyr-7b/sft|decisions",
+         study="raced"),
+    Edit("learning rate of racing arms", "train_arm", "methods: {dpo: {learning_rate: 1.0e-6}}", never="audits|preferences",
+         study="raced"),
+    Edit("yardstick", "compare_racing_arms describe_judge",
+         "{preference_models: {other: {judge: gpt-4-turbo}}, yardstick: other}", study="raced"),
     # Files
     Edit("weights of a model in a folder here", "fetch_model", file="local/phi-2/model.safetensors",
          only="phi-2|results/tables", spared="adopt_policy", study="paper"),
@@ -719,6 +746,7 @@ def studies(tmp_path_factory):
             paper,
             ["results/tables/table3.csv", "results/robustness/zephyr-7b/sft.json"],
         ),
+        "raced": finished("raced", tmp_path_factory.mktemp("raced"), RACED, paper, ["results/decisions/zephyr-7b/sft.json"]),
     }
 
 
@@ -734,7 +762,7 @@ def modules():
     found = {}
     for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
         excluded = OTHER_KINDS[:1] if program.stem in LABELLERS else OTHER_KINDS
-        excluded = NETWORKS if program.stem == "ask_yardstick" else excluded  # the demo's yardstick is a judge
+        excluded = NETWORKS if program.stem in ASKERS else excluded  # the yardstick is a judge
         finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=excluded)
         finder.run_script(str(program))
         found[program.stem] = {name for name in finder.modules if name.startswith(("dpo_stages.", "dpo_boundary."))}
