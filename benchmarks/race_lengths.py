@@ -19,7 +19,7 @@ from dpo_boundary.race_columns import LookArrays
 from dpo_boundary.race_intervals import without_lengths
 from dpo_boundary.race_look import Rules, look_at
 
-RACES, PROMPTS, RUNS = 300, 256, 2
+RACES, PROMPTS, RUNS = 200, 256, 2
 EFFECT, OF_RUN = 0.2, 0.02  # of length and, as a standard deviation, of a run
 
 

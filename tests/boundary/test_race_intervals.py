@@ -6,7 +6,13 @@ from scipy.stats import norm, t
 
 from dpo_boundary.intervals import betting_sequence
 from dpo_boundary.race import RUN_DF, RUN_SD
-from dpo_boundary.race_intervals import over_prompts_and_runs, run_half_width, run_variance, without_lengths
+from dpo_boundary.race_intervals import (
+    anytime_quantile,
+    over_prompts_and_runs,
+    run_half_width,
+    run_variance,
+    without_lengths,
+)
 
 
 def test_the_variance_of_runs_is_that_of_the_two_way_table():
@@ -85,6 +91,14 @@ def test_the_error_of_the_slope_is_what_the_means_have_beyond_their_prompts():
         beyond.append(errors[0] ** 2)
     assert np.var(means) == pytest.approx(np.mean(own) + np.mean(beyond), rel=0.25)
     assert np.mean(beyond) > np.mean(own)
+
+
+def test_what_the_slope_adds_is_held_at_all_numbers_of_prompts_at_once():
+    sums = np.cumsum(np.random.default_rng(7).normal(size=(2000, 600)), axis=1)[:, 31:]
+    prompts = np.arange(32, 601)
+    quantiles = np.array([anytime_quantile(int(number), 0.9) for number in prompts])
+    left = (np.abs(sums) > quantiles * np.sqrt(prompts)).any(axis=1).mean()
+    assert left <= 0.1 < (np.abs(sums) > norm.ppf(0.95) * np.sqrt(prompts)).any(axis=1).mean()
 
 
 def test_naming_a_pair_the_other_way_round_mirrors_it():

@@ -10,7 +10,13 @@ from dpo_boundary.blocks import block_ends
 from dpo_boundary.errors import BadInput
 from dpo_boundary.intervals import Interval
 from dpo_boundary.race_columns import LookArrays
-from dpo_boundary.race_intervals import over_prompts_and_runs, run_half_width, run_variance, without_lengths
+from dpo_boundary.race_intervals import (
+    anytime_quantile,
+    over_prompts_and_runs,
+    run_half_width,
+    run_variance,
+    without_lengths,
+)
 from dpo_boundary.race_result import ArmPair, RaceLook
 
 
@@ -127,14 +133,12 @@ def _state(
         scale: lowest and highest value that a score can have.
         errors: (pairs,) standard errors of the scores beyond prompts and runs; none by default.
     """
-    from scipy.special import stdtrit
-
     _, runs, prompts = scores.shape
     variance = run_variance(scores) if runs > 1 else None
     half_width = run_half_width(
         variance, arms=arms, runs=runs, confidence=confidence, run_sd=rules.run_sd / 100, run_df=rules.run_df
     )
-    more = np.zeros(len(scores)) if errors is None else stdtrit(prompts - 1, (1 + confidence) / 2) * errors
+    more = np.zeros(len(scores)) if errors is None else anytime_quantile(prompts, confidence) * errors
     each = [
         over_prompts_and_runs(pair.mean(axis=0), confidence, math.hypot(half_width, beyond), scale)
         for pair, beyond in zip(scores, more, strict=True)
