@@ -6,6 +6,7 @@ import pytest
 from small_sources import answer, identifier, pair, write_source
 
 from dpo_stages.audit.columns import ANSWERS, PAIR_LIKELIHOODS
+from dpo_stages.audit.source import CANNOT_TELL
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_csv, read_json, write_json
 from dpo_stages.core.parquet import read_table, write_table
@@ -76,6 +77,8 @@ def test_a_yardstick_that_labelled_itself_is_named_and_nothing_is_said_of_the_la
     assert {source["verdict"] for source in found["sources"].values()} == {"cannot tell"} and found["contrasts"] == []
     assert "judge labelled these pairs itself" in (tmp_path / "audits/sft.md").read_text()
     assert agreement(found["sources"]["on"]) == "cannot tell"
+    flipping = {"verdict": CANNOT_TELL, "labels": {"agreement": {"estimate": 0.9, "low": 0.8, "high": 1, "pairs": 40}}}
+    assert agreement(flipping) == "cannot tell"  # whatever it said
 
 
 def test_people_and_a_yardstick_are_not_held_against_each_other(audit):

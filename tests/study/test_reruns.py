@@ -488,7 +488,7 @@ EDITS = [
     ),
     Edit("another yardstick", f"{PAGE} describe_judge", "yardstick: demo-reader",
          only="demo-reader|results/audits/tiny|results/(figures|report|cost)"),
-    Edit("a vote", "read_votes", file="local/votes.csv", only="results/audits/(votes|tiny-mistral/dpo/on)|results/report"),
+    Edit("a vote", "read_votes", file="local/votes.csv", only="results/audits/(votes|tiny-mistral/dpo/on)|results/(report|cost)"),
     Edit(
         "prompts of the boundary",
         f"{PAGE} compare_candidates compute_likelihoods make_boundary_cost",

@@ -13,6 +13,7 @@ STUDY = ["--config", "evaluation={judge: pairrm}", "--", "results/tables/table3.
 DEMO = ["--configfile", "demo/config.yaml", "--", "results/tables/table3.csv"]
 RULE = re.compile(r"^( *)rule (\w+):\n((?:\1 .*\n|\n)*)", re.MULTILINE)
 RULES = [(name, body) for file in (ROOT / "rules").glob("*.smk") for _, name, body in RULE.findall(file.read_text())]
+USED = re.findall(r"use rule (\w+) as (\w+)", "".join(file.read_text() for file in (ROOT / "rules").glob("*.smk")))
 LOCAL = {name for name, body in RULES if "localrule: True" in body} | {"judge_outputs"}  # which asks an API
 
 
@@ -65,7 +66,9 @@ def test_every_job_asks_for_what_it_needs_and_for_more_when_it_comes_back(clone,
 
 def test_every_rule_that_may_ask_for_gpus_is_in_the_profile():
     """One that is missing there would wait for ever on a partition of CPU nodes."""
-    assert {name for name, body in RULES if " gpu=" in body} == PROFILE["set-resources"].keys()
+    on_gpus = {name for name, body in RULES if " gpu=" in body}
+    on_gpus |= {name for of, name in USED if of in on_gpus}
+    assert on_gpus == PROFILE["set-resources"].keys()
 
 
 def test_a_judge_that_needs_a_gpu_is_a_job_of_the_cluster(clone):

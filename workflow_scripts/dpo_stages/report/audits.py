@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dpo_stages.report.table import Grid, Table
 
+CANNOT_TELL = "cannot tell"  # of the verdicts of audit_sources.py
 CAPTION = (
     "Shares and means over the drawn pairs, in percent where a sign of it stands. What the literature finds good stands to the right, by "
     "arXiv number; where two findings conflict, both do. No measure is to be trusted alone: docs/audit.md says what each means."
@@ -53,9 +54,8 @@ def share(estimate: Mapping | None) -> str:
 
 
 def agreement(source: Mapping) -> str:
-    """How often the labels of a source are right, or why that is not known."""
-    labels = source.get("labels")
-    return share(labels["agreement"]) if labels and labels["agreement"] else source["verdict"]
+    """How often the labels of a source are right; the verdict where whoever was asked cannot tell."""
+    return source["verdict"] if source["verdict"] == CANNOT_TELL else share(source["labels"]["agreement"])
 
 
 def panel(audit: Mapping) -> Grid:
