@@ -46,7 +46,6 @@ class Start:
         world: its world.
         policy: the initial policy.
         settings: config.yaml.
-        off_policy: names of the off-policy sources; the others are its own samples.
         train: candidates of the training prompts.
         test: candidates of the test prompts.
     """
