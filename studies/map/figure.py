@@ -69,5 +69,5 @@ def draw(cells: Sequence[Cell], yardstick: str) -> "Figure":
                 label="they do not",
             ),
         ]
-        figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False)
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
     return figure
