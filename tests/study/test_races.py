@@ -10,6 +10,7 @@ from studies import Wildcards, make_study
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
+from dpo_stages.study import race_costs
 from dpo_stages.study.races import Races
 from dpo_stages.study.resources import Needs
 
@@ -66,6 +67,21 @@ def test_what_a_race_takes_is_what_its_arms_take_more_at_each_look(tmp_path):
     assert at["0.2"] - loading == pytest.approx(2 * (at["0.1"] - loading))
     assert needs.race_pairs(Wildcards()) == 3 * 2 * 2 * 250  # pairs of arms, orders, responses, prompts
     assert needs.preference_cents(needs.race_pairs, "gpt-4-turbo")(Wildcards()) == 2 * 3000 * 1200 * 10 * 100 // 10**6
+
+
+def test_the_plan_says_what_a_race_takes_beside_a_wrong_choice(tmp_path):
+    study = make_study(THREE)
+    needs, found = Needs(study), Races(study, lambda *_: "")
+    [sentence] = race_costs.words(study, needs, found)
+    shares = [Wildcards(model="phi-2", method="dpo", history="off", share=share) for share in found.shares]
+    training, sampling = (sum(map(of, shares)) for of in (needs.arm_seconds(found), needs.race_sampling_seconds))
+    arms, gpus = 3 * 2, 4  # sources, orders; a training's
+    expected = [arms * (gpus * training + sampling), gpus * training, gpus * needs.training_seconds(shares[0])]
+    assert "phi-2 {:.1f} ({:.1f}, {:.1f})".format(*(seconds / 3600 for seconds in expected)) in sentence
+    assert (
+        "and 216 dollars of judgements" in sentence
+    )  # three looks at three pairs of arms, 250 prompts, 2 orders, 2 responses
+    assert race_costs.words(make_study("{accelerator: cpu}"), needs, found) == []
 
 
 # The workflow

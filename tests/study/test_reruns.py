@@ -746,7 +746,9 @@ def studies(tmp_path_factory):
             paper,
             ["results/tables/table3.csv", "results/robustness/zephyr-7b/sft.json"],
         ),
-        "raced": finished("raced", tmp_path_factory.mktemp("raced"), RACED, paper, ["results/decisions/zephyr-7b/sft.json"]),
+        "raced": finished(
+            "raced", tmp_path_factory.mktemp("raced"), RACED, paper, ["results/decisions/zephyr-7b/sft.json"]
+        ),
     }
 
 
