@@ -107,6 +107,6 @@ def stand_in_for_a_finished_run(study: Study, besides: Iterable[str] = ()) -> No
                 file.mkdir()
             else:
                 file.write_text(next((text for start, text in READ.items() if path.startswith(start)), f"{path}\n"))
-        study.snakemake("--touch", "--forceall", "--no-hooks")  # no GPU is needed for it
+        study.snakemake("--touch", "--forceall", "--no-hooks", "--notemp")  # no GPU is needed for it
         # What a decision adds now that it is there, and tables ask for
         files |= {path for job in study.plan("--forcerun", "make_table") for path in job.outputs}
