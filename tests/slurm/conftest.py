@@ -21,7 +21,7 @@ CONFIGURATION = ("demo/config.yaml", ROOT / "tests/end_to_end/small.yaml", Path(
 MODEL = "tiny-mistral"
 TABLE = "results/tables/table3.csv"
 TRAINING_GPUS = 4
-PATIENCE = 600  # seconds until something that must happen is given up on, on a busy machine
+PATIENCE = 1200  # seconds until something that must happen is given up on, on a busy machine
 
 
 class Study:
