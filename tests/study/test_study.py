@@ -34,9 +34,10 @@ def paper():
         ("zephyr-7b/sft", {"policy", "sampled", "initial", "origin", "labelled"}),
         ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "origin", "labelled"}),
         ("ultrafeedback", {"origin", "labelled"}),
-        ("off", {"source", "history"}),
-        ("mix5", {"source", "history"}),
-        ("off-on", {"history"}),
+        ("off", {"source", "history", "racing"}),
+        ("mix5", {"source", "history", "racing"}),
+        ("off-on", {"history", "racing"}),
+        ("off-on~2", {"racing"}),  # a race has two orders, whatever `replicates` says
         ("auto", {"undecided"}),
         ("off-auto-on", {"undecided"}),
         ("zephyr-7b/dpo/auto", set()),
