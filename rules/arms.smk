@@ -10,9 +10,9 @@ rule compare_arms:
         off_policy=lambda w: paths.evaluation(arms.arm(w, OFF), "model_outputs.json"),
         on_policy=lambda w: paths.evaluation(arms.arm(w, ON), "model_outputs.json"),
         instructions=INSTRUCTIONS,
-        preference_model=PREFERENCE_MODEL,
-        program=preference_model_program("compare_arms"),
-        judge=LABELLING_JUDGE_FILES,
+        preference_model=LABELLER.manifest,
+        program=program("compare_arms", LABELLER.env, LABELLER.without),
+        judge=LABELLER.files,
     output:
         "results/arms/{initial}/{method}{run}.parquet",
     log:
@@ -21,7 +21,7 @@ rule compare_arms:
         "results/benchmarks/compare_arms/{initial}/{method}{run}.jsonl"
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
-        f"../envs/{LABEL_ENV}.yaml"
+        f"../envs/{LABELLER.env}.yaml"
     resources:
         gpu=0 if study.labelling_judge else needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,
@@ -31,7 +31,7 @@ rule compare_arms:
     params:
         preference_model=flags.preference_model(config["preference_model"]),
     shell:
-        f"{RUN} {LABEL_ENV} {SCRIPTS}/compare_arms.py"
+        f"{RUN} {LABELLER.env} {SCRIPTS}/compare_arms.py"
         " --off-policy {input.off_policy:q}"
         " --on-policy {input.on_policy:q}"
         " --instructions {input.instructions:q}"

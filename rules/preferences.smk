@@ -91,9 +91,9 @@ rule train_ranker:
 rule label_preferences:
     input:
         pairs=lambda w: study.candidates(w.labelled, w.split),
-        preference_model=PREFERENCE_MODEL,
-        program=preference_model_program("label_preferences"),
-        judge=LABELLING_JUDGE_FILES,
+        preference_model=LABELLER.manifest,
+        program=program("label_preferences", LABELLER.env, LABELLER.without),
+        judge=LABELLER.files,
     output:
         shards.output("preferences", "{labelled}/{split}.parquet"),
     log:
@@ -102,7 +102,7 @@ rule label_preferences:
         shards.log("preferences", "results/benchmarks/label_preferences/{labelled}/{split}.jsonl")
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
-        f"../envs/{LABEL_ENV}.yaml"
+        f"../envs/{LABELLER.env}.yaml"
     resources:
         gpu=0 if study.labelling_judge else needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,
@@ -114,7 +114,7 @@ rule label_preferences:
         truncated=flags.truncated,
         ties=config["ties"],
     shell:
-        f"{RUN} {LABEL_ENV} {SCRIPTS}/label_preferences.py"
+        f"{RUN} {LABELLER.env} {SCRIPTS}/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"

@@ -1,4 +1,4 @@
-"""A preference model that is asked beside the study's own: a witness, a yardstick. Standard library only."""
+"""A preference model that jobs ask: the study's own, a witness, a yardstick. Standard library only."""
 
 from dataclasses import dataclass
 
