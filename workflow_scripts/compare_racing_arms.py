@@ -95,6 +95,7 @@ def main() -> None:
     from dpo_boundary.blocks import nested_blocks
     from dpo_stages.core.parquet import write_table
     from dpo_stages.data.schemas import RACE_LOOK
+    from dpo_stages.evaluation.length_validity import read_length_control
     from dpo_stages.preferences.pairs import Verdicts, joined, report
 
     options = options_from(arguments)
@@ -102,6 +103,7 @@ def main() -> None:
     prompts = next(iter(next(iter(orders.values())).values())).keys()
     model = open_preference_model(arguments.preference_model, options)
     blocks = nested_blocks(prompts, arguments.seed) if arguments.shares else [[*prompts]]
+    length_controlled = read_length_control(arguments.length_control)[0] is True
     started = time.monotonic()
     pairs: list[Pair] = []
     parts: list[Verdicts] = []
@@ -111,7 +113,7 @@ def main() -> None:
         pairs += of_block
         parts.append(model.compare(of_block))
         table += rows_of(keys, orders, parts[-1], arguments.share)
-        if arguments.shares and not open_pairs(table, arguments):
+        if arguments.shares and not open_pairs(table, arguments, length_controlled):
             break
     counts = report(pairs, joined(parts), time.monotonic() - started)
     write_table(arguments.output, table, RACE_LOOK)
@@ -167,10 +169,9 @@ def rows_of(keys: list[Key], orders: Orders, verdicts: "Verdicts", share: float)
     ]
 
 
-def open_pairs(table: list[dict], arguments: argparse.Namespace) -> bool:
+def open_pairs(table: list[dict], arguments: argparse.Namespace, length_controlled: bool) -> bool:
     """Whether more prompts could decide anything at this look."""
     from dpo_boundary.race import decide_look
-    from dpo_stages.evaluation.length_validity import read_length_control
 
     look = decide_look(
         table,
@@ -178,7 +179,7 @@ def open_pairs(table: list[dict], arguments: argparse.Namespace) -> bool:
         starting_arms=arguments.starting_arms,
         confidence=arguments.confidence,
         seed=arguments.seed,
-        length_controlled=read_length_control(arguments.length_control)[0] is True,
+        length_controlled=length_controlled,
     )
     return bool(look.open_pairs)
 
