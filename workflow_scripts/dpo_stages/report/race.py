@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpo_stages.report import audits
+from dpo_stages.report.table import Grid, Table
 from dpo_stages.study.policies import RECOMMENDED
 
 
@@ -63,28 +64,35 @@ def as_markdown(
     took = cost(race)
     kept = f", of which the winner's own training keeps {took.kept:g}" if took.kept else ""
     rule = "" if race["winner"] else f" The race is undecided, and `{undecided}` is the rule."
+    labels = "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items())
     parts = [
-        f"# Which data next for {race['policy']}?",
-        f"**Train next on `{taken(race, undecided)}`.**{rule}",
-        race["paragraph"],
-        f"![How far one arm is preferred to another after each share of an epoch]({figure})",
-        _table(race),
-        f"What is held, by the judgement of {yardstick}: an arm is out only where another one is better at that share of an epoch, "
-        f"over other prompts and other orders of the pairs, with {100 * race['confidence']:g} % confidence for the whole race. "
-        "That it stays behind to the end of its training is not held.",
-        "## Are the labels right?",
-        "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items()),
-        "## What it took",
-        f"{took.epochs:.3g} epochs of training over all arms and orders{kept}; {took.responses:,} responses and "
-        f"{took.comparisons:,} comparisons, each in both orders of presentation.",
-        *notes,
+        ("title", f"Which data next for {race['policy']}?"),
+        ("words", f"**Train next on `{taken(race, undecided)}`.**{rule}"),
+        ("words", race["paragraph"].strip()),
+        ("words", f"![How far one arm is preferred to another after each share of an epoch]({figure})"),
+        ("grid", _grid(race)),
+        (
+            "words",
+            f"What is held, by the judgement of {yardstick}: an arm is out only where another one is better at that share of an "
+            f"epoch, over other prompts and other orders of the pairs, with {100 * race['confidence']:g} % confidence for the "
+            "whole race. That it stays behind to the end of its training is not held.",
+        ),
+        ("heading", "Are the labels right?"),
+        ("words", labels),
+        ("heading", "What it took"),
+        (
+            "words",
+            f"{took.epochs:.3g} epochs of training over all arms and orders{kept}; {took.responses:,} responses and "
+            f"{took.comparisons:,} comparisons, each in both orders of presentation.",
+        ),
+        *(("words", note) for note in notes),
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return Table([], parts).markdown()
 
 
-def _table(race: Mapping[str, Any]) -> str:
+def _grid(race: Mapping[str, Any]) -> Grid:
+    """Every pair of arms at every look."""
     which = "adjusted_" if race["length_controlled"] else ""
-    head = ["After", "Preferred", "%", "Interval", "Prompts", "Orders", ""]
     rows = [
         [
             f"{100 * look['share']:g} %",
@@ -98,4 +106,4 @@ def _table(race: Mapping[str, Any]) -> str:
         for look in race["looks"]
         for pair in look["pairs"]
     ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+    return Grid(["After", "Preferred", "%", "Interval", "Prompts", "Orders", ""], rows)
