@@ -169,6 +169,7 @@ if YARDSTICK:
         input:
             race=lambda w: races.last(w.initial),
             audit="results/audits/{initial}.json",
+            prompts=RACE_PROMPTS,
             program=program("make_race", "workflow"),
         output:
             json="results/races/{initial}.json",
@@ -187,7 +188,7 @@ if YARDSTICK:
         shell:
             f"{RUN} workflow {SCRIPTS}/make_race.py"
             " --race {input.race:q}"
-            " --audit {input.audit:q}"
+            " --audit {input.audit:q} --prompts {input.prompts:q}"
             " --undecided {params.undecided}"
             " --yardstick {params.yardstick}"
             " {params.notes:q}"

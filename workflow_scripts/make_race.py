@@ -16,6 +16,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--race", type=Path, required=True, metavar="JSON", help="of decide_race.py, after the last look")
     add("--audit", type=Path, required=True, metavar="JSON", help="of audit_sources.py, for the same policy")
+    add("--prompts", type=Path, required=True, metavar="PARQUET", help="of draw_race_prompts.py, for the cost")
     add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
     add("--yardstick", required=True, metavar="NAME", help="what compared the responses")
     add("--notes", nargs="+", default=[], metavar="SENTENCE", help="what takes weight from it")
@@ -29,17 +30,19 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, replacing, write_json, write_text
+    from dpo_stages.core.ledgers import ledger
     from dpo_stages.report.figures.race import draw
     from dpo_stages.report.figures.style import save
     from dpo_stages.report.race import as_markdown, cost, taken
 
     race, audit = read_json(arguments.race), read_json(arguments.audit)
     source = taken(race, arguments.undecided)
-    page = as_markdown(race, audit, arguments.undecided, arguments.yardstick, arguments.svg.name, arguments.notes)
+    took = cost(race, ledger(arguments.prompts)["rows_out"])
+    page = as_markdown(race, audit, took, arguments.undecided, arguments.yardstick, arguments.svg.name, arguments.notes)
     write_text(arguments.markdown, page)
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
-    write_json(arguments.json, {**race, "source": source, "yardstick": arguments.yardstick, "cost": asdict(cost(race))})
+    write_json(arguments.json, {**race, "source": source, "yardstick": arguments.yardstick, "cost": asdict(took)})
     for argument in arguments.checkpoints:
         arm, _, folder = argument.partition("=")
         if arm != source:

@@ -38,11 +38,13 @@ def race(*better, arms=("off", "on", "mix50"), prompts=64):
 
 
 def test_the_cost_is_that_of_the_arms_that_were_still_in():
-    undecided = cost(race(0.0, 0.0, 0.0))
+    undecided = cost(race(0.0, 0.0, 0.0), 64)
     assert undecided.epochs == pytest.approx(3 * 2 * 0.2) and undecided.kept == 0
     assert (undecided.responses, undecided.comparisons) == (3 * 3 * 2 * 2 * 64, 3 * 3 * 2 * 2 * 64)
-    won = cost(race(0.0, 0.4))
+    won = cost(race(0.0, 0.4), 64)
     assert won.epochs == pytest.approx(3 * 2 * 0.1) and won.kept == 0.1
+    asked = cost(race(0.0, 0.4), 250)  # of which the judge was asked about 64
+    assert asked.responses == 2 * 3 * 2 * 2 * 250 and asked.comparisons == won.comparisons
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_cost_is_that_of_the_arms_that_were_still_in():
 )
 def test_the_page_says_first_what_to_train_on(sizes, undecided, source, sentence):
     found = race(*sizes, arms=("off", "on"))
-    page = as_markdown(found, AUDIT, undecided, "gpt", "sft.svg", ["A caution."])
+    page = as_markdown(found, AUDIT, cost(found, 64), undecided, "gpt", "sft.svg", ["A caution."])
     assert page.splitlines()[2].startswith(f"**Train next on `{source}`.**")
     assert sentence in page and "by the judgement of gpt" in page and page.rstrip().endswith("A caution.")
     assert page.count("| off over on |") == len(found["looks"]) and "](sft.svg)" in page
@@ -64,9 +66,12 @@ def test_the_page_says_first_what_to_train_on(sizes, undecided, source, sentence
 def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path, run_here):
     write_json(tmp_path / "race.json", race(0.4, arms=("off", "on")))
     write_json(tmp_path / "audit.json", AUDIT)
+    write_json(tmp_path / "prompts.ledger.json", {"rows_out": 64})
     given = [
         "--race",
         tmp_path / "race.json",
+        "--prompts",
+        tmp_path / "prompts.parquet",
         "--audit",
         tmp_path / "audit.json",
         "--undecided",

@@ -80,7 +80,7 @@ READERS = {
     "make_second_opinion": "measure_robustness",
     "measure_robustness": "",
     "measure_boundary": "make_table make_decision mix_preferences trace_policy",
-    "draw_race_prompts": "sample_arm",
+    "draw_race_prompts": "sample_arm make_race",
     "train_arm": "sample_arm",
     "sample_arm": "compare_racing_arms",
     "compare_racing_arms": "decide_look",

@@ -26,13 +26,18 @@ class Cost:
     comparisons: int
 
 
-def cost(race: Mapping[str, Any]) -> Cost:
-    """What a race took, from its looks: `decide_race.py`'s JSON."""
+def cost(race: Mapping[str, Any], prompts: int) -> Cost:
+    """What a race took.
+
+    Args:
+        race: JSON of decide_race.py.
+        prompts: that every arm was sampled on at every look, twice; a judge is asked about fewer where that decides.
+    """
     epochs, responses, comparisons, before = 0.0, 0, 0, 0.0
     for look in race["looks"]:
         trainings = len(look["arms"]) * look["runs"]
         epochs += trainings * (look["share"] - before)
-        responses += 2 * trainings * look["budget"]
+        responses += 2 * trainings * prompts
         comparisons += 2 * len(look["pairs"]) * look["runs"] * look["budget"]
         before = look["share"]
     return Cost(epochs, before if race["winner"] else 0.0, responses, comparisons)
@@ -46,6 +51,7 @@ def taken(race: Mapping[str, Any], undecided: str) -> str:
 def as_markdown(
     race: Mapping[str, Any],
     audit: Mapping[str, Any],
+    took: Cost,
     undecided: str,
     yardstick: str,
     figure: str,
@@ -56,12 +62,12 @@ def as_markdown(
     Args:
         race: JSON of decide_race.py.
         audit: JSON of audit_sources.py for the same policy.
+        took: what the race took.
         undecided: the source that is taken where the race is undecided.
         yardstick: name of what compared the responses.
         figure: file of the curve, beside the page.
         notes: sentences that take weight from it.
     """
-    took = cost(race)
     kept = f", of which the winner's own training keeps {took.kept:g}" if took.kept else ""
     rule = "" if race["winner"] else f" The race is undecided, and `{undecided}` is the rule."
     labels = "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items())
