@@ -55,3 +55,11 @@ def run_here():
             sys.argv = before
 
     return run
+
+
+@pytest.fixture(scope="module")
+def programs_of_the_map():
+    """Modules of studies/map can be imported."""
+    sys.path.insert(0, str(ROOT / "studies/map"))
+    yield
+    sys.path.remove(str(ROOT / "studies/map"))

@@ -1,18 +1,12 @@
 """The small machinery of studies/map against that of the workflow and of Transformers: log-probabilities, rates, sampling."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-
-@pytest.fixture(scope="module", autouse=True)
-def programs(root):
-    sys.path.insert(0, str(root / "studies/map"))
-    yield
-    sys.path.remove(str(root / "studies/map"))
+pytestmark = pytest.mark.usefixtures("programs_of_the_map")
 
 
 @pytest.fixture(scope="module")

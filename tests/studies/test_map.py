@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -29,11 +28,7 @@ audit_pairs: 10
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def programs(root):
-    sys.path.insert(0, str(root / "studies/map"))
-    yield
-    sys.path.remove(str(root / "studies/map"))
+pytestmark = pytest.mark.usefixtures("programs_of_the_map")
 
 
 @pytest.fixture(scope="module")

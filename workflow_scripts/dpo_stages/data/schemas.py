@@ -10,31 +10,32 @@ CONVERSATION = pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("cont
 TOKEN_IDS = pa.list_(pa.int32())
 
 
-def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+def column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+    """A column of a table, with what it means."""
     return pa.field(name, kind, nullable=nullable, metadata={"meaning": meaning})
 
 
-PROMPT_ID = _column("prompt_id", pa.string(), "hash of the prompt's messages, see prompts.prompt_id; unique in a table")
-PROMPT = _column("prompt", CONVERSATION, "conversation that ends with the user's turn")
-RESPONSE_1 = _column("response_1", pa.string(), "first candidate")
-RESPONSE_2 = _column("response_2", pa.string(), "second candidate")
+PROMPT_ID = column("prompt_id", pa.string(), "hash of the prompt's messages, see prompts.prompt_id; unique in a table")
+PROMPT = column("prompt", CONVERSATION, "conversation that ends with the user's turn")
+RESPONSE_1 = column("response_1", pa.string(), "first candidate")
+RESPONSE_2 = column("response_2", pa.string(), "second candidate")
 OPENS_THOUGHT = "the prompt, as it is rendered, ends with the beginning of a thought, which the responses go on with"
-ORIGINAL_PREFERENCE = _column(
+ORIGINAL_PREFERENCE = column(
     "original_preference", pa.int8(), "the data set's own label: 1 or 2 is the preferred response", True
 )
 
 # results/datasets/{dataset}/{split}.parquet of a chat data set (for SFT)
-CHAT = pa.schema([PROMPT_ID, _column("messages", CONVERSATION, "whole conversation, ending with an assistant turn")])
+CHAT = pa.schema([PROMPT_ID, column("messages", CONVERSATION, "whole conversation, ending with an assistant turn")])
 
 # results/datasets/{dataset}/{split}.parquet of an instruction set (for evaluation)
 INSTRUCTIONS = pa.schema(
     [
         PROMPT_ID,
         PROMPT,
-        _column("index", pa.int32(), "position in the published set; AlpacaEval's difficulties belong to it"),
-        _column("instruction", pa.string(), "the text that the judge sees"),
-        _column("reference", pa.string(), "the baseline's response"),
-        _column("subset", pa.string(), "where the instruction comes from"),
+        column("index", pa.int32(), "position in the published set; AlpacaEval's difficulties belong to it"),
+        column("instruction", pa.string(), "the text that the judge sees"),
+        column("reference", pa.string(), "the baseline's response"),
+        column("subset", pa.string(), "where the instruction comes from"),
     ]
 )
 
@@ -56,14 +57,14 @@ SAMPLED_CANDIDATES = pa.schema(
         PROMPT,
         RESPONSE_1,
         RESPONSE_2,
-        _column("tokens_1", pa.int32(), "length of response_1 in the policy's tokens, end of sequence included"),
-        _column("tokens_2", pa.int32(), "length of response_2"),
-        _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
-        _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
-        _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled, its end included unless it was cut"),
-        _column("ids_2", TOKEN_IDS, "the same of response_2"),
-        _column("vocabulary", pa.string(), "whose tokens they are, see chat_tokens.vocabulary_of"),
-        _column("opens_thought", pa.bool_(), OPENS_THOUGHT),
+        column("tokens_1", pa.int32(), "length of response_1 in the policy's tokens, end of sequence included"),
+        column("tokens_2", pa.int32(), "length of response_2"),
+        column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens"),
+        column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens"),
+        column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled, its end included unless it was cut"),
+        column("ids_2", TOKEN_IDS, "the same of response_2"),
+        column("vocabulary", pa.string(), "whose tokens they are, see chat_tokens.vocabulary_of"),
+        column("opens_thought", pa.bool_(), OPENS_THOUGHT),
     ]
 )
 
@@ -77,12 +78,12 @@ CANDIDATES = pa.schema(
         PROMPT,
         RESPONSE_1,
         RESPONSE_2,
-        _column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens; null for data sets", True),
-        _column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens; null for data sets", True),
-        _column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled; null for data sets", True),
-        _column("ids_2", TOKEN_IDS, "the same of response_2", True),
-        _column("vocabulary", pa.string(), "whose tokens they are; null for data sets", True),
-        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null for data sets", True),
+        column("truncated_1", pa.bool_(), "response_1 was cut at max_new_tokens; null for data sets", True),
+        column("truncated_2", pa.bool_(), "response_2 was cut at max_new_tokens; null for data sets", True),
+        column("ids_1", TOKEN_IDS, "response_1 as the tokens that were sampled; null for data sets", True),
+        column("ids_2", TOKEN_IDS, "the same of response_2", True),
+        column("vocabulary", pa.string(), "whose tokens they are; null for data sets", True),
+        column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null for data sets", True),
         ORIGINAL_PREFERENCE,
     ]
 )
@@ -92,18 +93,18 @@ PREFERENCES = pa.schema(
     [
         PROMPT_ID,
         PROMPT,
-        _column("chosen", pa.string(), "the response that the preference model prefers"),
-        _column("rejected", pa.string(), "the other one"),
-        _column("logit", pa.float32(), "mean over both orders; positive: response_1 of the candidates is better"),
-        _column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
-        _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-        _column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
-        _column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
-        _column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),
-        _column("chosen_ids", TOKEN_IDS, "chosen as the tokens that were sampled; null where nobody knows", True),
-        _column("rejected_ids", TOKEN_IDS, "the same of rejected", True),
-        _column("vocabulary", pa.string(), "whose tokens they are; null where nobody knows", True),
-        _column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null where nobody knows", True),
+        column("chosen", pa.string(), "the response that the preference model prefers"),
+        column("rejected", pa.string(), "the other one"),
+        column("logit", pa.float32(), "mean over both orders; positive: response_1 of the candidates is better"),
+        column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
+        column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
+        column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
+        column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
+        column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),
+        column("chosen_ids", TOKEN_IDS, "chosen as the tokens that were sampled; null where nobody knows", True),
+        column("rejected_ids", TOKEN_IDS, "the same of rejected", True),
+        column("vocabulary", pa.string(), "whose tokens they are; null where nobody knows", True),
+        column("opens_thought", pa.bool_(), f"{OPENS_THOUGHT}; null where nobody knows", True),
     ]
 )
 
@@ -111,25 +112,25 @@ PREFERENCES = pa.schema(
 REFERENCE_LOGPS = pa.schema(
     [
         PROMPT_ID,
-        _column(
+        column(
             "ref_chosen_logps", pa.float32(), "log-probability of the chosen response, summed over its tokens, in nats"
         ),
-        _column("ref_rejected_logps", pa.float32(), "the same of the rejected response"),
+        column("ref_rejected_logps", pa.float32(), "the same of the rejected response"),
     ]
 )
 
 # results/comparisons/{policy}/{split}.parquet: Algorithm 1's comparisons, m x n a prompt
 COMPARISONS = pa.schema(
     [
-        _column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has several rows"),
-        _column("on_index", pa.int8(), "1 or 2: the on-policy candidate"),
-        _column("off_index", pa.int8(), "1 or 2: the off-policy candidate"),
-        _column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
-        _column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
-        _column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
-        _column("on_length", pa.int32(), "length of what was shown of the on-policy candidate, in characters"),
-        _column("off_length", pa.int32(), "the same of the off-policy candidate"),
-        _column(
+        column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has several rows"),
+        column("on_index", pa.int8(), "1 or 2: the on-policy candidate"),
+        column("off_index", pa.int8(), "1 or 2: the off-policy candidate"),
+        column("logit", pa.float32(), "mean over both orders; positive: the on-policy candidate is better"),
+        column("on_policy_preferred", pa.float32(), "1, 0, or 0.5 where the preference model sees a tie"),
+        column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
+        column("on_length", pa.int32(), "length of what was shown of the on-policy candidate, in characters"),
+        column("off_length", pa.int32(), "the same of the off-policy candidate"),
+        column(
             "on_truncated",
             pa.bool_(),
             "the on-policy candidate was cut at max_new_tokens; null where nobody knows",
@@ -141,31 +142,31 @@ COMPARISONS = pa.schema(
 # results/races/looks/{policy}/{share}.parquet: the arms of a race after a share of an epoch, each with each, order by order
 RACE_LOOK = pa.schema(
     [
-        _column("prompt_id", pa.string(), "hash of the prompt's messages"),
-        _column("run", pa.int8(), "order of the pairs in which both arms were trained; 1 is that of the policy itself"),
-        _column("share", pa.float64(), "of an epoch that both have trained for"),
-        _column("arm_1", pa.string(), "candidate source of one arm"),
-        _column("arm_2", pa.string(), "candidate source of the other"),
-        _column(
+        column("prompt_id", pa.string(), "hash of the prompt's messages"),
+        column("run", pa.int8(), "order of the pairs in which both arms were trained; 1 is that of the policy itself"),
+        column("share", pa.float64(), "of an epoch that both have trained for"),
+        column("arm_1", pa.string(), "candidate source of one arm"),
+        column("arm_2", pa.string(), "candidate source of the other"),
+        column(
             "arm_1_preferred",
             pa.float64(),
             "mean probability, over two responses and both orders of presentation, that the one of arm_1 is better",
         ),
-        _column("order_flips", pa.int8(), "of the two comparisons, in how many the orders of presentation disagree"),
-        _column("length_1", pa.float64(), "mean length of what was shown of arm_1's responses, in characters"),
-        _column("truncated_1", pa.int8(), "how many of them were cut at max_new_tokens"),
-        _column("length_2", pa.float64(), "mean length of what was shown of arm_2's responses"),
-        _column("truncated_2", pa.int8(), "how many of them were cut"),
+        column("order_flips", pa.int8(), "of the two comparisons, in how many the orders of presentation disagree"),
+        column("length_1", pa.float64(), "mean length of what was shown of arm_1's responses, in characters"),
+        column("truncated_1", pa.int8(), "how many of them were cut at max_new_tokens"),
+        column("length_2", pa.float64(), "mean length of what was shown of arm_2's responses"),
+        column("truncated_2", pa.int8(), "how many of them were cut"),
     ]
 )
 
 # results/likelihoods/{policy}/{split}.parquet: the policy's own two candidates of a prompt and the two off-policy ones
 LIKELIHOODS = pa.schema(
     [
-        _column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has a row for each candidate"),
-        _column("on_policy", pa.bool_(), "the policy's own sample; else a candidate of the preference data"),
-        _column("index", pa.int8(), "1 or 2: which of the two candidates, as in the comparisons"),
-        _column("logp", pa.float32(), "log pi(y|x) under the policy, summed over the response's tokens, in nats"),
-        _column("tokens", pa.int32(), "length of the response in the policy's tokens, as far as it was read"),
+        column("prompt_id", pa.string(), "hash of the prompt's messages; one prompt has a row for each candidate"),
+        column("on_policy", pa.bool_(), "the policy's own sample; else a candidate of the preference data"),
+        column("index", pa.int8(), "1 or 2: which of the two candidates, as in the comparisons"),
+        column("logp", pa.float32(), "log pi(y|x) under the policy, summed over the response's tokens, in nats"),
+        column("tokens", pa.int32(), "length of the response in the policy's tokens, as far as it was read"),
     ]
 )
