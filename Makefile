@@ -15,7 +15,7 @@ environment_of_training := train
 environment_of_sampling := vllm-cpu
 environment_of_preferences := pairrm
 environment_of_evaluation := alpaca-eval
-folders_of_workflow := core study data boundary audit report demo studies
+folders_of_workflow := core study data preflight boundary audit report demo studies
 
 .PHONY: help demo test lint lock environments packages bench-gpu clean
 

@@ -9,7 +9,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+# A study of one's own, whose file names a preset, is completed in rules/common.smk.
+if not config.get("preset"):
+
+    configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -29,6 +32,7 @@ include: "rules/audits.smk"
 include: "rules/length_control.smk"
 include: "rules/analysis.smk"
 include: "rules/tables.smk"
+include: "rules/analysis_tables.smk"
 include: "rules/appendix.smk"
 include: "rules/plan.smk"
 include: "rules/report.smk"
@@ -49,8 +53,13 @@ rule all:
 onstart:
     guards.start_jobs_at_once(workflow)
     if workflow.is_main_process:
-        if reasons := [*contents.missing_files(study), *guards.reasons_not_to_start(workflow)]:
-            print(*reasons, sep="\n", file=sys.stderr)
+        # Imported by the main process alone, once a run.
+        from dpo_stages.preflight import check
+        from dpo_stages.preflight.jobs import Jobs
+
+        reasons = [*contents.missing_files(study), *guards.reasons_not_to_start(workflow)]
+        if reasons := [*reasons, *check.reasons_not_to_start(study, Jobs(guards.planned(workflow)))]:
+            print(*dict.fromkeys(reasons), sep="\n", file=sys.stderr)
             sys.exit(2)
         write_text(
             guards.RUN_CONFIG,

@@ -112,34 +112,36 @@ rule make_table9:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule make_table10:
-    input:
-        outputs=lambda w: [
-            f"results/evaluations/{policy}/model_outputs.json" for policy in contents.responding_policies(study)
-        ],
-        instructions=INSTRUCTIONS,
-        undecided=contents.lists_of_undecided(study, config["responses"]["table"]),
-        program=program("make_table10", "workflow"),
-    output:
-        csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),
-        markdown="results/tables/table10.md",
-        parts="results/tables/table10.json",
-    log:
-        "results/logs/make_table10.log",
-    localrule: True
-    conda:
-        "../envs/workflow.yaml"
-    params:
-        policies=lambda w: contents.responding_policies(study),
-        label=study.names.label(config["responses"]["model"]),
-    shell:
-        f"{RUN} workflow {SCRIPTS}/make_table10.py"
-        " --policies {params.policies}"
-        " --outputs {input.outputs:q}"
-        " --instructions {input.instructions:q}"
-        " --model-label {params.label:q}"
-        " --csv {output.csv:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+if config["responses"]:
+
+    rule make_table10:
+        input:
+            outputs=lambda w: [
+                f"results/evaluations/{policy}/model_outputs.json" for policy in contents.responding_policies(study)
+            ],
+            instructions=INSTRUCTIONS,
+            undecided=contents.lists_of_undecided(study, config["responses"]["table"]),
+            program=program("make_table10", "workflow"),
+        output:
+            csv=report("results/tables/table10.csv", category="Tables", labels={"table": "Table 10"}),
+            markdown="results/tables/table10.md",
+            parts="results/tables/table10.json",
+        log:
+            "results/logs/make_table10.log",
+        localrule: True
+        conda:
+            "../envs/workflow.yaml"
+        params:
+            policies=lambda w: contents.responding_policies(study),
+            label=study.names.label(config["responses"]["model"]),
+        shell:
+            f"{RUN} workflow {SCRIPTS}/make_table10.py"
+            " --policies {params.policies}"
+            " --outputs {input.outputs:q}"
+            " --instructions {input.instructions:q}"
+            " --model-label {params.label:q}"
+            " --csv {output.csv:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule make_comparison:

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -19,7 +20,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
-from dpo_stages.study import arms, audits, contents, guards, independence, paths, race_costs
+from dpo_stages.study import arms, audits, contents, guards, independence, paths, presets, race_costs
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
@@ -30,9 +31,17 @@ from dpo_stages.study.resources import Needs
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
 
-# Every job reads it: libyaml takes an eighth of the time.
-SCHEMA = yaml.load((ROOT / "rules/config.schema.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+def read_yaml(name):
+    """What a YAML file of the workflow holds. Every job reads some: libyaml takes an eighth of the time."""
+    return yaml.load((ROOT / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+SCHEMA = read_yaml("rules/config.schema.yaml")
 try:
+    if config.get("preset"):
+        preset = partial(read_yaml, f"presets/{config['preset']}.yaml")
+        config.update(presets.study_of_ones_own(config, read_yaml("config.yaml"), preset))
     check_settings(config, SCHEMA)
 except BadInput as error:
     print(error, file=sys.stderr)

@@ -6,19 +6,7 @@ Output:   results/figures/{table,rules}.svg, results/report.html
 
 # What the report shows, in its order: tables by name (results/tables/{name}.json), and figures with their captions
 # (results/figures/{name}.svg). Add others here.
-REPORT_TABLES = [
-    *config["tables"],
-    *(["rq1"] if contents.policies_of_rq1(study) else []),
-    "pairs",
-    "table8",
-    "quality",
-    "intra_diversity",
-    "boundary_cost",
-    "labels",
-    "table6",
-    "table7",
-    "table9",
-]
+REPORT_TABLES = contents.tables_of_report(study)
 REPORT_FIGURES = {
     **{
         table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against its off-policy arm less its "
@@ -27,7 +15,10 @@ REPORT_FIGURES = {
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },
-    "figure3": "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it.",
+    **{
+        "figure3": "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."
+        for _ in filter(None, [config["analyses"]["figure3"]])
+    },
 }
 
 
@@ -83,8 +74,8 @@ rule make_report:
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
         labels="results/tables/labels.csv",
         audits=audits.for_report(study),
-        comparison=multiext("results/tables/comparison", ".csv", ".json"),
-        responses="results/tables/table10.csv",
+        comparison=multiext("results/tables/comparison", ".csv", ".json") if contents.of_the_paper(study) else [],
+        responses="results/tables/table10.csv" if config["responses"] else [],
         rules="results/figures/rules.svg",
         cost="results/cost.csv",
         judgements=lambda w: [
@@ -104,7 +95,11 @@ rule make_report:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
         notes=given(notes=independence.cautions(study)),
-        audits=lambda w, input: given(audits=input.audits),
+        given=lambda w, input: given(
+            audits=input.audits,
+            comparison=input.comparison[:1],
+            responses=[input.responses] if input.responses else [],
+        ),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_report.py"
         " --study {params.study:q}"
@@ -113,9 +108,7 @@ rule make_report:
         " --figures {input.figures:q}"
         " --captions {params.captions:q}"
         " --labels {input.labels:q}"
-        " {params.audits:q}"
-        " --comparison {input.comparison[0]:q}"
-        " --responses {input.responses:q}"
+        " {params.given:q}"
         " --rules {input.rules:q}"
         " --cost {input.cost:q}"
         " {params.notes:q}"

@@ -19,8 +19,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--tables", nargs="+", type=Path, required=True, metavar="JSON", help="tables in the page's order")
     add("--figures", nargs="*", type=Path, default=[], metavar="SVG", help="figures in the page's order")
     add("--captions", nargs="*", default=[], metavar="TEXT", help="one a figure")
-    add("--comparison", type=Path, required=True, metavar="CSV", help="of make_comparison.py, its JSON beside it")
-    add("--responses", type=Path, required=True, metavar="CSV", help="of make_table10.py")
+    add("--comparison", type=Path, metavar="CSV", help="of make_comparison.py, its JSON beside it")
+    add("--responses", type=Path, metavar="CSV", help="of make_table10.py")
     add("--rules", type=Path, required=True, metavar="SVG", help="of draw_rule_graph.py")
     add("--cost", type=Path, required=True, metavar="CSV", help="of plan_study.py")
     add(
@@ -51,7 +51,8 @@ def main() -> None:
 
     study = json.loads(arguments.study)
     decisions = read_decisions(arguments.policy_tables)
-    comparison = read_csv(arguments.comparison, []) if len(read_text(arguments.comparison).splitlines()) > 1 else []
+    beside_paper = arguments.comparison and len(read_text(arguments.comparison).splitlines()) > 1
+    comparison = read_csv(arguments.comparison, []) if beside_paper else []
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [ledger(path) for path in arguments.judgements]
     judging = page.judging(ledgers)
@@ -79,8 +80,8 @@ def main() -> None:
             {"uri": page.picture(path), "caption": caption}
             for path, caption in zip(arguments.figures, arguments.captions, strict=True)
         ],
-        "comparison": read_parts(arguments.comparison.with_suffix(".json")),
-        "responses": read_csv(arguments.responses, ("label", "text", "rule")),
+        "comparison": read_parts(arguments.comparison.with_suffix(".json")) if arguments.comparison else [],
+        "responses": read_csv(arguments.responses, ("label", "text", "rule")) if arguments.responses else [],
         "graph": Markup(read_text(arguments.rules)),
         "provenance": [
             *study.items(),

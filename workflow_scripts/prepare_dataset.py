@@ -21,11 +21,11 @@ from pathlib import Path
 
 from dpo_stages.core.arguments import seed
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_json, read_json_lines
 from dpo_stages.core.hub import add_hub_flags, dataset_commit, same_commit
-from dpo_stages.core.parquet import read_parquet, write_table
+from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.adapters import KINDS, adapt, adapter_names, check_adapter, keep_subset
+from dpo_stages.data.local_files import read_local
 
 LOCAL, ALPACA_EVAL = "local", "alpaca_eval"
 ALPACA_EVAL_SPLIT, ALPACA_EVAL_FILE = "eval", "alpaca_eval_gpt4_baseline.json"
@@ -56,28 +56,6 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.limit != "none" and not (arguments.limit.isdecimal() and int(arguments.limit) > 0):
         raise BadInput(f"--limit is {arguments.limit}; give a whole number above zero, or none")
     return arguments
-
-
-def read_local(path: Path) -> list[dict]:
-    """Records of a local file, whose name says what it is.
-
-    Raises:
-        BadInput: the file cannot be read as such.
-    """
-    name = path.name.removesuffix(".gz")
-    if name.endswith((".jsonl", ".ndjson")):
-        return read_json_lines(path)
-    if name.endswith(".json"):
-        records = read_json(path, or_lines=True)
-        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-            raise BadInput(f"{path} is no list of JSON objects")
-        return records
-    if path.suffix == ".parquet":
-        return read_parquet(path).to_pylist()
-    raise BadInput(
-        f"{path} has no name that ends in .jsonl, .json or .parquet (.ndjson, .jsonl.gz and .json.gz will do as well), "
-        "so what it holds is unknown; rename it"
-    )
 
 
 def read_hub(adapter: str, source: str, revision: str, split: str) -> tuple[Iterable[dict], str | None]:

@@ -94,7 +94,7 @@ MISTAKES = [
     (("audit",), {"votes": {"on": "votes.csv"}}, ["audit.votes.on does not say whose samples", "zephyr-7b/sft"]),
     (("audit",), {"votes": {"zephyr-7b": "votes.csv"}}, ["audit.votes.zephyr-7b"]),
     (("audit",), {"tables": ["table9"]}, ["audit.tables names 'table9'", "known are table1"]),
-    (("betta",), 1, ["key betta is unknown", "allowed here: seeds"]),
+    (("betta",), 1, ["key betta is unknown", "allowed here: preset, seeds"]),
     (("methods", "dpo", "betta"), 1, ["methods.dpo.betta", "did you mean beta"]),
     (("seeds",), ..., ["lacks the key seeds"]),
     (("seeds",), [], ["seeds"]),

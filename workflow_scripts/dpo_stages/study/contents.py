@@ -9,11 +9,13 @@ from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
+PAPER_TABLES = tuple(f"table{number}" for number in range(1, 6))
+
 
 def from_the_hub(study: Study) -> list[str]:
     """The models and data of the tables and analyses that are downloaded, as the files that stand for them."""
     config = study.config
-    sections = [*config["tables"].values(), *config["analyses"].values()]
+    sections = [*config["tables"].values(), *filter(None, config["analyses"].values())]
     models = {model for section in sections for model in section["models"]}
     models |= {Policy.parse(origin).model for origin in config["sources"].values()}
     chats = {(config["models"][model]["sft"], "train") for model in models} - {(None, "train")}
@@ -95,7 +97,8 @@ def labelled_quality_pairs(study: Study) -> list[tuple[str, str]]:
 
 def policies_of_rq1(study: Study) -> list[Policy]:
     """The policies of Table 2 that come of SFT policies, by a source that is known beforehand."""
-    trained = study.trained_policies("table2") if "table2" in study.config["tables"] else []
+    asked = "table2" in study.config["tables"] and study.config["quality"]["pairs"]
+    trained = study.trained_policies("table2") if asked else []
     return [one for one in trained if len(one.history) == 1 and not one.chooses and one.replicate is None]
 
 
@@ -130,6 +133,22 @@ def judged_for_report(study: Study) -> list[str]:
     tables = [(table, chosen) for table in study.config["tables"] for chosen in (False, True)]
     policies = {policy for table in tables for policy in study.policies_of_table(*table)}
     return [*sorted(policies), *gamed, *quality_pairs(study)]
+
+
+def of_the_paper(study: Study) -> list[str]:
+    """The tables that stand in the paper as well."""
+    return [table for table in study.config["tables"] if table in PAPER_TABLES]
+
+
+def tables_of_report(study: Study) -> list[str]:
+    """The tables of the report, in its order."""
+    config = study.config
+    analyses = {"table8": "table8", "figure3": "intra_diversity", "boundary_cost": "boundary_cost"}
+    shown = [table for analysis, table in analyses.items() if config["analyses"][analysis]]
+    if config["quality"]["pairs"]:
+        shown.insert(int("table8" in shown), "quality")
+    rq1 = ["rq1"] if policies_of_rq1(study) else []
+    return [*config["tables"], *rq1, "pairs", *shown, "labels", "table6", "table7", "table9"]
 
 
 def shows_boundary(study: Study, table: str) -> bool:

@@ -2,7 +2,7 @@
 
 The only module that reaches inside Snakemake. It takes the `workflow` object of a Snakefile and relies on
 
-    dag.needrun_jobs()        the jobs that are about to run, with .rule.name, .resources, .output and .log
+    dag.needrun_jobs()        the jobs that are about to run, with .rule.name, .wildcards_dict, .resources, .output and .log
     scheduler.failed          the jobs that failed
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
@@ -69,6 +69,14 @@ def results_without_records(config: Mapping[str, Any], read: Callable[[str], Any
     )
 
 
+def planned(workflow: Any) -> dict[str, list[dict[str, str]]]:
+    """The wildcards of the jobs that are about to run, by the names of their rules."""
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for job in workflow.dag.needrun_jobs():
+        found[job.rule.name].append(dict(job.wildcards_dict))
+    return found
+
+
 def reasons_not_to_start(workflow: Any) -> Iterator[str]:
     """Why a run cannot end well, each with what to do about it; none as a rule."""
     jobs = list(workflow.dag.needrun_jobs())
@@ -81,7 +89,7 @@ def reasons_not_to_start(workflow: Any) -> Iterator[str]:
     if on_gpus and workflow.local_exec and not shutil.which("nvidia-smi"):
         yield (
             f"{', '.join(on_gpus)} need an NVIDIA GPU and this machine has none; "
-            "run the small study with `--profile demo` or this one on a cluster with `--profile slurm`"
+            "set `accelerator: cpu` (for a study of your own `preset: laptop`), or run on a cluster with `--profile slurm`"
         )
     if not workflow.local_exec and (odd := _not_for_slurm(sys.executable) or _not_for_slurm(str(Path.cwd()))):
         yield (

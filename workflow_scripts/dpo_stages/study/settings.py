@@ -10,7 +10,9 @@ import math
 import re
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.study.parameters import parameters_of
 from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RECOMMENDED, RESERVED, SOURCE, Policy
+from dpo_stages.study.shorthand import write_out
 
 
 def check_settings(config: dict, schema: dict) -> None:
@@ -19,8 +21,10 @@ def check_settings(config: dict, schema: dict) -> None:
     Raises:
         BadInput: one sentence with the key, what it holds and what is allowed.
     """
+    write_out(config)
     _check_against_schema(config, schema)
     _refuse_what_is_no_number(config, [])
+    _complete_models(config)
     _complete_yardstick(config, schema)
     _check_references(config)
     _check_suffixes(config)
@@ -116,6 +120,18 @@ def _sentence(error) -> str:
     return f"{key}: {error.message}"
 
 
+def _complete_models(config: dict) -> None:
+    """A model's label is its name, and its parameters are counted, where they are not given."""
+    for name, model in config["models"].items():
+        model["label"] = model["label"] or name
+        model["parameters"] = model["parameters"] or parameters_of(model["path"])
+        if model["parameters"] is None:
+            raise BadInput(
+                f"configuration: models.{name}.path is {model['path']!r}, which is no folder with safetensors here, and as an id on the "
+                f"hub it does not say how many parameters the model has; correct the path, or give models.{name}.parameters, as 1.5e+9"
+            )
+
+
 def _complete_yardstick(config: dict, schema: dict) -> None:
     """Name the judge of the evaluation as the preference model that audits and races ask, where none is named.
 
@@ -162,6 +178,7 @@ def _check_references(config: dict) -> None:
             )
     _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "train")
     _expect_dataset(config, "preference_data", config["preference_data"], "preferences", config["boundary"]["split"])
+    _expect(config["preference_models"], "preference_model", config["preference_model"])
     evaluation = config["evaluation"]
     _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", "evaluation")
     _expect(config["judges"], "evaluation.judge", evaluation["judge"])
@@ -174,7 +191,6 @@ def _check_references(config: dict) -> None:
             "configuration: evaluation.fit_difficulty_over names no table, but only AlpacaEval publishes the difficulties "
             f"of its instructions; name the table whose policies fit those of {evaluation['instructions']}"
         )
-    _expect(config["preference_models"], "preference_model", config["preference_model"])
     judges = {
         f"judges.{name}.model": judge["model"]
         for name, judge in config["judges"].items()
@@ -356,6 +372,8 @@ def _check_tables(config: dict) -> None:
 
 def _check_analyses(config: dict) -> None:
     for name, analysis in config["analyses"].items():
+        if analysis is None:
+            continue
         for model in analysis["models"]:
             _expect(config["models"], f"analyses.{name}.models", model)
         _expect(config["methods"], f"analyses.{name}.method", analysis["method"])
@@ -365,11 +383,12 @@ def _check_analyses(config: dict) -> None:
 
 def _check_report(config: dict) -> None:
     """Table 10 and the quality of candidates take policies that the study has."""
-    table, model = config["responses"]["table"], config["responses"]["model"]
-    _expect(config["tables"], "responses.table", table)
-    if model not in config["tables"][table]["models"]:
-        known = ", ".join(config["tables"][table]["models"])
-        raise BadInput(f"configuration: responses.model names '{model}', which is not in {table}; it has {known}")
+    if config["responses"] is not None:
+        table, model = config["responses"]["table"], config["responses"]["model"]
+        _expect(config["tables"], "responses.table", table)
+        if model not in config["tables"][table]["models"]:
+            known = ", ".join(config["tables"][table]["models"])
+            raise BadInput(f"configuration: responses.model names '{model}', which is not in {table}; it has {known}")
     for number, pair in enumerate(config["quality"]["pairs"]):
         for key, name in pair.items():
             where = f"quality.pairs.{number}.{key}"

@@ -1,0 +1,213 @@
+"""What would stop a run later is found before its first job, all of it in one list."""
+
+import json
+import re
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from conftest import ROOT
+from studies import make_study
+
+from dpo_stages.preflight import check, judges, machine, models
+from dpo_stages.preflight.data import Data, fitting_batch
+from dpo_stages.preflight.jobs import Jobs
+
+OWN = """
+accelerator: cpu
+preset: laptop
+models: {mine: {path: ./model, parameters: 1.0e+6}}
+preference_data: pairs.jsonl
+evaluation: {instructions: tasks.jsonl, fit_difficulty_over: table1}
+"""
+JOBS = {
+    "prepare_dataset": [{"dataset": "pairs", "split": "train"}, {"dataset": "tasks", "split": "evaluation"}],
+    "train_policy": [{"model": "mine", "method": "dpo", "history": "off"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("pairs.jsonl", [{"prompt": f"question {n}", "chosen": "yes", "rejected": "no"} for n in range(40)])
+    write("tasks.jsonl", [{"instruction": f"task {n}", "output": "yes"} for n in range(10)])
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text('{"max_position_embeddings": 8192}')
+    (tmp_path / "model/model.safetensors").touch()
+    (tmp_path / "model/tokenizer.json").touch()
+    (tmp_path / "model/chat_template.jinja").write_text("{{ messages }}")
+
+
+def write(name, rows):
+    with open(name, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def study(**changes):
+    sets = {
+        "tasks": {
+            "kind": "instructions",
+            "adapter": "local",
+            "splits": dict.fromkeys(("evaluation", "verbose", "concise"), "tasks.jsonl"),
+        }
+    }
+    return make_study(OWN, {"datasets": sets, "evaluation": {"instructions": "tasks"}, **changes})
+
+
+def test_nothing_stops_what_can_run():
+    of = study(methods={"dpo": {"batch_size": 8}})
+    assert check.reasons_not_to_start(of, Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})) == []
+
+
+def test_every_file_is_read_as_the_workflow_will_read_it():
+    write("pairs.jsonl", [{"question": "x", "chosen": "yes", "rejected": "no"}])
+    write("tasks.jsonl", [{"instruction": "x"}])
+    reasons = Data(study(), Jobs(JOBS)).reasons
+    assert len(reasons) == 2
+    assert "pairs.jsonl, record 1" in reasons[0] and "prompt" in reasons[0]
+    assert "tasks.jsonl, record 1" in reasons[1] and "output" in reasons[1]
+
+
+def test_prompts_that_training_shares_with_the_evaluation_are_counted():
+    write(
+        "tasks.jsonl",
+        [{"instruction": f"Question  {n}", "output": "yes"} for n in range(2)] + [{"instruction": "z", "output": "y"}],
+    )
+    (reason,) = Data(study(), Jobs(JOBS)).shared_prompts()
+    assert "2 of the 3 prompts of tasks.jsonl are also in pairs.jsonl" in reason
+    assert not [*Data(study(shared_prompts=0.7), Jobs(JOBS)).shared_prompts()]
+
+
+def test_a_training_of_one_step_at_learning_rate_zero_is_said_with_the_batch_that_fits():
+    (reason,) = Data(study(), Jobs(JOBS)).steps()
+    assert "40 rows in batches of 128 are one step" in reason and "set methods.dpo.batch_size to 2" in reason
+    assert not [*Data(study(methods={"dpo": {"batch_size": 20}}), Jobs(JOBS)).steps()]  # two steps
+    assert not [*Data(study(methods={"dpo": {"warmup_ratio": 0}}), Jobs(JOBS)).steps()]  # one, at its full rate
+    assert not [*Data(study(), Jobs({**JOBS, "train_policy": []})).steps()]  # nothing is trained
+    (reason,) = Data(study(methods={"dpo": {"batch_size": 10}}), Jobs(JOBS)).steps()
+    assert "methods.dpo.batch_size is 10, which is no multiple of the 4 rows" in reason
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1, 1), (40, 2), (100, 8), (1000, 64), (20_000, 1024)])
+def test_a_fitting_batch_gives_an_epoch_of_a_dozen_steps(rows, batch):
+    assert fitting_batch(rows) == batch
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no folder of a model: it has no config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no weights"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer"),
+        (lambda folder: (folder / "chat_template.jinja").unlink(), "has no chat template"),
+        (
+            lambda folder: (folder / "config.json").write_text('{"max_position_embeddings": 3000}'),
+            "sampling.max_length is 4096",
+        ),
+    ],
+)
+def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
+    spoil(tmp_path / "model")
+    (reason,) = models.models(study(), Jobs({"fetch_model": [{"base": "mine"}]}))
+    assert words in reason
+
+
+def test_a_preference_models_folder_is_looked_at(tmp_path):
+    of = study(preference_model="./model")
+    (reason,) = models.preference_models(of, Jobs({"fetch_preference_model": [{"name": "model"}]}))
+    assert "whose network is of no kind" in reason
+    (tmp_path / "model/config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    assert not [*models.preference_models(of, Jobs({"fetch_preference_model": [{"name": "model"}]}))]
+
+
+def test_all_that_the_hub_would_have_to_give_is_said_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    of = study(models={"mine": {"path": "org/mine"}})
+    jobs = Jobs({"fetch_model": [{"base": "mine"}], "fetch_preference_model": [{"name": "pairrm"}]})
+    (reason,) = models.hub(of, jobs)
+    assert "org/mine (models.mine.path)" in reason and "llm-blender/PairRM (preference_models.pairrm.path)" in reason
+    (tmp_path / "cache/models--org--mine").mkdir(parents=True)
+    (reason,) = models.hub(of, jobs)
+    assert "org/mine" not in reason
+
+
+def test_memory_that_no_machine_has_is_said():
+    of = study(models={"mine": {"path": "./model", "parameters": 1e15}})
+    (reason,) = machine.memory(of, Jobs(JOBS))
+    assert "training 1e+06 billion parameters" in reason
+    assert not [*machine.memory(study(), Jobs(JOBS))]
+
+
+# Judges
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers with what `answer` of the server says."""
+
+    def do_POST(self):
+        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        status, body = self.server.answer
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def endpoint():
+    server = HTTPServer(("127.0.0.1", 0), Endpoint)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def judged(port, **more):
+    settings = {"kind": "endpoint", "model": "judge", "base_url": f"http://127.0.0.1:{port}/v1", **more}
+    return study(
+        judges={"mine": settings},
+        evaluation={"instructions": "tasks", "fit_difficulty_over": "table1", "judge": "mine"},
+    )
+
+
+JUDGING = Jobs({"judge_outputs": [{"judged": "mine/sft"}]})
+
+
+def test_a_judge_answers_with_log_probabilities_or_is_refused(endpoint):
+    of = judged(endpoint.server_port)
+    endpoint.answer = 200, {"choices": [{"logprobs": {"content": [{"token": "m"}]}}]}
+    assert not [*judges.judges(of, JUDGING)]
+    assert endpoint.asked[0]["logprobs"] is True and endpoint.asked[0]["model"] == "judge"
+    endpoint.answer = 200, {"choices": [{"message": {"content": "m"}}]}
+    assert "without log-probabilities" in next(judges.judges(of, JUDGING))
+    endpoint.answer = 404, {"error": "no such model"}
+    assert "HTTP 404 for the model judge" in next(judges.judges(of, JUDGING))
+    asked = len(endpoint.asked)
+    assert not [*judges.judges(of, Jobs({"train_policy": []}))] and len(endpoint.asked) == asked  # only if jobs ask
+
+
+def test_a_key_that_is_not_set_and_a_port_where_nothing_listens_are_said(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.delenv("MY_KEY", raising=False)
+    assert "MY_KEY is not set" in next(judges.judges(judged(port, api_key_variable="MY_KEY"), JUDGING))
+    monkeypatch.setenv("MY_KEY", "secret")
+    (reason,) = judges.judges(judged(port, api_key_variable="MY_KEY"), JUDGING)
+    assert "nothing answers" in reason and "secret" not in reason
+
+
+def test_the_rules_that_are_looked_for_are_there():
+    known = {
+        name
+        for file in (ROOT / "rules").glob("*.smk")
+        for name in re.findall(r"(?:rule|checkpoint) (\w+):", file.read_text())
+    }
+    sources = "".join(file.read_text() for file in (ROOT / "workflow_scripts/dpo_stages/preflight").glob("*.py"))
+    named = {name for call in re.findall(r"jobs\.of\(([^)]*)\)", sources) for name in re.findall(r'"(\w+)"', call)}
+    named |= {*judges.LABELLING, *judges.AUDITING, *judges.JUDGING}
+    assert named and named <= known

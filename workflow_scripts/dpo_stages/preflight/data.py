@@ -1,0 +1,104 @@
+"""Local data, read as the workflow will read them: whether every record can be used, shared prompts, steps of training."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.data.adapters import adapt, keep_subset
+from dpo_stages.data.local_files import read_local
+from dpo_stages.data.shared_prompts import words
+from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study.policies import Policy
+from dpo_stages.study.study import Study
+
+LARGEST = 200_000_000
+"""Bytes of a file that is read beforehand; reading a larger one takes longer than a look may."""
+
+
+class Data:
+    """The data sets of a run.
+
+    Args:
+        study: the study.
+        jobs: what is about to run.
+
+    Attributes:
+        reasons: why files cannot be read, one sentence each.
+        rows: by data set and split, those of the local files that are about to be read.
+    """
+
+    def __init__(self, study: Study, jobs: Jobs) -> None:
+        self.study, self.jobs = study, jobs
+        self.reasons: list[str] = []
+        self.rows: dict[tuple[str, str], list[dict]] = {}
+        for wildcards in jobs.of("prepare_dataset"):
+            self._read(wildcards["dataset"], wildcards["split"])
+
+    def _read(self, name: str, split: str) -> None:
+        settings = self.study.config["datasets"][name]
+        file = Path(settings["splits"].get(split, split))
+        if settings["adapter"] != "local" or not file.is_file() or file.stat().st_size > LARGEST:
+            return  # the hub's; to be made yet, or missing, which is said elsewhere; too large
+        seed = self.study.config["seeds"][0]
+        try:
+            adapted = adapt(read_local(file), "local", settings["kind"], seed, str(file), settings["duplicates"])
+            self.rows[name, split] = keep_subset(adapted, settings["limit"], seed).rows
+        except BadInput as reason:
+            self.reasons.append(str(reason))
+
+    def shared_prompts(self) -> Iterator[str]:
+        """Sets that policies are measured on and that training sees too much of."""
+        data, allowed = self.study.config["preference_data"], self.study.config["shared_prompts"]
+        trained = self.rows.get((data, "train"))
+        if trained is None:
+            return
+        known = {words(row["prompt"]) for row in trained}
+        for (name, split), rows in self.rows.items():
+            if (name, split) not in ((data, "test"), (self.study.instruction_set, "evaluation")):
+                continue
+            shared = [row for row in rows if words(row["prompt"]) in known]
+            if len(shared) > allowed * len(rows):
+                yield (
+                    f"{len(shared)} of the {len(rows)} prompts of {self._file(name, split)} are also in {self._file(data, 'train')}, "
+                    f"which policies are trained on, the first of them: {words(shared[0]['prompt'])[:80]!r}; take them out of one of "
+                    f"the two, or raise shared_prompts above {allowed:g}"
+                )
+
+    def steps(self) -> Iterator[str]:
+        """Trainings whose batches cannot be made, or that would have no step with a learning rate above zero."""
+        config = self.study.config
+        trained = [
+            (f"methods.{method}", config["methods"][method], config["preference_data"])
+            for method in dict.fromkeys(
+                job["method"] for job in self.jobs.of("train_policy", "train_arm", "adopt_choice")
+            )
+        ]
+        chats = dict.fromkeys(
+            config["models"][Policy.parse(job["model"] + "/sft").model]["sft"] for job in self.jobs.of("train_sft")
+        )
+        trained += [("sft", config["sft"], chat) for chat in chats if not config["sft"]["packing"]]
+        devices = max(1, config["resources"]["training_gpus"]) if self.study.gpu else 1
+        for key, settings, data in trained:
+            if settings["batch_size"] % (at_once := settings["per_device_batch_size"] * devices):
+                yield (
+                    f"{key}.batch_size is {settings['batch_size']}, which is no multiple of the {at_once} rows that {devices} "
+                    f"device{'s' if devices > 1 else ''} hold{'' if devices > 1 else 's'} at a time; change it, or {key}.per_device_batch_size"
+                )
+            rows = len(self.rows.get((data, "train"), ()))
+            steps = math.ceil(math.ceil(rows / settings["batch_size"]) * settings["epochs"])
+            warming = math.ceil(settings["warmup_ratio"] * steps)
+            if rows and steps <= min(warming, 1):
+                yield (
+                    f"{key}: {rows} rows in batches of {settings['batch_size']} are one step, whose learning rate is 0 "
+                    f"(warmup_ratio is {settings['warmup_ratio']:g}), so that nothing would be learnt; set {key}.batch_size to "
+                    f"{fitting_batch(rows)}, or give more rows"
+                )
+
+    def _file(self, name: str, split: str) -> str:
+        return self.study.config["datasets"][name]["splits"][split]
+
+
+def fitting_batch(rows: int) -> int:
+    """An effective batch that gives an epoch of about a dozen steps, a power of two."""
+    return 2 ** max(0, math.floor(math.log2(max(1, rows / 12))))

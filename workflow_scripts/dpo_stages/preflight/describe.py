@@ -1,0 +1,187 @@
+"""A study of one's own in words: what its models and data are, and how long it takes."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
+from dpo_stages.data.adapters import adapt
+from dpo_stages.data.local_files import read_local
+from dpo_stages.preflight.data import fitting_batch
+from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study.presets import study_of_ones_own
+from dpo_stages.study.schedule import critical_path, dry_run, read_jobs
+from dpo_stages.study.settings import check_settings
+from dpo_stages.study.study import Study
+
+FEW_STEPS = 8
+"""An epoch of fewer learns little, and takes a smaller batch instead."""
+
+CHARACTERS = 4.0
+"""Of a token, roughly."""
+
+SHOWN = 60
+"""Characters of the first pair."""
+
+
+class Description:
+    """A short file and what it stands for.
+
+    Args:
+        written: what the file says.
+        workflow: the workflow's folder.
+
+    Attributes:
+        study: the study that it comes to.
+        method: by which its policies are trained.
+
+    Raises:
+        BadInput: it is not valid.
+    """
+
+    def __init__(self, written: Mapping[str, Any], workflow: Path) -> None:
+        import yaml
+
+        def read(name: str) -> dict:
+            return yaml.safe_load((workflow / name).read_text(encoding="utf-8"))
+
+        config = study_of_ones_own(
+            copy.deepcopy(dict(written)), read("config.yaml"), lambda: read(f"presets/{written['preset']}.yaml")
+        )
+        check_settings(config, read("rules/config.schema.yaml"))
+        self.study = Study(config, lambda initial: "")
+        self.method = next(iter(config["methods"]))
+        self._data = {
+            split: self._read(file) for split, file in config["datasets"][config["preference_data"]]["splits"].items()
+        }
+
+    def _read(self, file: str) -> Any:
+        try:
+            return adapt(read_local(Path(file)), "local", "preferences", self.study.config["seeds"][0], file)
+        except BadInput:
+            return None  # the preflight says why
+
+    @property
+    def fitting_batch(self) -> int | None:
+        """A smaller batch than the preset's, where that gives an epoch too few steps."""
+        data, batch = self._data.get("train"), self.study.config["methods"][self.method]["batch_size"]
+        if not data or math.ceil(len(data.rows) / batch) >= FEW_STEPS:
+            return None
+        fitting = fitting_batch(len(data.rows))
+        return fitting if fitting < batch else None
+
+    def sentences(self) -> Iterator[str]:
+        """What was understood."""
+        for name, model in self.study.config["models"].items():
+            yield f"Model {name}: {self._model(model)}."
+        for split, data in self._data.items():
+            if data:
+                yield f"Data, {split}: {self._pairs(data)}."
+                if split == "train":
+                    yield self._first(data.rows[0])
+        yield f"Preference model {self.study.config['preference_model']}: {self._preference_model()}."
+
+    def comments(self) -> dict[str, str]:
+        """The same behind the keys of the file."""
+        models = self.study.config["models"]
+        found = {
+            "preset": f"settings that fit together: presets/{self.study.config['preset']}.yaml of the workflow",
+            "models": "; ".join(self._model(model) for model in models.values()),
+            "preference_model": self._preference_model(),
+        }
+        if data := self._data.get("train"):
+            found["preference_data"] = self._pairs(data)
+            if batch := self.fitting_batch:
+                found["methods"] = f"an epoch of {math.ceil(len(data.rows) / batch)} steps"
+        return found
+
+    def sized(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole configuration with the sizes of the data, by which jobs are timed."""
+        config = copy.deepcopy(dict(self.study.config))
+        for method, settings in written.get("methods", {}).items():
+            config["methods"][method] |= settings
+        data = config["datasets"][config["preference_data"]]
+        read = {split: found for split, found in self._data.items() if found}
+        data["rows"] = {split: len(found.rows) for split, found in read.items()}
+        if rows := [row for found in read.values() for row in found.rows]:
+            prompts = sum(len(turn["content"]) for row in rows for turn in row["prompt"])
+            responses = sum(len(row[key]) for row in rows for key in ("response_1", "response_2"))
+            speeds, longest = config["resources"]["speeds"], config["sampling"]["max_new_tokens"]
+            speeds["prompt_tokens"] = max(1.0, prompts / len(rows) / CHARACTERS)
+            speeds["response_tokens"] = max(1.0, min(longest, responses / len(rows) / 2 / CHARACTERS))
+        return config
+
+    def _model(self, model: Mapping[str, Any]) -> str:
+        size = (
+            f"{model['parameters'] / 1e9:.2g} billion"
+            if model["parameters"] >= 1e9
+            else f"{model['parameters'] / 1e6:.4g} million"
+        )
+        folder = Path(model["path"]).expanduser()
+        if not (folder / "config.json").is_file():
+            return f"{size} parameters by its name, from the hub"
+        config = read_json(folder / "config.json")
+        context = config.get("max_position_embeddings")
+        kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
+        return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
+
+    def _pairs(self, data: Any) -> str:
+        dropped = ", ".join(f"{number} {reason}" for reason, number in data.dropped.items() if number)
+        unread = f"; columns that nothing reads: {', '.join(data.unused)}" if data.unused else ""
+        return (
+            f"{len(data.rows)} pairs of {data.records} records" + (f" ({dropped} dropped)" if dropped else "") + unread
+        )
+
+    def _first(self, row: Mapping[str, Any]) -> str:
+        asked = " / ".join(f"{turn['role']}: {_short(turn['content'])}" for turn in row["prompt"])
+        chosen, rejected = (
+            ("response_1", "response_2") if row["original_preference"] != 2 else ("response_2", "response_1")
+        )
+        return f"The first pair: {asked}\n    chosen: {_short(row[chosen])}\n    rejected: {_short(row[rejected])}"
+
+    def _preference_model(self) -> str:
+        model = self.study.config["preference_models"][self.study.config["preference_model"]]
+        folder = Path(model["path"] or "").expanduser()
+        if model["path"] is None or not (folder / "config.json").is_file():
+            return f"{model['path'] or 'made or asked by the workflow'}" + ("" if folder.is_dir() else ", from the hub")
+        config = read_json(folder / "config.json")
+        return (
+            "a ranker" if config.get("ranker_type") else f"a reward model, {(config.get('architectures') or ['?'])[0]}"
+        )
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= SHOWN else f"{words[:SHOWN]}…"
+
+
+def everything(study: Study) -> Jobs:
+    """The jobs that look at what the study takes from elsewhere, and train."""
+    config = study.config
+    data, models = config["preference_data"], list(config["models"])
+    sets = [(data, split) for split in config["datasets"][data]["splits"]]
+    if config["datasets"][study.instruction_set]["adapter"] == "local":
+        sets.append((study.instruction_set, "evaluation"))
+    method = next(iter(config["methods"]))
+    asked = [config["preference_model"]] if config["preference_models"][config["preference_model"]]["path"] else []
+    return Jobs(
+        {
+            "fetch_model": [{"base": model} for model in models],
+            "fetch_preference_model": [{"name": name} for name in asked],
+            "prepare_dataset": [{"dataset": name, "split": split} for name, split in sets],
+            "train_policy": [{"model": model, "method": method, "history": "off"} for model in models],
+        }
+    )
+
+
+def how_long(workflow: Path, configuration: str, target: str) -> int:
+    """Seconds that a file is expected to take, with as many jobs at a time as can run."""
+    return critical_path(read_jobs(dry_run(workflow / "Snakefile", configuration, [target])))
+
+
+def time_of(seconds: float) -> str:
+    """In the unit that reads best."""
+    return f"{max(1, round(seconds / 60))} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

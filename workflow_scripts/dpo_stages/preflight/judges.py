@@ -1,0 +1,88 @@
+"""Judges behind endpoints: whether the key is there, the host takes connections, and an answer has what is needed."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from dpo_stages.judges.judge import AUTHORIZATION
+from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.preflight.models import refused
+from dpo_stages.study.independence import length_witness
+from dpo_stages.study.study import Study
+
+SECONDS = 20.0
+"""That an answer to one question may take."""
+
+LABELLING = ("label_preferences", "compare_candidates", "compare_arms")
+AUDITING = ("ask_yardstick", "compare_racing_arms")
+JUDGING = ("judge_outputs",)
+
+
+def judges(study: Study, jobs: Jobs) -> Iterator[str]:
+    """What is wrong with the endpoints that the jobs ask."""
+    for name in asked(study, jobs):
+        settings = study.config["judges"][name]
+        if settings["kind"] == "endpoint":
+            yield from _endpoint(f"judges.{name}", settings)
+
+
+def asked(study: Study, jobs: Jobs) -> list[str]:
+    """Names of the judges that the jobs ask, as preference models too."""
+    config = study.config
+    in_blocks = ["measure_boundary"] if config["boundary"]["sequential"] else []
+    models = [config["preference_model"]] if jobs.of(*LABELLING, *in_blocks) else []
+    models += [config["yardstick"]] if jobs.of(*AUDITING) else []
+    models += [length_witness(study)] if jobs.of("ask_length_witness") else []
+    found = [config["preference_models"][model]["judge"] for model in models]
+    found += [config["evaluation"]["judge"]] if jobs.of(*JUDGING) else []
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def _endpoint(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    variable = settings["api_key_variable"]
+    if variable and not os.environ.get(variable):
+        yield f"{key}: the environment variable {variable} is not set; put the endpoint's key into it (export {variable}=…)"
+        return
+    proxied = any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
+    if not proxied and (reason := refused(settings["base_url"])):
+        yield f"{key}: nothing answers at {settings['base_url']} ({reason}); start the endpoint, or correct base_url"
+        return
+    yield from _answer(key, settings, os.environ.get(variable) if variable else None)
+
+
+def _answer(key: str, settings: Mapping[str, Any], secret: str | None) -> Iterator[str]:
+    """Ask for one token, and see that its log-probability is there."""
+    base, _, query = settings["base_url"].partition("?")
+    header = settings["api_key_header"]
+    headers = {"Content-Type": "application/json"}
+    if secret:
+        headers[header] = f"Bearer {secret}" if header.lower() == AUTHORIZATION else secret
+    body = {
+        "model": settings["model"],
+        "messages": [{"role": "user", "content": "Answer with one letter, m or M."}],
+        "max_tokens": 1,
+        "logprobs": True,
+        "top_logprobs": 5,
+    }
+    request = Request(
+        f"{base.rstrip('/')}/chat/completions" + (f"?{query}" if query else ""), json.dumps(body).encode(), headers
+    )
+    try:
+        with urlopen(request, timeout=SECONDS) as response:
+            answer = json.loads(response.read())
+        choice = answer["choices"][0]
+    except HTTPError as error:
+        said = error.read().decode("utf-8", "replace")
+        said = " ".join(said.replace(secret, "…").split() if secret else said.split())[:200]
+        yield f"{key}: {settings['base_url']} answers HTTP {error.code} for the model {settings['model']} ({said}); correct key, model or URL"
+        return
+    except (URLError, TimeoutError, OSError, ValueError, LookupError, TypeError) as error:
+        yield f"{key}: {settings['base_url']} gives no chat completion ({type(error).__name__}); correct base_url or model"
+        return
+    if not (choice.get("logprobs") or {}).get("content"):
+        yield (
+            f"{key}: {settings['model']} answers without log-probabilities, which the win rate is made of; name a judge that gives them"
+        )

@@ -1,0 +1,136 @@
+"""Models and preference models in folders, and whether the hub can be asked for the others."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
+from dpo_stages.models.templates import own_template
+from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study.study import Study
+
+WEIGHTS = ("*.safetensors", "*.bin")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spm.model", "vocab.txt")
+SECONDS = 3.0
+"""That a host may take to answer."""
+
+
+def models(study: Study, jobs: Jobs) -> Iterator[str]:
+    """What is wrong with the folders of base models."""
+    for name in dict.fromkeys(job["base"] for job in jobs.of("fetch_model")):
+        settings = study.config["models"][name]
+        folder = Path(settings["path"]).expanduser()
+        if folder.is_dir():
+            yield from _folder(f"models.{name}.path", folder, "a model")
+            if settings["chat_template"] is None and not own_template(folder):
+                yield (
+                    f"models.{name}: {folder} has no chat template, without which nothing can be asked; name a file as "
+                    f"models.{name}.chat_template, for a base model that is fine-tuned first "
+                    '"{workflow}/workflow_scripts/dpo_stages/models/chat_templates/zephyr.jinja"'
+                )
+            yield from _context(study, name, folder)
+
+
+def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
+    if not (folder / "config.json").is_file():
+        yield f"{key} names {folder}, which is no folder of {what}: it has no config.json"
+        return
+    for patterns, kind in ((WEIGHTS, "weights"), (TOKENIZERS, "tokenizer")):
+        if not any(next(folder.glob(pattern), None) for pattern in patterns):
+            yield f"{key} names {folder}, which has no {kind} (none of {', '.join(patterns)})"
+
+
+def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
+    context = _config(folder).get("max_position_embeddings")
+    if not isinstance(context, int):
+        return
+    lengths = {"sampling.max_length": study.config["sampling"]["max_length"], "max_length": study.config["max_length"]}
+    for key, length in lengths.items():
+        if length > context:
+            yield f"{key} is {length}, and models.{name} reads no more than {context} tokens; set it to {context} or less"
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    except BadInput:
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
+    """What is wrong with the folders of preference models."""
+    for name in dict.fromkeys(job["name"] for job in jobs.of("fetch_preference_model")):
+        key, path = f"preference_models.{name}.path", study.config["preference_models"][name]["path"]
+        folder = Path(path).expanduser()
+        if not folder.is_dir():
+            continue
+        model = folder / "ranker" if (folder / "ranker").is_dir() else folder
+        config = _config(model)
+        if config.get("ranker_type"):
+            continue  # it is opened when it is fetched
+        yield from _folder(key, model, "a preference model")
+        architectures = config.get("architectures") or ["of no kind"]
+        if config and not architectures[0].endswith("ForSequenceClassification"):
+            yield (
+                f"{key} names {folder}, whose network is {architectures[0]}; a ranker in llm-blender's layout or a reward model "
+                "(…ForSequenceClassification with one score) is expected"
+            )
+
+
+def hub(study: Study, jobs: Jobs) -> Iterator[str]:
+    """One sentence with all that is to come from the hub, where neither the hub nor its cache here has it."""
+    sections = {"models": ("fetch_model", "base"), "preference_models": ("fetch_preference_model", "name")}
+    wanted = {
+        f"{section}.{job[wildcard]}.path": ("models", study.config[section][job[wildcard]]["path"])
+        for section, (rule, wildcard) in sections.items()
+        for job in jobs.of(rule)
+    }
+    wanted |= {
+        f"datasets.{job['dataset']}.path": ("datasets", path)
+        for job in jobs.of("prepare_dataset")
+        if (path := study.config["datasets"][job["dataset"]]["path"])
+    }
+    missing = {
+        key: path
+        for key, (kind, path) in wanted.items()
+        if not path.startswith((".", "/", "~"))  # no id; that the folder is missing is said elsewhere
+        and not Path(path).is_dir()
+        and not (_cache() / f"{kind}--{path.replace('/', '--')}").is_dir()
+    }
+    if missing and (reason := _unreachable()):
+        named = ", ".join(f"{path} ({key})" for key, path in missing.items())
+        yield f"{named}: there is no such folder here, and {reason}; correct the path, or bring the folder"
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+
+
+def _unreachable() -> str | None:
+    """Why the hub cannot be asked; None if it can."""
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+        return "HF_HUB_OFFLINE forbids to ask the hub"
+    url = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    if any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
+        return None  # the proxy knows
+    reason = refused(url)
+    return f"the hub ({urlsplit(url).hostname}) cannot be reached ({reason})" if reason else None
+
+
+def refused(url: str) -> str | None:
+    """Why nothing can be sent to the host of a URL; None if it takes connections."""
+    parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=SECONDS).close()
+    except TimeoutError:
+        return f"no answer in {SECONDS:g} s"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None

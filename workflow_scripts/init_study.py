@@ -1,0 +1,115 @@
+"""Look at a model, data and a preference model of your own, and write the short file that studies them.
+
+    envs/run workflow workflow_scripts/init_study.py --model checkpoints/my-model --data my-pairs.jsonl \\
+        --preference-model my-reward-model --output mine.yaml
+
+Says what was understood, what would stop a run, and how long the measurement and a trained policy take here. --preset is
+one-gpu where there is an NVIDIA GPU, else laptop; what it sets stands in presets/. A batch is chosen that gives an epoch some
+steps. Nothing is downloaded; what comes from the hub is looked at when it is there.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.core.program import run
+from dpo_stages.study.presets import PRESETS
+
+WORKFLOW = Path(__file__).resolve().parent.parent
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model", nargs="+", required=True, metavar="FOLDER_OR_ID", help="what is to be aligned")
+    add(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="pairs: prompt, chosen, rejected; or prompt, responses with scores",
+    )
+    add("--test-data", metavar="FILE", help="pairs of other prompts, on which boundaries and races are measured")
+    add(
+        "--preference-model",
+        default="pairrm",
+        metavar="FOLDER_OR_ID",
+        help="ranker or reward model (default: %(default)s)",
+    )
+    add(
+        "--instructions",
+        metavar="FILE",
+        help="instruction and output, for win rates (default: AlpacaEval's, from the hub)",
+    )
+    add(
+        "--judge",
+        metavar="FOLDER_OR_ID",
+        help="another preference model that judges win rates (default: the preference model)",
+    )
+    add("--preset", choices=PRESETS, help="settings that fit together (default: what fits this machine)")
+    add("--output", type=Path, required=True, metavar="OUT.yaml", help="the file; one that is there stays as it is")
+    arguments = parser.parse_args()
+    if arguments.output.exists():
+        raise BadInput(f"{arguments.output} is there already; choose another --output, or move it away")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
+
+    from dpo_stages.preflight.check import reasons_not_to_start
+    from dpo_stages.preflight.describe import Description, everything, how_long, time_of
+    from dpo_stages.preflight.short_file import as_text, given
+
+    preset = arguments.preset or ("one-gpu" if shutil.which("nvidia-smi") else "laptop")
+    written = given(
+        preset,
+        models=arguments.model,
+        data={"train": arguments.data, "test": arguments.test_data},
+        preference_model=arguments.preference_model,
+        instructions=arguments.instructions,
+        judge=arguments.judge,
+    )
+    description = Description(written, WORKFLOW)
+    study = description.study
+    jobs = everything(study)
+    for sentence in description.sentences():
+        print(sentence)
+    reasons = reasons_not_to_start(study, jobs)
+    if batch := description.fitting_batch:
+        at_once = min(batch, study.config["methods"][description.method]["per_device_batch_size"])
+        written["methods"] = {description.method: {"batch_size": batch, "per_device_batch_size": at_once}}
+        reasons = [reason for reason in reasons if not reason.startswith(f"methods.{description.method}")]
+    for reason in reasons:
+        print(f"To mend: {reason}", file=sys.stderr)
+
+    model = next(iter(study.config["models"]))
+    configuration = json.dumps({**description.sized(written), "preset": preset})
+    seconds = {
+        "boundary": how_long(WORKFLOW, configuration, f"results/boundary/{model}/sft.json"),
+        "policy": how_long(WORKFLOW, configuration, f"results/policies/{model}/{description.method}/off/manifest.json"),
+    }
+    machine = "this machine's CPU" if not study.gpu else "a GPU like an A100"
+    print(
+        f"Expected on {machine}: the boundary of {model} in about {time_of(seconds['boundary'])}, a policy trained on one source "
+        f"in about {time_of(seconds['policy'])} more."
+    )
+    from dpo_stages.core.files import write_text
+
+    write_text(arguments.output, as_text(written, description.comments()))
+    print(f"\nWrote {arguments.output}. Next:\n")
+    print(f"    {command(preset, arguments.output)} -- results/boundary/{model}/sft.md")
+    if reasons:
+        print(f"\n{len(reasons)} things to mend first, see above.")
+
+
+def command(preset: str, file: Path) -> str:
+    """The words of a run with a preset, up to its targets."""
+    profile = {"laptop": "laptop", "one-gpu": "small"}.get(preset, "slurm")
+    return f"envs/run workflow -m snakemake --profile {profile} --configfile {file}"
+
+
+if __name__ == "__main__":
+    run(main)
