@@ -68,6 +68,12 @@ onstart:
         guards.mark_unfinished(workflow)
 
 
+onsuccess:
+    if workflow.is_main_process:
+        for words in endings.last_words(guards.targets(workflow)):
+            print(words, file=sys.stderr)
+
+
 onerror:
     if workflow.is_main_process:
         guards.mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since

@@ -16,7 +16,7 @@ from dpo_stages.preflight.jobs import Jobs
 
 OWN = """
 accelerator: cpu
-preset: laptop
+boundary: {split: train}
 models: {mine: {path: ./model, parameters: 1.0e+6}}
 preference_data: pairs.jsonl
 evaluation: {instructions: tasks.jsonl, fit_difficulty_over: table1}
@@ -205,7 +205,7 @@ def test_the_rules_that_are_looked_for_are_there():
     known = {
         name
         for file in (ROOT / "rules").glob("*.smk")
-        for name in re.findall(r"(?:rule|checkpoint) (\w+):", file.read_text())
+        for name in re.findall(r"(?:rule|checkpoint|as) (\w+)(?: with)?:", file.read_text())
     }
     sources = "".join(file.read_text() for file in (ROOT / "workflow_scripts/dpo_stages/preflight").glob("*.py"))
     named = {name for call in re.findall(r"jobs\.of\(([^)]*)\)", sources) for name in re.findall(r'"(\w+)"', call)}

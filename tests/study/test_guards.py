@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import snakemake.cli  # noqa: F401 - the other modules import each other in a circle that only this order opens
 from snakemake.dag import DAG
+from snakemake.jobs import Job as SnakemakeJob
 from snakemake.persistence import PersistenceBase
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -19,6 +20,8 @@ from dpo_stages.study import guards
 
 RELIED_ON = {
     "DAG.needrun_jobs gives the jobs about to run": (DAG.needrun_jobs, r"def needrun_jobs\(self"),
+    "DAG.targetfiles are the files that were asked for": (DAG, r"for file in self\.targetfiles"),
+    "Job.wildcards_dict gives the wildcards by name": (SnakemakeJob, r"self\.wildcards_dict\b"),
     "Workflow.local_exec says whether jobs run on this machine": (Workflow, r"def local_exec\(self"),
     "JobScheduler.failed collects the jobs that failed": (JobScheduler, r"self\.failed = set\(\)"),
     "JobScheduler.job_rate_limiter may be None": (JobScheduler, r"if self\.job_rate_limiter is not None"),
@@ -102,7 +105,7 @@ def test_gpu_jobs_on_a_machine_without_one_and_a_disk_too_small_are_said_each():
     gpu, disk = guards.reasons_not_to_start(
         workflow(job("train_policy", gpu=4, disk_mb=10**12), job("judge_outputs", gpu=1))
     )
-    assert gpu.startswith("judge_outputs, train_policy need an NVIDIA GPU") and "--profile demo" in gpu
+    assert gpu.startswith("judge_outputs, train_policy need an NVIDIA GPU") and "accelerator: cpu" in gpu
     assert disk.startswith(
         "1 models are to be kept, which takes about 1000000000 GB in results/policies, results/checkpoints"
     )
@@ -190,3 +193,13 @@ def test_what_was_made_of_something_missing_is_marked_through_links_and_circles(
     )
     guards.mark_readers_of_unfinished(study)
     assert marked == ["results/evaluations/deep/a.json"]
+
+
+def test_what_is_about_to_run_is_given_by_rules_with_the_wildcards():
+    jobs = [job("fetch_model"), job("fetch_model"), job("measure_boundary")]
+    for number, one in enumerate(jobs):
+        one.wildcards_dict = {"base": f"model-{number}"}
+    assert guards.planned(workflow(*jobs)) == {
+        "fetch_model": [{"base": "model-0"}, {"base": "model-1"}],
+        "measure_boundary": [{"base": "model-2"}],
+    }

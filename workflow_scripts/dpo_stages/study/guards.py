@@ -3,6 +3,7 @@
 The only module that reaches inside Snakemake. It takes the `workflow` object of a Snakefile and relies on
 
     dag.needrun_jobs()        the jobs that are about to run, with .rule.name, .wildcards_dict, .resources, .output and .log
+    dag.targetfiles           the files that were asked for
     scheduler.failed          the jobs that failed
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
@@ -67,6 +68,11 @@ def results_without_records(config: Mapping[str, Any], read: Callable[[str], Any
         "and data: bring the folder .snakemake along from where they were made, or move them away; if they are this study's "
         "own, type the same command with --touch --forceall once"
     )
+
+
+def targets(workflow: Any) -> list[str]:
+    """The files that the run was asked for by name."""
+    return [str(file) for file in workflow.dag.targetfiles]
 
 
 def planned(workflow: Any) -> dict[str, list[dict[str, str]]]:

@@ -1,0 +1,17 @@
+"""What is said of the files that a run was asked for."""
+
+from dpo_stages.study.endings import last_words
+
+
+def test_a_policy_is_said_to_be_loaded_by_two_lines_that_are_python():
+    where, first, second = last_words(["results/policies/mine/dpo/auto/manifest.json", "results/plan.csv"])
+    assert where.startswith("results/policies/mine/dpo/auto/ is the policy")
+    compile(f"{first.strip()}\n{second.strip()}", "words", "exec")
+    assert 'from_pretrained("results/policies/mine/dpo/auto")' in second
+
+
+def test_pages_are_named_and_nothing_is_said_of_other_files():
+    assert [*last_words(["results/report.html", "results/boundary/mine/sft.md"])] == [
+        "To read: results/boundary/mine/sft.md, results/report.html"
+    ]
+    assert not [*last_words(["results/plan.csv"])]
