@@ -41,12 +41,12 @@ def seconds_taken(folder: Path, rule: str) -> list[float]:
 
 
 def by_rule(jobs: list[Job], benchmarks: Path) -> list[dict]:
-    """One row of `COLUMNS` a rule, the longest first."""
+    """One row of `COLUMNS` a rule, the longest first, on GPUs or else in all."""
     groups: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.rule].append(job)
     rows = []
-    for rule, members in sorted(groups.items(), key=lambda item: (-gpu_seconds(item[1]), item[0])):
+    for rule, members in sorted(groups.items(), key=lambda item: (-gpu_seconds(item[1]), -_seconds(item[1]), item[0])):
         taken = seconds_taken(benchmarks, rule)
         rows.append(
             {
@@ -89,21 +89,25 @@ def _seconds(jobs: list[Job]) -> int:
 
 def table(jobs: list[Job], rows: list[dict], gpus: list[int], said: list[str]) -> Table:
     """The rows, the whole, and the hours on each number of GPUs beside the two bounds that no schedule beats."""
-    done = any(row["jobs_done"] for row in rows)
-    columns = [column for column in COLUMNS if done or column not in ("jobs_done", "hours_taken")]
+    done, on_gpus = any(row["jobs_done"] for row in rows), any(row["gpus_a_job"] for row in rows)
+    left_out = () if done else ("jobs_done", "hours_taken")
+    left_out += () if on_gpus else ("gpus_a_job", "gpu_hours")
+    columns = [column for column in COLUMNS if column not in left_out]
     total = {column: sum(row[column] for row in rows) for column in columns if column != "rule"}
-    total |= {"rule": "all", "gpus_a_job": "", "hours_a_job": ""}
+    total |= {"rule": "all", "hours_a_job": ""} | ({"gpus_a_job": ""} if on_gpus else {})
     lines = [[_short(row[column]) for column in columns] for row in (*rows, total)]
     longest, work = critical_path(jobs) / 3600, gpu_seconds(jobs) / 3600
     most = max(job.of("gpu") for job in jobs)
     schedule = []
-    for number in gpus:
+    for number in gpus if on_gpus else ():
         if number >= most:
             hours, least = makespan(jobs, number) / 3600, max(longest, work / number)
             ratio = f"{hours / least:.2f}" if least else ""
             schedule.append([str(number), f"{hours:.1f}", f"{work / number:.1f}", f"{longest:.1f}", ratio])
     notes = "Expected from the sizes of models and data and from `resources` in the configuration"
     notes += "; hours taken are those of the finished jobs." if done else "."
+    if not on_gpus:
+        notes += f" No job takes a GPU: {_seconds(jobs) / 3600:.1f} hours of jobs one after the other, {longest:.1f} with cores for all."
     undecided = sum(job.rule == "make_decision" for job in jobs)
     if undecided:
         notes += (
@@ -113,8 +117,10 @@ def table(jobs: list[Job], rows: list[dict], gpus: list[int], said: list[str]) -
         ("title", "What the study takes"),
         ("words", " ".join([notes, *said])),
         ("grid", Grid([column.replace("_", " ") for column in columns], lines)),
-        ("grid", Grid(["GPUs", "hours", "no less than, for the work", "the longest chain", "ratio"], schedule)),
     ]
+    if on_gpus:
+        heads = ["GPUs", "hours", "no less than, for the work", "the longest chain", "ratio"]
+        parts.append(("grid", Grid(heads, schedule)))
     rounded = [
         {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()} for row in rows
     ]

@@ -14,6 +14,8 @@ from dpo_stages.study.parameters import parameters_of
 from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RECOMMENDED, RESERVED, SOURCE, Policy
 from dpo_stages.study.shorthand import write_out
 
+PARAMETERS_OF_PAIRRM = 4.35e8
+
 
 def check_settings(config: dict, schema: dict) -> None:
     """Validate `config` in place: fill in the schema's defaults, then check what a schema cannot say.
@@ -24,8 +26,8 @@ def check_settings(config: dict, schema: dict) -> None:
     write_out(config)
     _check_against_schema(config, schema)
     _refuse_what_is_no_number(config, [])
-    _complete_models(config)
     _complete_yardstick(config, schema)
+    _complete_models(config)
     _check_references(config)
     _check_suffixes(config)
     _check_boundary(config)
@@ -121,7 +123,9 @@ def _sentence(error) -> str:
 
 
 def _complete_models(config: dict) -> None:
-    """A model's label is its name, and its parameters are counted, where they are not given."""
+    """A model's label is its name, and parameters are counted, where they are not given."""
+    for model in config["preference_models"].values():
+        model["parameters"] = model["parameters"] or parameters_of(model["path"]) or PARAMETERS_OF_PAIRRM
     for name, model in config["models"].items():
         model["label"] = model["label"] or name
         model["parameters"] = model["parameters"] or parameters_of(model["path"])
