@@ -50,6 +50,9 @@ rule all:
         expand("results/figures/{figure}.png", figure=REPORT_FIGURES),
 
 
+watch = Watch(lambda: guards.running(workflow))
+
+
 onstart:
     guards.start_jobs_at_once(workflow)
     if workflow.is_main_process:
@@ -66,15 +69,19 @@ onstart:
             yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True),
         )
         guards.mark_unfinished(workflow)
+        guards.tell_failures_at_once(workflow)
+        watch.start()
 
 
 onsuccess:
+    watch.stop()
     if workflow.is_main_process:
         for words in endings.last_words(guards.targets(workflow)):
             print(words, file=sys.stderr)
 
 
 onerror:
+    watch.stop()
     if workflow.is_main_process:
         guards.mark_unfinished(workflow)  # jobs, too, that a decision of `auto` has added since
         guards.mark_readers_of_unfinished(workflow)

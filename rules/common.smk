@@ -28,6 +28,7 @@ from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.races import Races
 from dpo_stages.study.resources import Needs
+from dpo_stages.study.running import Watch
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
 

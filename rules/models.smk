@@ -17,6 +17,7 @@ rule fetch_model:
         "results/benchmarks/fetch_model/{base}.jsonl"
     wildcard_constraints:
         base=one_of(name for name, model in config["models"].items() if model["path"]),
+    priority: 1  # what is wrong with it is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/train.yaml"

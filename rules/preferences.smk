@@ -18,6 +18,7 @@ rule fetch_preference_model:
         "results/benchmarks/fetch_preference_model/{name}.jsonl"
     wildcard_constraints:
         name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
+    priority: 1  # what is wrong with it is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/pairrm.yaml"

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 import snakemake.cli  # noqa: F401 - the other modules import each other in a circle that only this order opens
 from snakemake.dag import DAG
+from snakemake.exceptions import print_exception
 from snakemake.jobs import Job as SnakemakeJob
+from snakemake.logging import LoggerManager
 from snakemake.persistence import PersistenceBase
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
@@ -24,6 +26,30 @@ RELIED_ON = {
     "Job.wildcards_dict gives the wildcards by name": (SnakemakeJob, r"self\.wildcards_dict\b"),
     "Workflow.local_exec says whether jobs run on this machine": (Workflow, r"def local_exec\(self"),
     "JobScheduler.failed collects the jobs that failed": (JobScheduler, r"self\.failed = set\(\)"),
+    "JobScheduler.running collects the jobs that run": (JobScheduler, r"self\.running = set\(\)"),
+    "JobScheduler.keepgoing says whether the rest goes on": (
+        JobScheduler,
+        r"if user_kill or \(not self\.keepgoing and errors\)",
+    ),
+    "JobScheduler._handle_error is called of each failed job": (
+        JobScheduler,
+        r"for job in self\._toerror:\s+self\._handle_error\(job\)",
+    ),
+    "JobScheduler looks at ready jobs after those that failed": (
+        JobScheduler.schedule,
+        r"self\._error_jobs\(\)\s+needrun = set\(self\.open_jobs\)",
+    ),
+    "DAG.register_running takes jobs from the ready ones": (DAG.register_running, r"self\._ready_jobs -= jobs"),
+    "DAG.update_ready leaves alone what runs": (DAG.update_ready, r"job in self\._running"),
+    "DAG.targetjobs are those that make the targets": (DAG, r"self\.targetjobs = set\(\)"),
+    "DAG.job_dependencies gives the jobs that make inputs": (DAG, r"def job_dependencies\(self, job"),
+    "DAG.bfs goes through DAG.depending": (DAG, r"self\.bfs\(self\.depending, "),
+    "DAG.checkpoint_jobs are those that may add jobs": (DAG, r"def checkpoint_jobs\(self"),
+    "the handler for the terminal is DefaultStreamHandler": (
+        LoggerManager,
+        r"stream_handler\.name = \"DefaultStreamHandler\"",
+    ),
+    "records of errors name their exception": (print_exception, r"exception=ex\.__class__\.__name__"),
     "JobScheduler.job_rate_limiter may be None": (JobScheduler, r"if self\.job_rate_limiter is not None"),
     "persistence.started(job) marks a job's outputs": (PersistenceBase, r"def started\(self, job"),
     "persistence.started looks at job.output alone": (PersistenceBase, r"for f in job\.output"),

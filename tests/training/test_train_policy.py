@@ -88,8 +88,9 @@ def test_the_ledger_accounts_for_every_row(trained):
     assert ledger["steps"] == 6
 
 
-def test_the_same_inputs_give_the_same_bytes(tmp_path, run_here, flags, trained):
+def test_the_same_inputs_give_the_same_bytes(tmp_path, run_here, flags, trained, capsys):
     run_here("train_policy", *flags(tmp_path))
+    assert "training batches: 12/12 in" in capsys.readouterr().err  # two a step
     assert contents(tmp_path / "policy") == contents(trained)
 
 

@@ -1,14 +1,21 @@
-"""What stops a run before its first job, and what is said and remembered of one that does not end well.
+"""What stops a run before its first job, what is said while it goes on, and what is remembered of one that does not end well.
 
 The only module that reaches inside Snakemake. It takes the `workflow` object of a Snakefile and relies on
 
     dag.needrun_jobs()        the jobs that are about to run, with .rule.name, .wildcards_dict, .resources, .output and .log
     dag.targetfiles           the files that were asked for
+    dag.targetjobs, dag.job_dependencies(job), dag.depending, dag.bfs   how jobs hang together
+    dag.checkpoint_jobs       those that may yet add jobs
+    dag.register_running(jobs)   takes jobs from those that may start
+    scheduler.running         the jobs that run, or wait in a cluster's queue
     scheduler.failed          the jobs that failed
+    scheduler.keepgoing       whether the rest goes on then
+    scheduler._handle_error   is called for each job that fails, before others start
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
     local_exec                whether jobs run on this machine
     .snakemake/metadata, .snakemake/incomplete   a file for each output that is finished, or begun
+    snakemake.logging.logger  with a handler for the terminal, DefaultStreamHandler, whose records of errors name their exception
 
 since no hook of Snakemake tells any of it. A test holds the locked release to each (tests/study/test_guards.py).
 """
@@ -23,6 +30,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from dpo_stages.study.salvage import of_use
 
 RESULTS = Path("results")
 SLURM_LOGS = RESULTS / "logs/slurm"
@@ -150,18 +159,66 @@ def _disk(place: Path) -> Path:
     return next(folder for folder in (place.resolve(), *place.resolve().parents) if folder.exists())
 
 
+def running(workflow: Any) -> dict[str, str]:
+    """Logs of the jobs that run now, or wait in a cluster's queue, and the rule of each."""
+    return {log: job.rule.name for job in list(workflow.scheduler.running) for log in job.log}
+
+
+def tell_failures_at_once(workflow: Any) -> None:
+    """Say of each job that fails why, as soon as it does, and start no other that is of no use without it.
+
+    Snakemake itself names the command and its exit code; that stays in its log, and leaves the terminal.
+    """
+    from snakemake.logging import logger
+
+    scheduler = workflow.scheduler
+    handle = scheduler._handle_error
+
+    def handle_and_tell(job: Any, *arguments: Any, **options: Any) -> None:
+        handle(job, *arguments, **options)
+        if job in scheduler.failed:  # and is not tried again
+            follows = _leave_useless_jobs(workflow) if scheduler.keepgoing else "no other job is started"
+            print(*_failure(job), f"    {follows}", sep="\n", file=sys.stderr, flush=True)
+
+    scheduler._handle_error = handle_and_tell
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.addFilter(lambda record: not _is_failed_command(record))
+
+
+def _is_failed_command(record: Any) -> bool:
+    return getattr(record, "exception", None) == "RuleException" and "CalledProcessError" in record.getMessage()
+
+
+def _leave_useless_jobs(workflow: Any) -> str:
+    """Take the jobs that are of no use after the failures from those that may start; says how many go on."""
+    dag, scheduler = workflow.dag, workflow.scheduler
+    lost = set(dag.bfs(dag.depending, *scheduler.failed))
+    waiting = set(dag.needrun_jobs()) - scheduler.running - scheduler.failed
+    left = waiting & lost
+    if dag.checkpoint_jobs <= lost:  # else more jobs may come, which may need any of these
+        left |= waiting - of_use(dag.targetjobs, dag.job_dependencies, lost, lambda job: job.resources.get("seconds"))
+        dag.register_running(left)
+    goes_on = len(waiting - left) + len(scheduler.running)
+    return f"{len(left)} jobs are of no use now and left out, {goes_on} go on"
+
+
 def failures(workflow: Any) -> Iterator[str]:
     """The jobs that failed, each with the last words of its program: of bad input the sentence that says what to do.
 
     A job whose program never started has the last words of what tried to start it.
     """
     for job in sorted(workflow.scheduler.failed, key=str):
-        for log in map(Path, job.log):
-            said, words = log, _last_words(log)
-            if words is None:
-                said = _slurm_log(job) or Path(".snakemake/log")
-                words = _last_words(said) or "its program did not start"
-            yield f"{job.rule.name} failed, see {said}:\n    {words}"
+        yield from _failure(job)
+
+
+def _failure(job: Any) -> Iterator[str]:
+    for log in map(Path, job.log):
+        said, words = log, _last_words(log)
+        if words is None:
+            said = _slurm_log(job) or Path(".snakemake/log")
+            words = _last_words(said) or "its program did not start"
+        yield f"{job.rule.name} failed, see {said}:\n    {words}"
 
 
 def _slurm_log(job: Any) -> Path | None:

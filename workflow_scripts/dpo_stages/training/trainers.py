@@ -64,15 +64,20 @@ class Checkpointing(TrainerCallback):
 
 
 class ProgressLines(TrainerCallback):
-    """Report progress as plain lines that stay readable in a log file."""
+    """Report progress as plain lines that stay readable in a log file, in batches: a step of many takes minutes."""
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.begun, self.batches = state.global_step, args.gradient_accumulation_steps
         if state.is_world_process_zero:
-            self.report = ProgressReport("training steps", state.max_steps - state.global_step)
+            self.report = ProgressReport("training batches", (state.max_steps - self.begun) * self.batches)
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def on_substep_end(self, args, state, control, **kwargs) -> None:
         if state.is_world_process_zero:
             self.report.advance()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.is_world_process_zero:  # the last step of an epoch may have fewer
+            self.report.advance((state.global_step - self.begun) * self.batches - self.report.done)
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
         if state.is_world_process_zero:
