@@ -4,6 +4,9 @@ Required: sampled and off-policy candidates of the same prompts, the preference 
 Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initial}.json
 """
 
+# What its page says of labels that the preference model does not decide about alone.
+NOTES = "".join(f" {shlex.quote(word)}" for word in given(notes=own_labels.note(study)))
+
 
 rule compare_candidates:
     input:
@@ -99,6 +102,7 @@ if config["boundary"]["sequential"]:
             " --policy {wildcards.initial}"
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
+            f"{NOTES}"
             " --output {output.json:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -127,5 +131,6 @@ else:
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
             " --confidence {params.confidence}"
+            f"{NOTES}"
             " --output {output.json:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"

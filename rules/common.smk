@@ -20,7 +20,18 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_text
-from dpo_stages.study import arms, audits, contents, endings, guards, independence, paths, presets, race_costs
+from dpo_stages.study import (
+    arms,
+    audits,
+    contents,
+    endings,
+    guards,
+    independence,
+    own_labels,
+    paths,
+    presets,
+    race_costs,
+)
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of

@@ -1,6 +1,6 @@
-"""Preferences: candidates labelled by the preference model, sampled and off-policy ones alike.
+"""Preferences: candidates labelled by the preference model, sampled and off-policy ones alike, or by the data set itself.
 
-Required: candidates, the preference model.
+Required: candidates, the preference model where it labels.
 Output:   results/preference_models/{name}/manifest.json, results/preferences/{labelled}/{split}.parquet
 """
 
@@ -89,6 +89,10 @@ rule train_ranker:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
+# What the preference model labels: all, or samples alone.
+LABELLED_BY_MODEL = patterns.initial if config["labels"] == own_labels.DATASET else patterns.labelled
+
+
 rule label_preferences:
     input:
         pairs=lambda w: study.candidates(w.labelled, w.split),
@@ -101,6 +105,8 @@ rule label_preferences:
         shards.log("preferences", "results/logs/label_preferences/{labelled}/{split}.log"),
     benchmark:
         shards.log("preferences", "results/benchmarks/label_preferences/{labelled}/{split}.jsonl")
+    wildcard_constraints:
+        labelled=LABELLED_BY_MODEL,
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
@@ -112,16 +118,39 @@ rule label_preferences:
         runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
     params:
         preference_model=flags.preference_model(config["preference_model"]),
-        truncated=flags.truncated,
+        left_out=flags.left_out,
         ties=config["ties"],
     shell:
         f"{RUN} {LABELLER.env} {SCRIPTS}/label_preferences.py"
         " --pairs {input.pairs:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
-        " {params.truncated}"
+        " {params.left_out}"
         " --ties {params.ties}"
         f"{flags.judge_cache('preferences', '{wildcards.labelled}/{wildcards.split}')}"
         f"{flags.shard('preferences')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+if config["labels"] == own_labels.DATASET:
+
+    rule take_own_labels:
+        input:
+            pairs=lambda w: study.candidates(w.labelled, w.split),
+            program=program("take_own_labels", "workflow"),
+        output:
+            shards.output("preferences", "{labelled}/{split}.parquet"),
+        log:
+            shards.log("preferences", "results/logs/take_own_labels/{labelled}/{split}.log"),
+        wildcard_constraints:
+            labelled=one_of(map(study.names.labelled, config["datasets"])),
+        localrule: True
+        conda:
+            "../envs/workflow.yaml"
+        shell:
+            f"{RUN} workflow {SCRIPTS}/take_own_labels.py"
+            " --pairs {input.pairs:q}"
+            f"{flags.shard('preferences')}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -56,6 +56,7 @@ def main() -> None:
     from dpo_stages.core.files import write_json, write_text
     from dpo_stages.core.ledgers import ledger
     from dpo_stages.core.parquet import read_table
+    from dpo_stages.data.preferences import BY_DATASET, BY_MODEL
     from dpo_stages.report.audits import markdown
 
     def read_answers(file: str) -> dict[str, dict]:
@@ -68,6 +69,7 @@ def main() -> None:
         table, number = draw_pairs(path, arguments.pairs, arguments.seed)
         rows, there = table.to_pylist(), there + number
         likely = {row["prompt_id"]: row for row in likelihoods if row["source"] == source}
+        labelled_by = ledger(path).get("labelled_by", BY_MODEL)
         found = {"verdict": CANNOT_TELL, "asked": None, "advice": itself(arguments.yardstick)}
         if source in answers:
             answered[source] = read_answers(answers[source])
@@ -77,11 +79,13 @@ def main() -> None:
             votes = ledger(Path(answers[source])).get("votes")
             by_vote[source] = bool(votes)
             asked = f"votes in {votes}" if votes else arguments.yardstick
-            found = {"verdict": labels["verdict"], "asked": asked, "advice": advice(labels), "labels": labels}
+            helps = advice(labels, own=labelled_by == BY_DATASET)
+            found = {"verdict": labels["verdict"], "asked": asked, "advice": helps, "labels": labels}
         sources[source] = {
             "candidates": candidates,
             "pairs": number,
             "drawn": len(rows),
+            "labelled_by": labelled_by,
             **found,
             "panel": panel(rows, likely, ledger(path)),
         }

@@ -6,7 +6,8 @@ Two kinds of input:
   set's own original_preference): the output is preference data to train on. A pair in which the model sees no difference
   (a tie, or the same response twice) teaches nothing; it is dropped and counted, or with --ties second its second response
   is chosen. Responses that were cut when they were sampled are marked, so that training puts no end of turn behind them, and
-  counted; --truncated drop leaves their pairs out.
+  counted; --truncated drop leaves their pairs out. With --labels agree the pairs on which the model and the data set's own label
+  differ, or that one of them has no preference on, are left out and counted.
 
   pairs of one's own (Parquet or JSON Lines with the texts prompt, response_1, response_2): the output has one row a pair,
   in the order of the input, with logit (mean of both orders, positive: response_1 is better), chosen_first (empty: a tie)
@@ -43,6 +44,12 @@ def parse_arguments() -> argparse.Namespace:
         default="drop",
         help="what becomes of candidates between which the model sees no difference (default: %(default)s)",
     )
+    parser.add_argument(
+        "--labels",
+        choices=["model", "agree"],
+        default="model",
+        help="whether candidates stay whose own label is another or is missing, or only those on which both agree (default: %(default)s)",
+    )
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="Parquet")
     return parser.parse_args()
@@ -55,7 +62,7 @@ def main() -> None:
     from dpo_stages.preferences.pairs import ask
 
     options = options_from(arguments)
-    drops = arguments.truncated == "drop", arguments.ties == "drop"
+    drops = arguments.truncated == "drop", arguments.ties == "drop", arguments.labels == "agree"
     table = read_pairs(arguments.pairs, parse_shard(arguments.shard), *drops, options.thoughts)
     model = open_preference_model(arguments.preference_model, options)
     pairs = table.pairs

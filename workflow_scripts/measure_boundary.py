@@ -14,6 +14,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="OUT.json", help="the measurement; OUT.md says it in words"
     )
+    parser.add_argument(
+        "--notes", nargs="+", default=[], metavar="SENTENCES", help="what OUT.md says besides, a paragraph each"
+    )
     cli.add_flags(parser)
     return parser.parse_args()
 
@@ -25,7 +28,7 @@ def main() -> None:
     from dpo_stages.core.files import write_json, write_text
 
     result, words, comparisons = cli.measure(arguments)
-    write_text(arguments.output.with_suffix(".md"), words)
+    write_text(arguments.output.with_suffix(".md"), "\n".join([words, *(f"{note}\n" for note in arguments.notes)]))
     write_json(arguments.output, result)
     finish(
         arguments.output,

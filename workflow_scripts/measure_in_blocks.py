@@ -48,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--preference-model", metavar="NAME", help="name of what compares, for the result")
     add("--preference-data", metavar="NAME", help="name of the off-policy candidates' data set, for the result")
     add("--output", type=Path, required=True, metavar="OUT.json", help="the measurement; OUT.md says it in words")
+    add("--notes", nargs="+", default=[], metavar="SENTENCES", help="what OUT.md says besides, a paragraph each")
     add_shared_prompts_flags(parser)
     arguments = parser.parse_args()
     if arguments.output.suffix != ".json":
@@ -140,7 +141,8 @@ def main() -> None:
             preference_model=arguments.preference_model,
             preference_data=arguments.preference_data,
         )
-    write_text(arguments.output.with_suffix(".md"), measured.paragraph())
+    paragraphs = [measured.paragraph(), *(f"{note}\n" for note in arguments.notes)]
+    write_text(arguments.output.with_suffix(".md"), "\n".join(paragraphs))
     write_json(arguments.output, measured.as_json())
     finish(
         arguments.output,

@@ -23,7 +23,7 @@ def pair(number, logit=1.0, chosen="yes it is", rejected="no", **more):
         "chosen": f"{chosen} {number}",
         "rejected": rejected,
     }
-    return {**unknown, **said, "logit": logit, "chosen_first": logit > 0, "order_flip": False, **more}
+    return {**unknown, **said, "logit": logit, "chosen_first": logit is None or logit > 0, "order_flip": False, **more}
 
 
 def answer(number, preferred, logit="of the vote", flip=False):
@@ -42,10 +42,10 @@ def by_prompt(rows):
     return {row["prompt_id"]: row for row in rows}
 
 
-def write_source(path, rows, ties=0):
+def write_source(path, rows, ties=0, **more):
     """Preferences as label_preferences.py writes them, with a ledger in which `ties` more candidates were dropped."""
     write_table(path, rows, PREFERENCES)
     dropped = {"cut responses": 0, "identical responses": 0, "ties": ties}
-    ledger = {"rows_in": len(rows) + ties, "rows_out": len(rows), "dropped": dropped, "ties": ties}
+    ledger = {"rows_in": len(rows) + ties, "rows_out": len(rows), "dropped": dropped, "ties": ties, **more}
     write_json(path.with_name(f"{path.stem}.ledger.json"), ledger)
     return path

@@ -81,6 +81,16 @@ def test_a_yardstick_that_labelled_itself_is_named_and_nothing_is_said_of_the_la
     assert agreement(flipping) == "cannot tell"  # whatever it said
 
 
+def test_a_data_sets_own_labels_are_named_as_such(audit, tmp_path):
+    run, files = audit
+    own = [pair(number, None, order_flip=None) for number in range(40)]
+    write_source(tmp_path / "off.parquet", own, labelled_by="data set")
+    found = run("--answers", f"off={files['off']}", f"on={files['on']}")
+    assert [found["sources"][name]["labelled_by"] for name in ("off", "on")] == ["data set", "preference model"]
+    page = (tmp_path / "audits/sft.md").read_text()
+    assert "Are the labels of ranker and data itself right?" in page and "None" not in page and "nan" not in page
+
+
 def test_people_and_a_yardstick_are_not_held_against_each_other(audit):
     run, files = audit
     ledger = files["off"].with_name("off_answers.ledger.json")

@@ -5,7 +5,7 @@ import math
 import pytest
 from small_sources import answer, by_prompt, identifier, pair
 
-from dpo_stages.audit.advice import OTHER_LABELS, advice
+from dpo_stages.audit.advice import OTHER_LABELS, OTHER_THAN_OWN, advice
 from dpo_stages.audit.contrast import contrast
 from dpo_stages.audit.source import CANNOT_TELL, NOT_TRUSTWORTHY, TRUSTWORTHY, found_of_labels, panel
 from dpo_stages.audit.statistics import share
@@ -72,6 +72,23 @@ def test_votes_have_no_logit_and_no_order():
     labels = found_of_labels(rows, by_prompt(votes), 0.95)
     assert (labels["answered"], labels["ties"], labels["order_flips"]) == (2, 1, None)
     assert labels["rejected_better"] == 0.25
+
+
+def test_a_data_sets_own_labels_have_no_margin_and_no_halves():
+    rows = [pair(number, logit=None, order_flip=None) for number in range(40)]
+    right = found_of_labels(rows, by_prompt([answer(number, 1) for number in range(40)]), 0.95)
+    assert right["verdict"] == TRUSTWORTHY and right["agreement"]["estimate"] == 1 and advice(right, own=True) == []
+    assert [right[name] for name in ("closer", "clearer", "median_margin", "gain_of_clearer")] == [None] * 4
+    half = found_of_labels(rows, by_prompt([answer(number, number % 2) for number in range(40)]), 0.95)
+    assert half["verdict"] == NOT_TRUSTWORTHY and advice(half, own=True) == [OTHER_THAN_OWN]
+    of = panel(
+        rows,
+        {identifier(0): {"chosen_logp": -4.0, "chosen_tokens": 4, "rejected_logp": -6.0, "rejected_tokens": 2}},
+        LEDGER,
+    )
+    assert [of[name] for name in ("margin", "order_flips", "margin_over_distance")] == [None] * 3 and of[
+        "chosen_logp"
+    ] == -1
 
 
 LEDGER = {"rows_in": 10, "ties": 3, "dropped": {"ties": 2, "identical responses": 1, "cut responses": 2}}

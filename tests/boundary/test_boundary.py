@@ -266,6 +266,16 @@ def test_program_on_parquet_and_csv(tmp_path, run_script):
     assert "pairrm" in paragraph and "ultrafeedback" in paragraph and paragraph.count("\n") == 1
 
 
+def test_notes_stand_behind_the_verdict_as_paragraphs(tmp_path, run_here):
+    write_table(tmp_path / "c.parquet", make_rows(), COMPARISONS)
+    arguments = ["--comparisons", tmp_path / "c.parquet", "--output", tmp_path / "m.json"]
+    run_here("measure_boundary", *arguments)
+    measured, words = (tmp_path / "m.json").read_bytes(), (tmp_path / "m.md").read_text()
+    run_here("measure_boundary", *arguments, "--notes", "One thing.", "Another.")
+    assert (tmp_path / "m.json").read_bytes() == measured
+    assert (tmp_path / "m.md").read_text() == f"{words}\nOne thing.\n\nAnother.\n"
+
+
 def test_the_four_columns_of_a_hand_made_table_are_enough(tmp_path):
     (tmp_path / "c.csv").write_text("prompt_id,on_index,off_index,on_policy_preferred\n1,1,1,1\n1,1,2,0.5\n2,1,1,0\n")
     measured = measure_boundary(read_comparisons(tmp_path / "c.csv"))

@@ -119,7 +119,7 @@ def measure(world, run_here, monkeypatch):
 
 def test_it_stops_where_the_measurement_of_all_prompts_would_and_starts_each_program_once(world, measure):
     folder, noted = world
-    measured = measure()
+    measured = measure("--notes", "Labels: its own.")
     expected = measure_boundary(read_comparisons(folder / "votes.parquet"), sequential=True, policy="m/sft")
     assert measured == json.loads(json.dumps(expected.as_json()))
     assert measured["verdict"] == "decided" and measured["prompts"] < measured["budget"] == len(PROMPT_IDS)
@@ -128,7 +128,10 @@ def test_it_stops_where_the_measurement_of_all_prompts_would_and_starts_each_pro
     sizes = [int(line.split()[1]) for line in lines if line.startswith("sample") and "started" not in line]
     assert sizes[0] == 32 and sum(sizes) == measured["prompts"]
     assert read_json(folder / "boundary.ledger.json")["prompts_sampled"] == measured["prompts"]
-    assert (folder / "boundary.md").read_text().startswith("**m/sft: above 0.5 (decided), preference fine-tuning.")
+    page = (folder / "boundary.md").read_text()
+    assert page.startswith("**m/sft: above 0.5 (decided), preference fine-tuning.") and page.endswith(
+        ".\n\nLabels: its own.\n"
+    )
 
 
 def test_a_higher_confidence_goes_on_from_the_blocks_there_are_and_the_same_one_starts_nothing(world, measure):

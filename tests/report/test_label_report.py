@@ -47,9 +47,24 @@ def test_every_pass_is_a_row_with_what_its_model_has(run_here, tmp_path, files):
     text = (tmp_path / "labels.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     assert rows[1] == [
-        "ultrafeedback", "labels", "61,135", "41", "4.1%", "35", "61.5%", "73.1%", "12", "1,804", "3", "–",
+        "ultrafeedback", "labels", "preference model", "61,135", "41", "4.1%", "35", "61.5%", "73.1%", "35", "12", "1,804", "3", "–",
     ]  # fmt: skip
-    assert rows[2][-5:] == [*["–"] * 4, "412"] and "a-judge and pairrm" in text
+    assert rows[2][-6:] == [*["–"] * 5, "412"] and "a-judge and pairrm" in text
+
+
+def test_labels_of_the_data_set_itself_are_named(run_here, tmp_path, files):
+    """No preference model was asked: nothing is known of its order or of agreement."""
+    own = {"rows_in": 100, "rows_out": 90, "dropped": {"no label of their own": 10}, "labelled_by": "data set", "pairs": 100,
+           "ties": 10, "longer_preferred": 0.6}  # fmt: skip
+    files[0].with_name("train.ledger.json").write_text(json.dumps(own))
+    make(run_here, tmp_path, files, "my-data", "zephyr-7b/sft")
+    labels, comparisons = csv.DictReader((tmp_path / "labels.csv").open(newline=""))
+    assert (labels["labelled_by"], labels["left_out"], labels["agreement_with_original"]) == ("data set", "10", "")
+    assert comparisons["labelled_by"] == comparisons["left_out"] == ""
+    text = (tmp_path / "labels.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    assert rows[1] == ["my-data", "labels", "data set", "100", "–", "–", "10", "60.0%", "–", "10", "–", "–", "–", "–"]
+    assert "preference model (a-judge)" in text
 
 
 def test_a_name_for_each_file(run_here, tmp_path, files):

@@ -30,14 +30,15 @@ def ledger(path, **counts):
     return path
 
 
-def labelled(path, responses, logits, drop_ties=True):
-    """Labels of pairs as label_preferences.py counts them, where the preference model says `logits`."""
+def labelled(path, responses, logits, drop_ties=True, own=None):
+    """Labels of pairs as label_preferences.py counts them, where the preference model says `logits`, and the data `own` labels."""
     unknown = {field.name: None for field in CANDIDATES if field.nullable}
     rows = [
         unknown | {"prompt_id": str(n), "prompt": [], "response_1": one, "response_2": two, "truncated_1": n == 0}
         for n, (one, two) in enumerate(responses)
     ]
-    table = WorkflowCandidates(rows, drop_truncated=True, drop_ties=drop_ties, thoughts="hide")
+    rows = [row | {"original_preference": label} for row, label in zip(rows, own or [None] * len(rows), strict=True)]
+    table = WorkflowCandidates(rows, True, drop_ties, drop_disputed=bool(own), thoughts="hide")
     verdicts = Verdicts(np.array([[logit, logit] for logit in logits], dtype=np.float32))
     kept, dropped, _ = table.label(verdicts)
     counts = report(table.pairs, verdicts, 1.0)
@@ -71,8 +72,8 @@ def make(run_here, tmp_path, files, names=("off", "on")):
 def test_every_row_that_is_lost_has_its_column(run_here, tmp_path, files):
     rows = make(run_here, tmp_path, files)
     whole = {"rows": 9, "duplicate_prompts": 1, "empty_records": 1, "identical_records": 2, "beyond_limit": 1}
-    off = {"no_room": 0, "cut_responses": 1, "identical_responses": 0, "ties": 1, "pairs": 2}
-    on = {"no_room": 1, "cut_responses": 1, "identical_responses": 1, "ties": 0, "pairs": 1}
+    off = {"no_room": 0, "cut_responses": 1, "identical_responses": 0, "ties": 1, "own_labels": 0, "pairs": 2}
+    on = {"no_room": 1, "cut_responses": 1, "identical_responses": 1, "ties": 0, "own_labels": 0, "pairs": 1}
     # 7 prompts, of which the limit leaves out one. Two data records and a tie; a prompt without room and equal samples.
     assert rows["off"] == {name: str(n) for name, n in {**whole, **off, "authors_pairs": 6, "authors_ties": 3}.items()}
     assert rows["on"] == {name: str(n) for name, n in {**whole, **on, "authors_pairs": 6, "authors_ties": 2}.items()}
@@ -85,6 +86,15 @@ def test_kept_ties_are_pairs_and_the_authors_count_stays(run_here, tmp_path, fil
     on = labelled(files[3], [("whole", "cut"), ("b", "b"), ("c", "d")], [0.0, 1.0], drop_ties=False)
     row = make(run_here, tmp_path, [*files[:3], on])["on"]
     assert (row["identical_responses"], row["pairs"], row["authors_ties"]) == ("0", "2", "2")
+
+
+def test_pairs_that_are_left_out_for_their_own_label_have_a_column(run_here, tmp_path, files):
+    """Of four one was cut, one has no label, one another; the model is not asked about the first two."""
+    responses = [("whole", "cut"), ("a", "b"), ("c", "d"), ("e", "f")]
+    off = labelled(files[2], responses, [1.0, -1.0], own=[1, None, 2, 2])
+    row = make(run_here, tmp_path, [*files[:2], off, files[3]])["off"]
+    assert (row["cut_responses"], row["ties"], row["own_labels"], row["pairs"]) == ("1", "0", "2", "1")
+    assert "| Own label" in (tmp_path / "pairs.md").read_text()
 
 
 def test_data_whose_prompts_nobody_counted_have_no_figures_of_the_authors(run_here, tmp_path, files):

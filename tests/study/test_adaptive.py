@@ -179,6 +179,9 @@ def test_a_trace_counts_what_a_history_needs_and_nothing_twice(tmp_path, run_her
     )
     mixed = step(tmp_path, "mix30", mixture=str(tmp_path / "mix.parquet"))
     assert costs(traced(tmp_path, run_here, mixed)) == (60, 100)
+    for one, made in ((off, 0), (mixed, 30)):  # a data set's own labels are made by nobody
+        write_json(tmp_path / "data.ledger.json", {"rows_in": 100, "rows_out": 93, "labelled_by": "data set"})
+        assert traced(tmp_path, run_here, one)["labels_made"] == made
 
 
 def test_a_trace_tells_decisions_and_counts_their_measurements(tmp_path, run_here):

@@ -73,6 +73,12 @@ def test_a_yardstick_that_labels_itself_is_not_asked(overlay):
     assert audits.answers(study, "zephyr-7b/sft") == audits.chosen(study, "zephyr-7b/sft") == {}
 
 
+def test_a_data_sets_own_labels_anybody_can_be_asked_about():
+    study = make_study("{evaluation: {judge: pairrm}, labels: dataset}")
+    assert audits.answers(study, "zephyr-7b/sft") == {"off": "results/audits/pairs/pairrm/ultrafeedback.parquet"}
+    assert audits.chosen(study, "zephyr-7b/sft") == {}
+
+
 def test_votes_take_the_yardsticks_place():
     some = make_study("audit: {votes: {'off': voted.csv}}")
     assert audits.answers(some, "zephyr-7b/sft") == {"off": "results/audits/votes/ultrafeedback.parquet", "on": OWN}

@@ -11,6 +11,7 @@ from dry_runs import snakemake
 
 PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
 TABLE_3 = "results/tables/table3.csv"
+BOUNDARY = "results/boundary/zephyr-7b/sft.json"
 SMALL_POLICY = "results/policies/smollm2-135m/dpo/off/manifest.json"
 
 
@@ -458,6 +459,25 @@ def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp
     shards = ["--config", "resources={shards: {comparison: 3}}"]
     sharded = Dag("--cores", "1", "--configfile", overlay, *shards, "--", target, folder=clone)
     assert (sharded.jobs["make_second_opinion"], sharded.jobs["compare_candidates"]) == (3, 3)
+
+
+def test_a_data_sets_own_labels_need_no_preference_model_and_the_pages_say_so(clone):
+    labels = ["results/preferences/ultrafeedback/train.parquet", "results/preferences/zephyr-7b/sft/train.parquet"]
+    dataset, agree = (["--config", f"labels={which}", "--"] for which in ("dataset", "agree"))
+    own = Dag("--cores", "1", *dataset, labels[0], folder=clone)
+    assert own.jobs == {"prepare_dataset": 1, "take_own_labels": 2, "gather_shards": 1}
+    both = Dag("--cores", "1", *dataset, *labels, folder=clone)
+    assert (both.jobs["take_own_labels"], both.jobs["label_preferences"]) == (
+        2,
+        2,
+    )  # samples have no labels of their own
+    shown = snakemake("-n", "-p", "--cores", "1", *agree, *labels, BOUNDARY, folder=clone).stdout
+    commands = re.findall(r"label_preferences.py .*?--output", shown)
+    assert [("--labels agree" in one, "--truncated" in one) for one in commands].count((True, False)) == 2
+    assert [("--labels agree" in one, "--truncated" in one) for one in commands].count((False, True)) == 2
+    assert "--notes 'Labels: training on ultrafeedback takes the pairs on which" in shown
+    plain = snakemake("-n", "-p", "--cores", "1", "--", *labels, BOUNDARY, folder=clone).stdout
+    assert "--labels" not in plain and "--notes" not in plain
 
 
 LENGTH_CONTROL = "results/evaluations/demo-instructions/length_control.json"

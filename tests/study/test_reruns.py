@@ -74,6 +74,7 @@ READERS = {
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
+    "take_own_labels": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
     "compute_reference_logps": "train_policy train_arm",
     "compare_candidates": COMPARED,
@@ -165,7 +166,7 @@ RULES_OF = {
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
-        "draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
+        "take_own_labels draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
         "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race"
     ),
 }
@@ -258,6 +259,7 @@ SHEET = "results/audits/sheets/tiny-mistral/dpo/on.csv"
 
 RACED = """
 decide_by: race
+labels: dataset
 resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 """
 
@@ -290,6 +292,7 @@ class Edit:
 
 
 SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
+SFT_LABELS = r"results/(candidates|comparisons|preferences|likelihoods)/[^/]+/sft[./]"
 OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
 SFT = r"results/policies/[^/]+/sft/"
 RANKER = yaml.safe_load((ROOT / "demo/config.yaml").read_text())["preference_models"]["demo-ranker"]["training"]
@@ -356,6 +359,11 @@ EDITS = [
         study="adaptive",
     ),
     Edit("ties", f"{PAGE} label_preferences", "ties: second", never=SFT),
+    Edit("the data set's own labels", f"{PAGE} take_own_labels measure_boundary make_report", "labels: dataset",
+         spared="write_vote_sheet read_votes", never=f"{SFT}|{SFT_LABELS}"),
+    Edit("labels on which both agree", f"{PAGE} label_preferences measure_boundary make_report", "labels: agree",
+         spared="write_vote_sheet read_votes", never=f"{SFT}|{SFT_LABELS}"),
+    Edit("the preference model's labels again", "label_preferences", "labels: model", study="raced"),
     Edit("duplicate prompts", f"{PAGE} prepare_dataset:preferences",
          "datasets: {demo-preferences: {duplicates: last}}", never=SFT),
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),

@@ -7,13 +7,17 @@ from dpo_stages.audit.source import CANNOT_TELL, MOST_FLIPS, TRUSTWORTHY
 OTHER_LABELS = (
     "Label with another preference model, or from more candidates a prompt, of which best and worst are further apart."
 )
+OTHER_THAN_OWN = (
+    "Let the preference model label them (`labels: model`), or keep those alone that it labels alike (`labels: agree`)."
+)
 
 
-def advice(found: Mapping) -> list[str]:
+def advice(found: Mapping, own: bool = False) -> list[str]:
     """Sentences, none where there is nothing to do.
 
     Args:
         found: of one source, as `source.found_of_labels` gives it.
+        own: whether the labels are those of the data set itself.
     """
     if found["verdict"] == CANNOT_TELL:
         if found["order_flips"] is not None and found["order_flips"] > MOST_FLIPS:
@@ -21,7 +25,7 @@ def advice(found: Mapping) -> list[str]:
         return ["It prefers neither response of any pair: name another yardstick."]
     closer, clearer, gain = (found[name] for name in ("closer", "clearer", "gain_of_clearer"))
     if gain is None:
-        return [] if found["verdict"] == TRUSTWORTHY else [OTHER_LABELS]
+        return [] if found["verdict"] == TRUSTWORTHY else [OTHER_THAN_OWN if own else OTHER_LABELS]
     halves = (
         f"{_percent(clearer['estimate'])} are right in the half with a margin of {found['median_margin']:.2f} or more, "
         f"{_percent(closer['estimate'])} in the closer half"

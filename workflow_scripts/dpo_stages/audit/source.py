@@ -1,7 +1,8 @@
 """What an audit finds of one source: whether its labels are right by somebody else, and what its pairs are like.
 
 Agreement leaves out pairs of which the yardstick says that they tie. It is also given for the closer and the clearer half of the
-pairs by the preference model's margin, which tells whether dropping close pairs would help.
+pairs by the preference model's margin, which tells whether dropping close pairs would help. Pairs that a data set labelled
+itself have no margin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +29,15 @@ def found_of_labels(rows: Sequence[Mapping], answers: Mapping[str, Mapping], con
 
     Returns:
         `verdict`; `answered` and `ties` (pairs); `agreement`, `closer`, `clearer` and `gain_of_clearer` (estimates or None);
-        `median_margin`, which parts the halves; `order_flips` (a share, None of votes) and `rejected_better`, the yardstick's
+        `median_margin`, which parts the halves (None of a data set's own labels, as these are); `order_flips` (a share, None of votes) and `rejected_better`, the yardstick's
         mean probability that the rejected response is the better one, a vote being 0, 0.5 or 1 (None without answers).
     """
     asked = [row for row in rows if row["prompt_id"] in answers]
-    votes = [(abs(row["logit"]), answers[row["prompt_id"]]["preferred"]) for row in asked]
+    votes = [(margin_of(row), answers[row["prompt_id"]]["preferred"]) for row in asked]
     decided = sorted((margin, vote) for margin, vote in votes if vote != TIE)
-    half = len(decided) // 2
-    parts = {"agreement": decided, "closer": decided[:half], "clearer": decided[half:]}
+    known = bool(decided) and decided[0][0] is not None
+    half = len(decided) // 2 if known else 0
+    parts = {"agreement": decided, "closer": decided[:half], "clearer": decided[half:] if known else []}
     found = {name: share(sum(vote == 1 for _, vote in part), len(part), confidence) for name, part in parts.items()}
     gain = difference(found["clearer"], found["closer"]) if half else None
     flips = [answers[row["prompt_id"]]["order_flip"] for row in asked]
@@ -50,6 +52,11 @@ def found_of_labels(rows: Sequence[Mapping], answers: Mapping[str, Mapping], con
         "order_flips": flipped,
         "rejected_better": _mean(1 - probability(answers[row["prompt_id"]]) for row in asked),
     }
+
+
+def margin_of(row: Mapping) -> float | None:
+    """How clearly the preference model prefers the chosen response; None where it was not asked."""
+    return None if row["logit"] is None else abs(row["logit"])
 
 
 def _record(estimate: Estimate | None) -> dict | None:
@@ -77,7 +84,7 @@ def panel(rows: Sequence[Mapping], likelihoods: Mapping[str, Mapping], ledger: M
         ledger: of all the source's labels.
 
     Returns:
-        `margin`: |logit| of the preference model. `order_flips`: share in which it prefers another response in the other
+        `margin`: |logit| of the preference model, which like `order_flips` is None of a data set's own labels. `order_flips`: share in which it prefers another response in the other
         order. `label_ties`: share of all its candidates without a preference. `dropped`: share of all candidates that are
         no pair. `chosen_logp`, `rejected_logp`: log-probability a token under the initial policy, in nats.
         `likeness`: 1 less the edit distance in words over the words of the longer response. `margin_over_distance`: (sigmoid
@@ -87,13 +94,13 @@ def panel(rows: Sequence[Mapping], likelihoods: Mapping[str, Mapping], ledger: M
     """
     words = [(row["chosen"].split(), row["rejected"].split()) for row in rows]
     distances = [edit_distance(*both) for both in words]
-    margins = [abs(row["logit"]) for row in rows]
+    margins = [margin_of(row) for row in rows]
     longer = [len(row["chosen"]) > len(row["rejected"]) for row in rows if len(row["chosen"]) != len(row["rejected"])]
     known = [likelihoods[row["prompt_id"]] for row in rows if row["prompt_id"] in likelihoods]
     candidates = ledger["rows_in"]
     return {
-        "margin": _mean(margins),
-        "order_flips": _mean(row["order_flip"] for row in rows),
+        "margin": _mean(margin for margin in margins if margin is not None),
+        "order_flips": _mean(row["order_flip"] for row in rows if row["order_flip"] is not None),
         "label_ties": ledger["ties"] / candidates,
         "dropped": sum(ledger["dropped"].values()) / candidates,
         **{
@@ -106,7 +113,7 @@ def panel(rows: Sequence[Mapping], likelihoods: Mapping[str, Mapping], ledger: M
         "margin_over_distance": _mean(
             (1 / (1 + exp(-margin)) - 0.5) / (1 + distance + abs(one["chosen_logp"] - one["rejected_logp"]))
             for row, margin, distance in zip(rows, margins, distances, strict=True)
-            if (one := likelihoods.get(row["prompt_id"])) is not None
+            if margin is not None and (one := likelihoods.get(row["prompt_id"])) is not None
         ),
         "chosen_length": _mean(len(row["chosen"]) for row in rows),
         "rejected_length": _mean(len(row["rejected"]) for row in rows),

@@ -93,11 +93,22 @@ PREFERENCES = pa.schema(
     [
         PROMPT_ID,
         PROMPT,
-        column("chosen", pa.string(), "the response that the preference model prefers"),
+        column(
+            "chosen",
+            pa.string(),
+            "the preferred response: the preference model's, or where `labels` says so the data set's",
+        ),
         column("rejected", pa.string(), "the other one"),
-        column("logit", pa.float32(), "mean over both orders; positive: response_1 of the candidates is better"),
+        column(
+            "logit",
+            pa.float32(),
+            "mean over both orders; positive: response_1 of the candidates is better; null of a data set's own label",
+            True,
+        ),
         column("chosen_first", pa.bool_(), "response_1 of the candidates was chosen"),
-        column("order_flip", pa.bool_(), "the two orders disagree about the better response"),
+        column(
+            "order_flip", pa.bool_(), "the two orders disagree about the better response; null as the logit is", True
+        ),
         column("original_agrees", pa.bool_(), "the data set's own label says the same; null where it has none", True),
         column("chosen_truncated", pa.bool_(), "chosen was cut at max_new_tokens; null where nobody knows", True),
         column("rejected_truncated", pa.bool_(), "rejected was cut at max_new_tokens; null where nobody knows", True),

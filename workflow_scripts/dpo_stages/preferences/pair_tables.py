@@ -11,6 +11,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json_lines
 from dpo_stages.core.parquet import read_schema, read_table
 from dpo_stages.data.candidates import read_candidates, truncated_responses
+from dpo_stages.data.preferences import BY_BOTH, NO_OWN_LABEL, OTHER_OWN_LABEL, preference, require_own_labels
 from dpo_stages.data.shards import Shard
 from dpo_stages.data.thoughts import HIDE, count_thoughts, shown, whole_responses
 from dpo_stages.preferences.pairs import Pair, Verdicts
@@ -36,7 +37,12 @@ class PairTable(Protocol):
 
 
 def read_pairs(
-    path: str | os.PathLike, shard: Shard, drop_truncated: bool = False, drop_ties: bool = True, thoughts: str = HIDE
+    path: str | os.PathLike,
+    shard: Shard,
+    drop_truncated: bool = False,
+    drop_ties: bool = True,
+    drop_disputed: bool = False,
+    thoughts: str = HIDE,
 ) -> PairTable:
     """Read candidates of the workflow or pairs of one's own; which of the two it is, the prompt's type tells.
 
@@ -45,10 +51,12 @@ def read_pairs(
         shard: which of its rows are wanted.
         drop_truncated: leave out pairs with a response that was cut when it was sampled, where the file tells.
         drop_ties: leave out candidates without a preference; else the second one is chosen.
+        drop_disputed: leave out candidates whose own label differs from the preference model's, or is missing.
         thoughts: whether thoughts are shown, see `data/thoughts`; the labelled rows hold them in any case.
 
     Raises:
-        BadInput: a column is missing or of another type, or the file cannot be read.
+        BadInput: a column is missing or of another type, the file cannot be read, or none of its candidates has the label of
+            its own that `drop_disputed` asks for.
     """
     import pyarrow as pa
 
@@ -58,7 +66,11 @@ def read_pairs(
     texts = pa.schema([pa.field(name, pa.string()) for name in TEXTS])
     columns = read_schema(path)
     if "prompt" in columns.names and pa.types.is_list(columns.field("prompt").type):
-        return WorkflowCandidates(shard(read_candidates(path)).to_pylist(), drop_truncated, drop_ties, thoughts)
+        candidates = read_candidates(path)
+        if drop_disputed:
+            require_own_labels(candidates["original_preference"].to_pylist(), path)
+        rows = shard(candidates).to_pylist()
+        return WorkflowCandidates(rows, drop_truncated, drop_ties, drop_disputed, thoughts)
     return OwnPairs(shard(read_table(path, texts)).to_pylist(), thoughts)
 
 
@@ -79,12 +91,18 @@ class WorkflowCandidates:
     rows: list[dict]
     drop_truncated: bool
     drop_ties: bool
+    drop_disputed: bool
     thoughts: str
 
     @cached_property
-    def kept(self) -> list[dict]:
-        """The rows that are labelled."""
+    def _whole(self) -> list[dict]:
+        """The rows that are not left out for a response that was cut."""
         return [row for row in self.rows if not (self.drop_truncated and (row["truncated_1"] or row["truncated_2"]))]
+
+    @cached_property
+    def kept(self) -> list[dict]:
+        """The rows that the preference model is asked about."""
+        return [row for row in self._whole if not (self.drop_disputed and row["original_preference"] is None)]
 
     @property
     def pairs(self) -> list[Pair]:
@@ -104,9 +122,14 @@ class WorkflowCandidates:
         return len(self.rows)
 
     def label(self, verdicts: Verdicts) -> tuple[list[dict], dict[str, int], dict[str, object]]:
-        """Preference data of the pairs in which the model sees a difference, or of all where ties are kept."""
+        """Preference data of the pairs in which the model sees a difference, or of all where ties are kept.
+
+        Agreement with the data set's own labels is that of all decided pairs, before any is left out for it.
+        """
         kept, labelled, agreements = self.kept, [], []
-        dropped = {"cut responses": len(self.rows) - len(kept), "identical responses": 0, "ties": 0}
+        dropped = {"cut responses": len(self.rows) - len(self._whole), "identical responses": 0, "ties": 0}
+        if self.drop_disputed:
+            dropped |= {NO_OWN_LABEL: len(self._whole) - len(kept), OTHER_OWN_LABEL: 0}
         logits, flips = verdicts.logits.tolist(), verdicts.order_flips.tolist()
         for row, logit, flip in zip(kept, logits, flips, strict=True):
             first, second = row["response_1"], row["response_2"]
@@ -117,26 +140,12 @@ class WorkflowCandidates:
             agrees = None if original is None or logit == 0 else (original == 1) == (logit > 0)
             if agrees is not None:
                 agreements.append(agrees)
-            chosen, rejected = (1, 2) if logit > 0 else (2, 1)
-            labelled.append(
-                {
-                    "prompt_id": row["prompt_id"],
-                    "prompt": row["prompt"],
-                    "chosen": row[f"response_{chosen}"],
-                    "rejected": row[f"response_{rejected}"],
-                    "logit": logit,
-                    "chosen_first": logit > 0,
-                    "order_flip": flip,
-                    "original_agrees": agrees,
-                    "chosen_truncated": row[f"truncated_{chosen}"],
-                    "rejected_truncated": row[f"truncated_{rejected}"],
-                    "chosen_ids": row[f"ids_{chosen}"],
-                    "rejected_ids": row[f"ids_{rejected}"],
-                    "vocabulary": row["vocabulary"],
-                    "opens_thought": row["opens_thought"],
-                }
-            )
-        counts: dict[str, object] = dict(truncated_responses(self.rows))
+            if self.drop_disputed and not agrees:
+                dropped["ties" if logit == 0 else OTHER_OWN_LABEL] += 1
+                continue
+            labelled.append(preference(row, 1 if logit > 0 else 2, logit, flip, agrees))
+        counts: dict[str, object] = {"labelled_by": BY_BOTH} if self.drop_disputed else {}
+        counts |= truncated_responses(self.rows)
         counts |= count_thoughts((text for row in kept for text in whole_responses(row)), self.thoughts)
         if agreements:
             counts["agreement_with_original"] = sum(agreements) / len(agreements)

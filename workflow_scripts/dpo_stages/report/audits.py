@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dpo_stages.data.preferences import BY_DATASET
 from dpo_stages.report.table import Grid, Table
 
 CANNOT_TELL = "cannot tell"  # of the verdicts of audit_sources.py
@@ -14,7 +15,7 @@ CAPTION = (
 def markdown(audit: Mapping) -> str:
     """The page of an audit, as audit_sources.py records it."""
     opening = (
-        f"Are the labels of {audit['preference_model']} right? The yardstick is {audit['yardstick']}, and nothing has been trained "
+        f"Are the labels of {_labellers(audit)} right? The yardstick is {audit['yardstick']}, and nothing has been trained "
         f"yet. Intervals are at {100 * audit['confidence']:g} %."
     )
     said = [verdict(name, source) for name, source in audit["sources"].items()]
@@ -23,6 +24,13 @@ def markdown(audit: Mapping) -> str:
     parts = [("title", f"Audit of preference sources: {audit['initial_policy']}"), ("words", opening), ("words", found)]
     parts += [("heading", "What the pairs are like"), ("grid", panel(audit)), ("words", CAPTION)]
     return Table([], parts).markdown()
+
+
+def _labellers(audit: Mapping) -> str:
+    """The preference model, and the data sets whose own labels stand."""
+    own = [source["candidates"] for source in audit["sources"].values() if source["labelled_by"] == BY_DATASET]
+    models = [audit["preference_model"]] if len(own) < len(audit["sources"]) else []
+    return " and ".join([*models, *(f"{data} itself" for data in own)])
 
 
 def verdict(name: str, source: Mapping) -> str:

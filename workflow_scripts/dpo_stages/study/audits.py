@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dpo_stages.study import own_labels
 from dpo_stages.study.independence import same_model
 from dpo_stages.study.policies import OFF
 from dpo_stages.study.study import Study
@@ -31,7 +32,7 @@ def votes(study: Study) -> dict[str, str]:
 
 
 def is_asked(study: Study) -> bool:
-    """Whether the yardstick is asked at all: one that labels itself is not."""
+    """Whether the yardstick is asked about what the preference model labelled: one that labels itself is not."""
     return not same_model(study, study.config["yardstick"], study.config["preference_model"])
 
 
@@ -43,7 +44,7 @@ def answers(study: Study, initial: str) -> dict[str, str]:
         if labelled in voted
         else f"results/audits/pairs/{study.config['yardstick']}/{labelled}.parquet"
         for source, labelled in sources(study, initial).items()
-        if labelled in voted or is_asked(study)
+        if labelled in voted or is_asked(study) or own_labels.stand(study, labelled)
     }
 
 

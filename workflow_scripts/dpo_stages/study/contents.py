@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.study import paths
+from dpo_stages.study import own_labels, paths
 from dpo_stages.study.audits import for_report
 from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import Policy
@@ -166,6 +166,7 @@ def in_words(study: Study) -> dict[str, Any]:
         ),
         "Off-policy data": config["preference_data"],
         "Preference model": config["preference_model"],
+        **({"Labels of data sets": config["labels"]} if config["labels"] != own_labels.MODEL else {}),
         "Instructions": study.instruction_set,
         "Seeds": ", ".join(map(str, config["seeds"])),
         "Replicates": str(config["replicates"]),

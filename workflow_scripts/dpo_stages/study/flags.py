@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dpo_stages.study import own_labels
 from dpo_stages.study.paths import STAGE_OF
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
@@ -90,9 +91,11 @@ class Flags:
         run = {} if model["judge"] else {key: model[key] for key in ("engine", "batch_size", "precision")}
         return as_flags({**run, "thoughts": self.config["thoughts"]})
 
-    def truncated(self, wildcards: Any) -> str:
-        """What becomes of pairs with a response that was cut when it was sampled; nothing for a data set, which has none."""
-        return "" if self.study.names.is_dataset(wildcards.labelled) else as_flags(self.config, ["truncated"])
+    def left_out(self, wildcards: Any) -> str:
+        """Which pairs are left out: of samples perhaps those with a response that was cut, of a data set those with another label."""
+        if not self.study.names.is_dataset(wildcards.labelled):
+            return as_flags(self.config, ["truncated"])
+        return as_flags(self.config, ["labels"]) if self.config["labels"] == own_labels.AGREE else ""
 
     def asked_judge(self, wildcards: Any) -> list[str]:
         """Flags of what the judge is asked with that a preference model stands for, shell words each."""

@@ -8,6 +8,7 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.ledgers import ledger
 
 TRAIN = "train"
+BY_DATASET = "data set"  # of the ledgers of take_own_labels.py, for which no label was made
 
 
 def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
@@ -41,7 +42,8 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
                 number = ledger(Path(pairs["file"]))["rows_in"]
             else:
                 number = mixed["on_policy_prompts" if pairs["own"] else "off_policy_prompts"]
-            count(labels, pairs["origin"], TRAIN, number)
+            if ledger(Path(pairs["file"])).get("labelled_by") != BY_DATASET:
+                count(labels, pairs["origin"], TRAIN, number)
             if pairs["sampled"]:
                 count(samples, pairs["origin"], TRAIN, 2 * number)
         if step["boundary"] is not None:

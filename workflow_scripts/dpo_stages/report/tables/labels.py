@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from dpo_stages.data.preferences import BY_MODEL
 from dpo_stages.report.table import Grid, Table
 
 COUNTS = ("ties", "truncated_sources", "truncated_candidates", "control_texts", "close_calls", "truncated_responses")
@@ -15,7 +16,7 @@ ACCURACY = (
 
 
 def row(name: str, work: str, ledger: Mapping, truth: Mapping | None = None) -> dict:
-    """One pass.
+    """One pass, or labels of a data set's own.
 
     Args:
         name: whose candidates were read.
@@ -25,6 +26,9 @@ def row(name: str, work: str, ledger: Mapping, truth: Mapping | None = None) -> 
     """
     names = ("preference_model", "pairs", "pairs_per_second", *SHARES, *COUNTS)
     found = {"candidates": name, "work": work, **{key: ledger.get(key) for key in names}}
+    labels = work == "labels"
+    found["labelled_by"] = ledger.get("labelled_by", BY_MODEL) if labels else None
+    found["left_out"] = sum(ledger["dropped"].values()) if labels else None
     accuracy = truth or {"accuracy": None, "interval": None, "ties": None}
     low, high = accuracy["interval"] or (None, None)
     return {
@@ -72,18 +76,20 @@ def _right(share: Mapping | None) -> str:
 
 def table(rows: Sequence[Mapping], truths: Mapping[str, Mapping]) -> Table:
     """The table, and what its columns mean; with `truths`, how often labels are right where that is known."""
-    columns = ["Candidates of", "For", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred"]
-    columns += ["As the data set says", "Cut prompts", "Cut responses", "Control texts", "Unfinished"]
+    columns = ["Candidates of", "For", "Labelled by", "Pairs", "Pairs/s", "Order flips", "Ties", "Longer preferred"]
+    columns += ["As the data set says", "Left out", "Cut prompts", "Cut responses", "Control texts", "Unfinished"]
     lines = [
         [
             one["candidates"],
             one["work"],
+            one["labelled_by"] or "–",
             f"{one['pairs']:,}",
-            f"{one['pairs_per_second']:,.0f}",
+            "–" if one["pairs_per_second"] is None else f"{one['pairs_per_second']:,.0f}",
             _percent(one["order_flip_rate"]),
             _count(one["ties"]),
             _percent(one["longer_preferred"]),
             _percent(one["agreement_with_original"]),
+            _count(one["left_out"]),
             *(
                 _count(one[key])
                 for key in ("truncated_sources", "truncated_candidates", "control_texts", "truncated_responses")
@@ -91,12 +97,14 @@ def table(rows: Sequence[Mapping], truths: Mapping[str, Mapping]) -> Table:
         ]
         for one in rows
     ]
-    models = " and ".join(sorted({str(one["preference_model"]) for one in rows}))
+    models = " and ".join(sorted({one["preference_model"] for one in rows} - {None})) or "none was asked"
     caption = (
-        f"Every pass of the preference model ({models}). Order flips: pairs in which it prefers another response when it "
+        f"Every pass of the preference model ({models}). Labelled by: whose choice the chosen response is; data set: its own, about "
+        "which no model was asked, so that agreement is unknown and ties are pairs without a label; both: pairs on which model and "
+        "data set agree, the others being left out (`labels`). Order flips: pairs in which it prefers another response when it "
         "reads them in the other order. Ties: pairs without a preference, which are not trained on and count half in a "
         "comparison. Longer preferred: share of decided pairs in which the longer response won. As the data set says: "
-        "share in which the data set's own label is the same. Cut: pairs of which the model did not read everything. "
+        "share in which the data set's own label is the same, of those that have one. Left out: pairs that are not trained on. Cut: pairs of which the model did not read everything. "
         "Control texts: pairs with the text of one of the model's own control tokens. Unfinished: responses that were cut at "
         "max_new_tokens when they were sampled. –: it has no such thing, or nobody counted."
     )

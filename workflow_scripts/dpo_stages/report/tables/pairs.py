@@ -7,9 +7,10 @@ responses are dropped, as they teach nothing.
 
 from collections.abc import Mapping, Sequence
 
+from dpo_stages.data.preferences import NO_OWN_LABEL, OTHER_OWN_LABEL
 from dpo_stages.report.table import Grid, Table
 
-# Reasons of dropped rows, as the ledgers of prepare_dataset.py, sample_candidates.py and label_preferences.py name them.
+# Reasons of dropped rows, as the ledgers of prepare_dataset.py, sample_candidates.py and what labels name them.
 EMPTY = ("empty prompt", "empty response", "begins with assistant")
 IDENTICAL, DUPLICATE, BEYOND_LIMIT = "identical responses", "duplicate prompt", "beyond the limit"
 NO_ROOM = "prompt leaves no room for a response"
@@ -45,6 +46,7 @@ def row(name: str, data: Mapping, candidates: Mapping, labels: Mapping) -> dict:
         "cut_responses": labels["dropped"].get(CUT, 0),
         "identical_responses": labels["dropped"].get(IDENTICAL, 0),
         "ties": labels["dropped"].get(TIES, 0),
+        "own_labels": sum(labels["dropped"].get(reason, 0) for reason in (NO_OWN_LABEL, OTHER_OWN_LABEL)),
         "pairs": labels["rows_out"],
         "authors_pairs": None if prompts is None else prompts - beyond,
         "authors_ties": None if prompts is None else labels["ties"] + (identical if own else no_room),
@@ -62,7 +64,7 @@ def table(rows: Sequence[Mapping]) -> Table:
         "no_room",
         "cut_responses",
     )
-    shown += ("identical_responses", "ties", "pairs", "authors_pairs", "authors_ties")
+    shown += ("identical_responses", "ties", "own_labels", "pairs", "authors_pairs", "authors_ties")
     columns = [
         "Candidates of",
         "Rows",
@@ -74,15 +76,16 @@ def table(rows: Sequence[Mapping]) -> Table:
         "Cut",
         "Identical",
     ]
-    columns += ["Ties", "Pairs", "Pairs", "Set by a tie"]
+    columns += ["Ties", "Own label", "Pairs", "Pairs", "Set by a tie"]
     lines = [[one["candidates"], *("–" if one[key] is None else f"{one[key]:,}" for key in shown)] for one in rows]
-    groups = [("", 1), ("Preference data", 5), ("Candidates", 4), ("Here", 1), ("Authors' rules", 2)]
+    groups = [("", 1), ("Preference data", 5), ("Candidates", 5), ("Here", 1), ("Authors' rules", 2)]
     caption = (
         "What is left of the rows of the preference data for training: rows less every column before Pairs. Preference data: "
         "records of a prompt that another record has, records without a prompt or a response, those whose two responses are "
         "the same, and rows that the study's `limit` leaves out. Candidates: prompts that leave no room for a response, pairs "
         "with a response that was cut at max_new_tokens (where `truncated: drop` leaves them out), two equal responses, and ties "
-        "of the preference model (both where `ties: drop` leaves them out). Authors' rules: in the public code of the paper's "
+        "of the preference model (both where `ties: drop` leaves them out), and pairs whose own label is missing or another (where "
+        "`labels` is dataset or agree). Authors' rules: in the public code of the paper's "
         "authors the last record of a prompt wins, a missing response is an empty text, and of a tie the second response is "
         "chosen, so only duplicates are lost. Set by a tie: the pairs among them that have no better response, as far as "
         "they were labelled here. –: nobody counted."
