@@ -210,7 +210,7 @@ def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clo
         pytest.skip("this machine has a GPU")
     done = snakemake("--cores", "1", TABLE_3, folder=clone)
     assert done.returncode == 2
-    assert "--profile demo" in done.stderr and "--profile slurm" in done.stderr
+    assert "accelerator: cpu" in done.stderr and "--profile slurm" in done.stderr
     assert "Traceback" not in done.stderr
 
 
