@@ -1,7 +1,7 @@
 """Fetch a preference model from the hub or from a local folder: a ranker in llm-blender's layout, PairRM above all, or a
 reward model (sequence classification with one score).
 
-Of a reward model, configuration, tokenizer and safetensors go into `model/`; it is not loaded. The day of the first fetch is
+Of a reward model, configuration, tokenizer and safetensors go into `model/`; the first two are tried. The day of the first fetch is
 written into a chat template that asks for today's, so that labels do not depend on the day. Of a ranker, into the folder
 of the manifest go `ranker/` (the ranker as published) and, where the ranker names one, `base/` (the base model, which gives
 the tokenizer and the architecture). The model is loaded with llm-blender and scores a few pairs before anything appears
@@ -34,6 +34,7 @@ from dpo_stages.preferences.options import (
     SMALL_FILES,
     WEIGHTS,
 )
+from dpo_stages.preferences.published import tokenizer_and_config
 
 RANKER_FILES = (*SMALL_FILES, *WEIGHTS)
 REWARD_MODEL_FILES = (*SMALL_FILES, SAFETENSORS)
@@ -77,7 +78,7 @@ def main() -> None:
     pinned = same_commit(arguments.pin, arguments.path, arguments.revision, commit)
     with pinned, replacing_folder(arguments.output.parent) as target:
         if is_reward_model(model_config(folder)):
-            about |= put_reward_model(folder, target, arguments.pin)
+            about |= put_reward_model(folder, target, arguments.pin, arguments.path)
         else:
             about |= put_ranker(folder, target, arguments.pin)
         write_manifest(target, about)
@@ -99,13 +100,18 @@ def put_ranker(folder: Path, target: Path, pin: Path | None) -> dict[str, str | 
     return about
 
 
-def put_reward_model(folder: Path, target: Path, pin: Path | None) -> dict[str, str | None]:
-    """Put a reward model into `target`, with the date in a chat template that asks for it; what the manifest says of it."""
+def put_reward_model(folder: Path, target: Path, pin: Path | None, name: str) -> dict[str, str | None]:
+    """Put a reward model into `target`, with the date in a chat template that asks for it, and try what is quick to read.
+
+    Returns:
+        What the manifest says of it.
+    """
     if not list(folder.glob(SAFETENSORS)):
         raise BadInput(f"{folder} has no {SAFETENSORS}; of reward models no pickles are taken, since they can run code")
     link_files(folder, names(folder, REWARD_MODEL_FILES), target / REWARD_MODEL)
     template = own_template(target / REWARD_MODEL)
     written = {} if template is None else fix_template(target / REWARD_MODEL, template, lambda: first_day(pin))
+    tokenizer_and_config(target / REWARD_MODEL, name)
     return {"kind": REWARD_MODEL_KIND, **written}
 
 

@@ -18,13 +18,14 @@ import numpy as np
 
 from dpo_stages.core.batches import batches
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.libraries import importing_libraries, quiet_libraries
+from dpo_stages.core.libraries import importing_libraries
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.data.prompts import instruction_text
 from dpo_stages.models.control_texts import ControlTexts
 from dpo_stages.preferences.pairrm.scoring import TOKENS_PER_BATCH
 from dpo_stages.preferences.pairrm.tokens import Tokens, conversation
 from dpo_stages.preferences.pairs import Pair, Turn, Verdicts
+from dpo_stages.preferences.published import cannot_be_loaded, tokenizer_and_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -155,16 +156,12 @@ def load_reward_model(folder: Path, name: str, version: str, device: str, precis
     """
     with importing_libraries():
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    quiet_libraries()
+        from transformers import AutoModelForSequenceClassification
+    tokenizer, config = tokenizer_and_config(folder, name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=getattr(torch, precision), local_files_only=True
+            folder, config=config, dtype=getattr(torch, precision), local_files_only=True
         )
-    except Exception as error:  # a damaged file, an architecture with code of its own, a tokenizer that lacks a package
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise BadInput(f"the reward model {name} cannot be loaded ({type(error).__name__}: {reason:.200})") from error
-    if model.config.num_labels != 1:
-        raise BadInput(f"{name} gives {model.config.num_labels} scores; a reward model with one is needed")
+    except Exception as error:  # a damaged file, weights of another network
+        raise cannot_be_loaded(name, error) from error
     return RewardModel(model.to(device).eval(), tokenizer, name, version, precision)
