@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,6 +150,45 @@ def test_an_endpoint_that_is_down_is_not_asked_for_every_row(make_evaluation, fa
     with pytest.raises(JudgeFailed, match="no judgement for 1[0-9] rows .* further rows are left"):
         judge(read_output_pairs(outputs, instructions), fake_judge, tmp_path / "cache")
     assert fake_judge.asked < 60
+
+
+@pytest.mark.parametrize(
+    ("host", "reason", "attempts"),
+    [("127.0.0.1", "refused the connection", 3), ("nowhere.invalid", "cannot be reached", 5)],
+)
+def test_an_endpoint_that_was_never_there_is_given_up_soon(
+    make_evaluation, fake_judge, tmp_path, monkeypatch, host, reason, attempts
+):
+    outputs, instructions, _ = make_evaluation()
+    pairs = read_output_pairs(outputs, instructions)
+    monkeypatch.setattr("dpo_stages.judges.endpoint.CONCURRENT_REQUESTS", 1)
+    told = []
+    monkeypatch.setattr(JudgeEndpoint, "_tell", lambda self, line: told.append(line))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and listens to nobody
+        url = f"{host}:{taken.getsockname()[1]}"
+        with pytest.raises(JudgeFailed, match=f"{url} {reason}; is it running, .* further rows are left"):
+            judge(pairs, fake_judge, tmp_path / "cache", url=f"http://{url}/v1")
+    assert len(told) == attempts - 1
+
+
+def test_an_endpoint_that_goes_away_is_waited_for(make_evaluation, fake_judge, tmp_path, monkeypatch):
+    outputs, instructions, _ = make_evaluation()
+    pairs = read_output_pairs(outputs, instructions)
+    asking = JudgeEndpoint._attempt
+
+    def gone_for_a_while(self, body):
+        if self.usage.requests == 1:
+            self._url = "http://127.0.0.1:1/v1"
+        elif self.usage.requests == 6:
+            self._url = f"{fake_judge.url}/chat/completions"
+        return asking(self, body)
+
+    monkeypatch.setattr("dpo_stages.judges.endpoint.CONCURRENT_REQUESTS", 1)
+    monkeypatch.setattr(JudgeEndpoint, "_attempt", gone_for_a_while)
+    preferences, _, usage = judge(pairs, fake_judge, tmp_path / "cache")
+    assert preferences == pytest.approx([expected_preference(pair) for pair in pairs], abs=1e-9)
+    assert usage.requests == fake_judge.asked + 5
 
 
 def test_random_misbehaviour_ends_with_every_row_judged_right(make_evaluation, fake_judge, tmp_path):

@@ -59,7 +59,7 @@ def write(folder: Path, network: str, rope: dict, tokenizer: Tokenizer, kind: st
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "extra_special_tokens": SPECIAL[3:]}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=TEMPLATE, **names).save_pretrained(folder)
     if kind:
-        settings = json.loads((folder / "tokenizer_config.json").read_text())
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": kind}))
         AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
 
@@ -79,7 +79,7 @@ def read(folder: Path, texts: list[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    root, texts = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    root, texts = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     scaled = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     scaled |= {"original_max_position_embeddings": 64, "rope_theta": 5e5}
     plain = {"rope_type": "default", "rope_theta": 1e6}

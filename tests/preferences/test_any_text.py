@@ -156,7 +156,10 @@ def test_a_wrong_file_is_one_sentence(label, tmp_path, text, message):
     [
         ("nowhere", "no manifest.json, no folder and no id on the hub"),
         ("{folder}", "has no config.json"),
-        ("someone/nothing", "the hub cannot be reached, and its local cache lacks someone/nothing"),
+        (
+            "someone/nothing",
+            "there is no folder someone/nothing here, the hub cannot be reached, and its local cache lacks",
+        ),
     ],
 )
 def test_a_wrong_model_is_one_sentence(run_here, tmp_path, monkeypatch, model, message):

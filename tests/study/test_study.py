@@ -382,6 +382,8 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
         ),
         ("models: {phi-2: {chat_template: no.jinja}}", "models.phi-2.chat_template names no.jinja"),
         ("models: {phi-2: {path: ./no}}", "models.phi-2.path names ./no, which is no folder here"),
+        ("models: {phi-2: {path: ~/no}}", "models.phi-2.path names /at/home/no, which is no folder here"),
+        ("audit: {votes: {zephyr-7b/sft: ~/no.csv}}", "audit.votes.zephyr-7b/sft names /at/home/no.csv"),
         (
             "preference_models: {mine: {path: /no/ranker, parameters: 1}}",
             "preference_models.mine.path names /no/ranker",
@@ -394,6 +396,7 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
 )
 def test_what_the_configuration_names_and_is_not_there_is_said_with_its_key(overlay, named, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HOME", "/at/home")
     (said,) = contents.missing_files(make_study(overlay))
     assert said.startswith(f"configuration: {named}") and said.count("\n") == 0
 

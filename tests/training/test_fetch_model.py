@@ -232,5 +232,5 @@ def test_hub_refusals_are_one_sentence(hub, fetch, path, revision, message):
 
 def test_no_network(fetch, tmp_path, monkeypatch):
     use_hub(monkeypatch, "http://127.0.0.1:9", tmp_path / "hub-cache")
-    with pytest.raises(BadInput, match="the hub cannot be reached, and its local cache lacks our/model at main"):
+    with pytest.raises(BadInput, match="^there is no folder our/model here, the hub cannot be reached, and its local"):
         fetch("our/model")

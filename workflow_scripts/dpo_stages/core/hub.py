@@ -110,6 +110,8 @@ def download(path: str, revision: str, patterns: Sequence[str]) -> Path:
     except errors.RepositoryNotFoundError as error:
         raise BadInput(f"{path} is no folder here and no model on the hub (or a private one: set HF_TOKEN)") from error
     except errors.LocalEntryNotFoundError as error:
-        raise BadInput(f"the hub cannot be reached, and its local cache lacks {path} at {revision}") from error
+        raise BadInput(
+            f"there is no folder {path} here, the hub cannot be reached, and its local cache lacks {path} at {revision}"
+        ) from error
     except Exception as error:  # the hub's client lets several network libraries' errors through
         raise BadInput(f"{path} cannot be downloaded from the hub: {type(error).__name__}: {error}") from error

@@ -27,9 +27,12 @@ OPENAI_URL = "https://api.openai.com/v1"
 CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 CONCURRENT_REQUESTS = 8
 ATTEMPTS = 8  # with delays of 1, 2, 4 … 64 s between them: about two minutes for an endpoint to come back
+ATTEMPTS_TO_CONNECT = 5  # 15 s, while nothing was ever there
+ATTEMPTS_TO_CONNECT_HERE = 3  # 3 s, to a server on this machine
 ATTEMPTS_AT_ANSWER = 3  # an answer of no use costs money and seldom changes
 LONGEST_DELAY = 64.0
 ROWS_FAILED_BEFORE_STOPPING = 10
+HERE = ("127.0.0.1", "::1", "localhost")
 RETIRED = {"gpt-4-1106-preview": "retired by its vendor in March 2026"}
 
 
@@ -49,6 +52,10 @@ class _Fatal(JudgeFailed):
     """Nothing that is asked of this endpoint will succeed: a wrong key, an unknown model, an exhausted quota."""
 
 
+class _Unreachable(TryAgain):
+    """No connection could be made."""
+
+
 @dataclass
 class Usage:
     """What the judge was asked in this run. `tokens` is what the endpoint itself reported, useless answers included."""
@@ -62,7 +69,7 @@ class JudgeEndpoint:
     """Chat completions of one token with log-probabilities, as alpaca-eval's weighted annotator asks for them.
 
     Rate limits, time-outs, server errors, broken connections and malformed answers are tried again with growing delays
-    (or the delay that the endpoint asks for); an answer without the log-probability of `m` or `M`, or a refusal, a
+    (or the delay that the endpoint asks for); an endpoint that cannot be connected to from the beginning, for some seconds; an answer without the log-probability of `m` or `M`, or a refusal, a
     few times; a wrong key, an unknown model or an exhausted quota not at all.
 
     Args:
@@ -93,7 +100,9 @@ class JudgeEndpoint:
         self._skip_refused = skip_refused
         self._identity, self._first_delay = list(identity), first_delay
         self._pool = _connection_pool(url, key, key_header, read_seconds)
-        self._lock, self._told = threading.Lock(), -math.inf
+        here = urlsplit(url).hostname in HERE
+        self._attempts_to_connect = ATTEMPTS_TO_CONNECT_HERE if here else ATTEMPTS_TO_CONNECT
+        self._lock, self._told, self._reached = threading.Lock(), -math.inf, False
 
     def ask_all(self, conversations: Sequence[list[dict]], what: str, **parameters: Any) -> list[dict]:
         """Answers to all `conversations`, in their order.
@@ -181,6 +190,8 @@ class JudgeEndpoint:
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
                     kind = Refused if refusals == ATTEMPTS_AT_ANSWER else JudgeFailed
                     raise kind(f"{failure} (asked {attempt} times)") from None
+                if isinstance(failure, _Unreachable) and not self._reached and attempt == self._attempts_to_connect:
+                    raise _Fatal(f"{failure}; is it running, and is the base URL right?") from None
                 delay = self._first_delay * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
                 delay = min(delay if failure.delay is None else failure.delay, LONGEST_DELAY)
                 self._tell(f"{failure}; asking again in {delay:.0f} s")
@@ -200,10 +211,16 @@ class JudgeEndpoint:
             self.usage.requests += 1
         try:
             response = self._pool.request("POST", self._url, body=json.dumps(body), retries=False, redirect=False)
+        except urllib3.exceptions.NewConnectionError as error:
+            reason = (
+                "refused the connection" if isinstance(error.__cause__, ConnectionRefusedError) else "cannot be reached"
+            )
+            raise _Unreachable(f"the judge's endpoint {urlsplit(self._url).netloc} {reason}") from None
         except urllib3.exceptions.TimeoutError as error:
             raise TryAgain(f"the judge's endpoint did not answer in time ({type(error).__name__})") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TryAgain(f"the connection to the judge's endpoint failed ({type(error).__name__})") from None
+        self._reached = True
         if response.status != 200:
             raise self._http_error(response)
         completion = read_completion(response.data, self.model, self._redact)
@@ -270,6 +287,6 @@ def _connection_pool(url: str, key: str | None, key_header: str, read_seconds: f
         "maxsize": CONCURRENT_REQUESTS,
         "block": True,
     }
-    direct = parts.hostname in ("127.0.0.1", "localhost") or proxy_bypass(parts.netloc)
+    direct = parts.hostname in HERE or proxy_bypass(parts.netloc)
     proxy = None if direct else getproxies().get(parts.scheme)
     return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)

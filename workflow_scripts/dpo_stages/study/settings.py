@@ -7,6 +7,7 @@ import copy
 import difflib
 import json
 import math
+import os
 import re
 
 from dpo_stages.core.errors import BadInput
@@ -18,13 +19,14 @@ PARAMETERS_OF_PAIRRM = 4.35e8
 
 
 def check_settings(config: dict, schema: dict) -> None:
-    """Validate `config` in place: fill in the schema's defaults, then check what a schema cannot say.
+    """Validate `config` in place: fill in the schema's defaults and the home folder, then check what a schema cannot say.
 
     Raises:
         BadInput: one sentence with the key, what it holds and what is allowed.
     """
     write_out(config)
     _check_against_schema(config, schema)
+    _expand_home(config)
     _refuse_what_is_no_number(config, [])
     _complete_yardstick(config, schema)
     _complete_models(config)
@@ -64,6 +66,15 @@ def _check_against_schema(config: dict, schema: dict) -> None:
     )
     if errors:
         raise BadInput("configuration: " + _sentence(errors[0]))
+
+
+def _expand_home(section: dict | list) -> None:
+    """Put the home folder in place of `~/` at the beginning of paths, as a shell would."""
+    for key, value in section.items() if isinstance(section, dict) else enumerate(section):
+        if isinstance(value, str) and value.startswith("~/"):
+            section[key] = os.path.expanduser(value)
+        elif isinstance(value, dict | list):
+            _expand_home(value)
 
 
 def _refuse_what_is_no_number(value: object, keys: list) -> None:
