@@ -30,6 +30,7 @@ from dpo_stages.study import (
     own_labels,
     paths,
     presets,
+    plain_win_rates,
     race_costs,
 )
 from dpo_stages.study.asked import Asked

@@ -67,12 +67,13 @@ rule take_reference_outputs:
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-# AlpacaEval publishes the difficulties of its own instructions. Those of any other set are fitted over one table's policies.
-FITTED_OVER = study.fitted_over
+# AlpacaEval publishes the difficulties of its own instructions. Those of any other set are fitted over one table's policies, or
+# its win rates are plain ones.
+FITTED_OVER, PLAIN = study.fitted_over, plain_win_rates.are_plain(study)
 DIFFICULTY = (
     paths.evaluation(study.instruction_set, "difficulty.csv")
     if FITTED_OVER
-    else f"{PREFIX}workflow_scripts/dpo_stages/evaluation/alpaca_eval_data/df_gamed.csv"
+    else [] if PLAIN else f"{PREFIX}workflow_scripts/dpo_stages/evaluation/alpaca_eval_data/df_gamed.csv"
 )
 
 
@@ -90,7 +91,11 @@ rule compute_win_rate:
     conda:
         "../envs/alpaca-eval.yaml"
     params:
-        control=lambda w, input: ["--gamed-baselines", input.difficulty] if input.difficulty else "--length-alone",
+        control=lambda w, input: (
+            ["--gamed-baselines", input.difficulty]
+            if input.difficulty
+            else "--length-alone" if w.judged.startswith("quality/") else "--plain"
+        ),
     shell:
         f"{RUN} alpaca-eval {SCRIPTS}/compute_win_rate.py"
         " --annotations {input.annotations:q}"

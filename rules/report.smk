@@ -94,7 +94,7 @@ rule make_report:
     params:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
-        notes=given(notes=independence.cautions(study)),
+        notes=given(notes=[*plain_win_rates.why(study), *independence.cautions(study)]),
         given=lambda w, input: given(
             audits=input.audits,
             comparison=input.comparison[:1],

@@ -57,7 +57,7 @@ rule make_table:
         given=lambda w, input: given(
             arms=[*input.arms, *input.chosen_arms],
             length_control=[input.length_control] if input.length_control else [],
-            notes=independence.cautions(study),
+            notes=[*plain_win_rates.why(study), *independence.cautions(study)],
             replicates=[str(config["replicates"])],
             suffixes=study.names.both,
             traces=input.traces,

@@ -1,4 +1,4 @@
-"""Win rate and length-controlled win rate of one or several policies, with intervals.
+"""Win rate and, unless --plain is given, length-controlled win rate of one or several policies, with intervals.
 
 By alpaca-eval's own code, from annotations.json of this workflow or of alpaca-eval's own command, or from AlpacaEval's
 judgements as numbers (CSV, also gzipped, with the columns index, len_1, len_2 and preference, where output 1 is the
@@ -28,6 +28,7 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="difficulties are not known: control for length and nothing else",
     )
+    which.add_argument("--plain", action="store_true", help="no length control: the plain win rate alone")
     parser.add_argument("--output", nargs="+", required=True, metavar="FILE", help="win_rate.json of each policy")
     return parser.parse_args()
 
@@ -43,23 +44,27 @@ def main() -> None:
     from dpo_stages.evaluation.win_rate import compute_win_rate, write_win_rate
     from dpo_stages.judges.record import name_rows
 
-    difficulties = None if arguments.length_alone else read_difficulties(arguments.gamed_baselines or PUBLISHED)
+    known = not (arguments.length_alone or arguments.plain)
+    difficulties = read_difficulties(arguments.gamed_baselines or PUBLISHED) if known else None
     policies = [read_judgements(path) for path in arguments.annotations]
     for judgements, output in zip(policies, arguments.output, strict=True):
-        result = compute_win_rate(judgements, difficulties or without_difficulties(judgements))
+        alone = without_difficulties(judgements) if arguments.length_alone else None
+        result = compute_win_rate(judgements, difficulties or alone)
         write_win_rate(output, result)
         figures = result.figures
         if missing := figures["missing_instructions"]:
             print(f"compute_win_rate: {judgements.source} lacks {name_rows(missing)} of the set", file=sys.stderr)
-        low, high = figures["lc_interval"]
+        controlled = {}
+        if not arguments.plain:
+            low, high = figures["lc_interval"]
+            controlled = {"lc_win_rate": figures["lc_win_rate"], "lc_interval": f"{low:.2f} to {high:.2f}"}
         finish(
             output,
             len(judgements.index),
             figures["instructions"],
             {"without a preference": len(judgements.index) - figures["instructions"]},
             policy=figures["policy"],
-            lc_win_rate=figures["lc_win_rate"],
-            lc_interval=f"{low:.2f} to {high:.2f}",
+            **controlled,
             win_rate=figures["win_rate"],
             missing=len(missing),
         )

@@ -47,7 +47,7 @@ def main() -> None:
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
-    from dpo_stages.report.yardsticks import labelled, leading, yardsticks
+    from dpo_stages.report.yardsticks import LC_WIN_RATE, labelled, leading
 
     study = json.loads(arguments.study)
     decisions = read_decisions(arguments.policy_tables)
@@ -62,7 +62,7 @@ def main() -> None:
         audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
         for audit in audits
     }
-    valid = tallies.lc_valid(decisions)
+    valid, shown = tallies.lc_valid(decisions), tallies.measured_with(decisions)
     context = {
         "answers": page.answers(decisions, comparison, labels, audited),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
@@ -72,8 +72,8 @@ def main() -> None:
         "audited_by": " and ".join(sorted({audit["yardstick"] for audit in audits})),
         "labels_known": any(row["accuracy"] for row in labels),
         "gains_of": leading(valid).words,
-        "lc_valid": valid,
-        "yardsticks": [labelled(of, valid) for of in yardsticks(valid)],
+        "lc_valid": valid if LC_WIN_RATE in shown else None,
+        "yardsticks": [labelled(of, valid) for of in shown],
         "compared": tallies.COMPARED,
         "tables": [{"name": path.stem, "parts": read_parts(path)} for path in arguments.tables],
         "figures": [

@@ -4,7 +4,7 @@ The rows are, for each model, method and seed, the SFT policy and the policies o
 has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
 resamples beside the win rates; those of several runs hold that another run gives another policy. Which arm is better is said
 on three yardsticks: by the preference model that labels (--arms), by win rate and by length-controlled win rate, of which the
-plain one leads where --length-control says that the other is not valid. Win rates of two judges, or boundary scores under two
+plain one leads where --length-control says that the other is not valid, and stands alone where there is none. Win rates of two judges, or boundary scores under two
 preference models, never meet in one table.
 """
 
@@ -21,6 +21,7 @@ from dpo_stages.report import decisions, tallies
 from dpo_stages.report.policy_rows import build_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
+from dpo_stages.report.row_figures import NO_LENGTH_CONTROL
 from dpo_stages.report.runs import Contrast, with_runs
 from dpo_stages.report.table import table_parser
 from dpo_stages.report.writing import labels
@@ -100,6 +101,8 @@ def main() -> None:
     boundaries = read(arguments.boundaries, "boundary score")
     traces = read(arguments.traces, "trace")
     valid, notes = read_length_control(arguments.length_control)
+    if all(record.get("lc_kind") == NO_LENGTH_CONTROL for record in win_rates.values()):
+        valid = False  # the plain win rate leads
     arms = {one.arms: one for one in map(read_verdict, dict.fromkeys(arguments.arms))}
 
     def verdict(off: str, on: str) -> tuple[float, tuple[float, float]]:

@@ -590,6 +590,28 @@ def test_the_programs_go_from_annotations_to_a_gain(make_evaluation, fake_judge,
     assert not (tmp_path / "x.json").exists()
 
 
+def test_the_plain_win_rate_needs_no_difficulties(study, tmp_path, published):
+    """It is that beside the length-controlled one; of responses all as much longer than the reference, too."""
+    policies, *_, difficulties = study
+    both, alone = (compute_win_rate(policies[0], which).figures for which in (difficulties, None))
+    same = ("win_rate", "standard_error", "win_rate_interval", "instructions", "wins", "losses", "resampled_from")
+    assert {name: alone[name] for name in same} == {name: both[name] for name in same}
+    controlled = ("lc_win_rate", "lc_interval", "difficulties_fitted_over", "model")
+    assert [alone[name] for name in controlled] == [None] * 4 and alone["lc_kind"] == "none"
+    longer = judgements("longer", [0.2, 0.9, np.nan], [11, 21, 31], [10, 20, 30])
+    figures = compute_win_rate(longer, None).figures
+    assert figures["win_rate"] == pytest.approx(55) and figures["missing_instructions"] == [2]
+    paths = [tmp_path / str(number) / "win_rate.json" for number in (0, 1)]
+    for policy, path in zip(policies, paths, strict=False):
+        write_win_rate(path, compute_win_rate(policy, None))
+    gained = paired_gain(*paths)
+    assert gained["lc_gain"] is gained["lc_gain_interval"] is None
+    low, high = gained["win_rate_gain_interval"]
+    assert low < gained["win_rate_gain"] < high
+    with pytest.raises(BadInput, match="fewer than two judged rows"):
+        compute_win_rate(judgements("one", [0.2], [11], [10]), None)
+
+
 def test_without_difficulties_length_alone_is_controlled_for():
     """The fit is that of logit P = phi tanh(d / sd(d)) + theta: gamed rows of zeros say nothing."""
     generator = np.random.default_rng(0)

@@ -16,7 +16,8 @@ from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.arms import ARMS_SCHEMA
 from dpo_stages.evaluation.gains import RESAMPLES_SCHEMA, resamples_path
 from dpo_stages.report import policy_rows
-from dpo_stages.report.decisions import decisions
+from dpo_stages.report.decisions import decisions, read_decisions
+from dpo_stages.report.page import answers
 from dpo_stages.report.paper import paper_table
 from dpo_stages.report.policy_table import COLUMNS, WIDEST, table
 from dpo_stages.report.records import JUDGE_COLUMNS, by_policy
@@ -382,8 +383,7 @@ def replicated(seeds, replicates):
                 "policy": policy,
                 "resolved_policy": policy,
                 "initial_policy": sft,
-                "gain": 1.0,
-                "difference": 1.0,
+                **dict.fromkeys(("gain", "win_rate_gain", "difference", "win_rate_difference"), 1.0),
             }
             yield policy_rows.Row(**known, history=(source,), replicate=replicate, verdict=55.0)
 
@@ -509,6 +509,65 @@ def test_the_program_takes_intervals_from_the_resamples_beside_the_win_rates(tmp
     resamples_path(paths[0]).unlink()
     done = run_script("make_table", *arguments)
     assert done.returncode == 2 and "win_rate_resamples.parquet does not exist" in done.stderr
+
+
+def plain(record):
+    """A win rate without length control, as compute_win_rate.py --plain writes it."""
+    return {**record, "lc_win_rate": None, "lc_interval": None, "lc_kind": "none"}
+
+
+def test_plain_win_rates_lead_alone_where_there_is_no_length_control():
+    win_rates, boundaries = seeded_records()
+    plain_ones = [plain(record) for record in win_rates]
+    arguments = {"m": "M"}, {"dpo": "DPO"}, [0, 1, 2], [("off",), ("on",)]
+    paired = lambda policy, other: {"lc_gain_interval": None, "win_rate_gain_interval": (-1.0, 1.0)}  # noqa: E731
+    rows = policy_rows.build_rows(*arguments, index(plain_ones), index(boundaries), paired, lc_valid=False)
+    rows = with_runs(rows, student(plain_ones))
+    off = next(row for row in rows if row.policy == "m/dpo/off")
+    nothing = (
+        "lc_win_rate",
+        "lc_low",
+        "gain",
+        "gain_low",
+        "difference",
+        "runs_lc_low",
+        "runs_gain_low",
+        "runs_difference_low",
+    )
+    assert [getattr(off, name) for name in nothing] == [None] * len(nothing)
+    assert (off.win_rate_gain, off.win_rate_difference, off.delta) == (1.0, -1.0, 0.5)
+    assert off.runs_win_rate_difference_low is not None
+    text = table("table3", rows, COLUMNS, ["Win rates are plain ones."]).markdown()
+    assert "Win Rate" in text and "LC" not in text and "ength-controlled" not in text and "not valid" not in text
+    assert "Win rates are plain ones." in text and "None" not in text and "by win rate for" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| PC_off")]
+    assert "11.00 ± 2.48 (+2.00 ± 2.48" in line
+
+
+def test_the_program_takes_win_rates_without_length_control(tmp_path, run_here):
+    draw, paths = np.random.default_rng(0), []
+    for record in seeded_records()[0][:3]:
+        folder = tmp_path / record["policy"].replace("/", "_")
+        folder.mkdir()
+        record |= {"difficulties_fitted_over": None, "resampled_from": "x", "confidence": 0.95}
+        paths.append(folder / "win_rate.json")
+        paths[-1].write_text(json.dumps(plain(record)))
+        resamples = {"lc_win_rate": [None] * 400, "win_rate": record["win_rate"] + draw.normal(0, 0.3, 400)}
+        write_table(resamples_path(paths[-1]), pa.table(resamples, RESAMPLES_SCHEMA), RESAMPLES_SCHEMA)
+    boundary = write(tmp_path, [measured("m/sft", 0.4)])
+    run_here(
+        "make_table", "--table", "table1", "--models", "m=M", "--methods", "dpo=DPO", "--histories", "off", "on", "--win-rates",
+        *paths, "--boundaries", *boundary, "--decisions", tmp_path / "d.csv", "--csv", tmp_path / "t.csv",
+    )  # fmt: skip
+    (off,) = [row for row in csv.DictReader((tmp_path / "t.csv").open()) if row["policy"] == "m/dpo/off"]
+    assert (off["lc_win_rate"], off["gain"], off["lc_kind"], off["lc_valid"]) == ("", "", "none", "False")
+    assert 0 < float(off["win_rate_gain_low"]) < 1 < float(off["win_rate_gain_high"]) < 2
+    (decision,) = csv.DictReader((tmp_path / "d.csv").open())
+    assert (decision["leading"], decision["lc_better"], decision["win_rate_better"]) == ("win_rate", "", "on")
+    read = read_decisions([tmp_path / "t.csv"])
+    (answer,) = answers(read, [])
+    assert [one["by"] for one in answer["points"][0]["better"]] == ["win rate"]
+    assert (answer["points"][0]["off_gain"], answer["points"][0]["delta"]) == ("+1.00", "0.50")
 
 
 def test_missing_results_are_named():

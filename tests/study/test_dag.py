@@ -508,6 +508,23 @@ datasets: {demo-instructions: {rows: {verbose: 320, concise: 320}}}
     assert "cents=768" in job  # 320 instructions, in both orders
 
 
+def test_instructions_of_ones_own_in_one_file_have_plain_win_rates(clone, tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"instruction": "Why?", "output": "So."}\n')
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(f"""
+datasets: {{mine: {{kind: instructions, adapter: local, splits: {{evaluation: {tmp_path}/mine.jsonl}}}}}}
+evaluation: {{instructions: mine}}
+tables: {{table3: {{models: [zephyr-7b]}}}}
+""")
+    options = ["--cores", "1", "--configfile", overlay, "--", TABLE_3]
+    jobs = Dag(*options, folder=clone).jobs
+    assert jobs["compute_win_rate"] == jobs["judge_outputs"] == 7
+    assert not {"check_length_control", "ask_length_witness", "fit_instruction_difficulty"} & {*jobs}
+    shown = snakemake("-n", "-p", *options, folder=clone).stdout
+    assert shown.count(" --plain --output") == 7
+    assert "--notes 'Win rates are plain ones" in shown and "splits verbose and concise in `datasets.mine`" in shown
+
+
 def test_published_difficulties_have_no_length_control_to_check(clone):
     assert Dag("--cores", "1", "all", folder=clone).jobs["check_length_control"] == 0
     assert Dag("--profile", "demo", "all", folder=clone).jobs["check_length_control"] == 1

@@ -379,6 +379,8 @@ EDITS = [
         "audit_sources",  # the yardstick is the ranker then, which is not asked about its own labels
         "{evaluation: {judge: ranker}, judges: {ranker: {kind: preference_model, model: demo-ranker}}}",
     ),
+    Edit("no length control", f"{PAGE} compute_win_rate make_table make_report", "evaluation: {fit_difficulty_over: null}",
+         only="/win_rate|results/(tables|figures|report|cost)"),
     Edit("margin of length control", f"{PAGE} check_length_control", "evaluation: {length_margin: 3}"),
     Edit(
         "another witness of length control",

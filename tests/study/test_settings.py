@@ -46,6 +46,15 @@ def test_the_papers_study_is_valid_and_says_what_the_paper_says():
     assert config["models"]["zephyr-7b"]["revision"] == "main"  # the schema's default is filled in
 
 
+def test_instructions_of_ones_own_need_no_difficulties():
+    """The plain win rate is what is left."""
+    own = {"kind": "instructions", "adapter": "local", "splits": {"evaluation": "mine.jsonl"}}
+    config = merged(PAPER, {"datasets": {"mine": own}, "evaluation": {"instructions": "mine"}})
+    assert checked(config)["evaluation"]["fit_difficulty_over"] is None
+    with pytest.raises(BadInput, match="evaluation.instructions names 'mine', which has no split verbose"):
+        checked(merged(config, {"evaluation": {"fit_difficulty_over": "table3"}}))
+
+
 def test_the_demo_overlay_is_valid():
     overlay = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
     config = checked(merged(PAPER, overlay))

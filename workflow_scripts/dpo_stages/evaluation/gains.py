@@ -24,7 +24,9 @@ RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 RESAMPLES_SCHEMA = pa.schema(
     [
         pa.field(
-            "lc_win_rate", pa.float64(), nullable=False, metadata={"meaning": "length-controlled win rate, percent"}
+            "lc_win_rate",
+            pa.float64(),
+            metadata={"meaning": "length-controlled win rate, percent; null where there is no length control"},
         ),
         pa.field("win_rate", pa.float64(), nullable=False, metadata={"meaning": "win rate, percent"}),
     ]
@@ -103,7 +105,8 @@ def paired_gain(
 
     Returns:
         policy, initial, judge, confidence; lc_gain, win_rate_gain and for each its `_interval` [low, high] (percentile
-        bootstrap over instructions: it does not hold that training once more gives another policy).
+        bootstrap over instructions: it does not hold that training once more gives another policy), both None where there is no
+        length control.
 
     Raises:
         BadInput: the two stand on different judges, difficulties or instructions.
@@ -121,6 +124,9 @@ def paired_gain(
         "confidence": after.figures["confidence"],
     }
     for figure, name in (("lc_win_rate", "lc_gain"), ("win_rate", "win_rate_gain")):
+        if after.figures[figure] is None:  # of both, whose lc_kind is one
+            found |= {name: None, f"{name}_interval": None}
+            continue
         found[name] = after.figures[figure] - before.figures[figure]
         differences = after.resamples[figure] - before.resamples[figure]
         found[f"{name}_interval"] = percentile_interval(differences, after.figures["confidence"])

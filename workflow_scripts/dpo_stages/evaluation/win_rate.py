@@ -9,7 +9,7 @@ Input is a policy's annotations (see annotations.py), or AlpacaEval's judgements
     win_rate              percent: mean probability that the policy's response beats the reference's
     standard_error        of win_rate, percent
     win_rate_interval     [low, high], percentile bootstrap over instructions
-    lc_win_rate           length-controlled win rate, percent
+    lc_win_rate           length-controlled win rate, percent; null like lc_interval and model where there is no length control
     lc_interval           [low, high], percentile bootstrap over instructions, the model fitted again to each resample
     lc_kind               which difficulties it stands on, one of LC_KINDS
     lc_by_row_position    only where rows are missing and the difficulties are published: the value that alpaca-eval's
@@ -32,6 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
@@ -50,58 +51,58 @@ from dpo_stages.evaluation.length_control import Floats, resample_counts, resamp
 from dpo_stages.judges import alpaca_eval
 from dpo_stages.judges.record import describe_judge, name_rows
 
+NO_LENGTH_CONTROL = "none"
 LC_KINDS = {
     "published": "difficulties published by AlpacaEval, for its 805 instructions and GPT-4-turbo as judge",
     "published for another judge": "difficulties published by AlpacaEval for GPT-4-turbo as judge; this judge is another",
     "fitted": "difficulties fitted jointly over the policies of the study, for its own instruction set and judge",
+    NO_LENGTH_CONTROL: "no length control, since nothing is known of the difficulties of these instructions",
     "length alone": "no difficulties, which nobody knows for these instructions: controlled for length and nothing else",
 }
 
 
 @dataclass(frozen=True)
 class WinRate:
-    """The content of `win_rate.json`, and the resamples behind its intervals, in percent."""
+    """The content of `win_rate.json`, and the resamples behind its intervals, in percent; None of what was not computed."""
 
     figures: dict
-    lc_resamples: Floats
+    lc_resamples: Floats | None
     win_rate_resamples: Floats
 
 
-def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinRate:
+def compute_win_rate(judgements: Judgements, difficulties: Difficulties | None) -> WinRate:
     """Win rate and length-controlled win rate of a policy with their intervals.
+
+    Args:
+        judgements: of the policy.
+        difficulties: that length control stands on; None: the win rate alone.
 
     Raises:
         BadInput: rows that the difficulties do not know, difficulties of another judge or instruction set, fewer than
             two rows, or responses that all differ from the reference by the same number of characters.
     """
-    _check_fit_together(judgements, difficulties)
-    place = np.searchsorted(difficulties.indices, judgements.index)
-    rows = (judgements.preference, judgements.length, judgements.reference_length, difficulties.table())
-    package, coefficients, strength = alpaca_eval.win_rates(place, *rows)
+    if judgements.judged.sum() < 2:
+        raise BadInput(f"{judgements.source} has fewer than two judged rows; a win rate needs at least two")
     counts = resample_counts(len(judgements.index), RESAMPLES, SEED)
     counts[~counts[:, judgements.judged].any(axis=1)] = 1  # of a few rows: a draw of none that was judged says nothing
-    plain = lc = 100 * (counts @ np.nan_to_num(judgements.preference)) / (counts @ judgements.judged)
-    if strength is not None:
-        lc = resampled_lc_win_rates(
-            judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
-        )
-    missing = np.setdiff1d(difficulties.indices, judgements.index[judgements.judged])
-    kind = difficulties.kind
-    if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
-        kind = "published for another judge"
+    plain = 100 * (counts @ np.nan_to_num(judgements.preference)) / (counts @ judgements.judged)
+    if difficulties is None:
+        package, lc = alpaca_eval.win_rate(judgements.preference), None
+        controlled = dict.fromkeys(("lc_win_rate", "lc_interval", "difficulties_fitted_over", "model"))
+        controlled["lc_kind"] = NO_LENGTH_CONTROL
+    else:
+        package, controlled, lc = _length_controlled(judgements, difficulties, counts, plain)
+    indices = judgements.index if difficulties is None else difficulties.indices
     figures = {
         "policy": judgements.policy,
         "judge": judgements.judge,
         "instructions": int(judgements.judged.sum()),
-        "missing_instructions": missing.tolist(),
+        "missing_instructions": np.setdiff1d(indices, judgements.index[judgements.judged]).tolist(),
         "win_rate": float(package["win_rate"]),
         "standard_error": float(package["standard_error"]),
         "win_rate_interval": percentile_interval(plain, CONFIDENCE),
-        "lc_win_rate": float(package["length_controlled_winrate"]),
-        "lc_interval": percentile_interval(lc, CONFIDENCE),
-        "lc_kind": kind,
-        "lc_description": LC_KINDS[kind],
-        "difficulties_fitted_over": difficulties.policies,
+        **controlled,
+        "lc_description": LC_KINDS[controlled["lc_kind"]],
         "truncated": judgements.truncated,
         "average_length": float(judgements.length.mean()),
         "reference_length": float(judgements.reference_length.mean()),
@@ -113,18 +114,44 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties) -> WinR
         "resampled_from": hashlib.sha256(
             judgements.index.tobytes() + judgements.reference_length.tobytes()
         ).hexdigest(),
-        "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
         "package": f"alpaca-eval {alpaca_eval.version()}",
+    }
+    return WinRate(figures, lc, plain)
+
+
+def _length_controlled(
+    judgements: Judgements, difficulties: Difficulties, counts: NDArray[np.int64], plain: Floats
+) -> tuple[dict[str, float], dict, Floats]:
+    """The package's metrics, the figures of the length-controlled win rate, and its resamples."""
+    _check_fit_together(judgements, difficulties)
+    place = np.searchsorted(difficulties.indices, judgements.index)
+    rows = (judgements.preference, judgements.length, judgements.reference_length, difficulties.table())
+    package, coefficients, strength = alpaca_eval.win_rates(place, *rows)
+    lc = plain
+    if strength is not None:
+        lc = resampled_lc_win_rates(
+            judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
+        )
+    kind = difficulties.kind
+    if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
+        kind = "published for another judge"
+    figures = {
+        "lc_win_rate": float(package["length_controlled_winrate"]),
+        "lc_interval": percentile_interval(lc, CONFIDENCE),
+        "lc_kind": kind,
+        "difficulties_fitted_over": difficulties.policies,
+        "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
     }
     if len(judgements.index) < len(difficulties.indices) and difficulties.kind == "published":
         by_position, _, _ = alpaca_eval.win_rates(np.arange(len(place)), *rows)
         figures["lc_by_row_position"] = float(by_position["length_controlled_winrate"])
-    return WinRate(figures, lc, plain)
+    return package, figures, lc
 
 
 def write_win_rate(path: str | os.PathLike, result: WinRate) -> None:
     """Write `win_rate.json` and, beside it, `win_rate_resamples.parquet`."""
-    resamples = {"lc_win_rate": result.lc_resamples, "win_rate": result.win_rate_resamples}
+    lc = [None] * RESAMPLES if result.lc_resamples is None else result.lc_resamples
+    resamples = {"lc_win_rate": lc, "win_rate": result.win_rate_resamples}
     write_table(resamples_path(path), pa.table(resamples, schema=RESAMPLES_SCHEMA), RESAMPLES_SCHEMA)
     files.write_json(path, result.figures)
 
@@ -145,8 +172,6 @@ def _check_fit_together(judgements: Judgements, difficulties: Difficulties) -> N
             f"{judgements.source} was judged by {describe_judge(judgements.judge)}, the difficulties of "
             f"{difficulties.source} stand on {describe_judge(difficulties.judge)}; fit them for this judge"
         )
-    if judgements.judged.sum() < 2:
-        raise BadInput(f"{judgements.source} has fewer than two judged rows; a win rate needs at least two")
     if np.ptp(judgements.difference) == 0 and judgements.difference[0] != 0:
         raise BadInput(
             f"{judgements.source}: every response differs from the reference by {judgements.difference[0]:.0f} "

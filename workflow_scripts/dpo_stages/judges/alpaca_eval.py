@@ -111,6 +111,14 @@ def make_annotator(complete: Callable[[Sequence[str]], list[dict]]) -> Callable[
     return annotate
 
 
+def win_rate(preference: NDArray[np.float64]) -> dict[str, float]:
+    """The package's win rate of one policy, in percent, with its standard error and counts; see `win_rates`."""
+    (winrate,) = load("metrics.winrate")
+    import pandas as pd
+
+    return winrate.get_winrate(pd.DataFrame({"preference": preference + 1}))
+
+
 def win_rates(
     place: NDArray[np.int64],
     preference: NDArray[np.float64],

@@ -20,8 +20,8 @@ from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
-from dpo_stages.report.tallies import compared_cell
-from dpo_stages.report.yardsticks import Yardstick, described, yardsticks
+from dpo_stages.report.tallies import compared_cell, measured_with
+from dpo_stages.report.yardsticks import Yardstick, described
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
@@ -45,13 +45,16 @@ def answers(
         audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
+    shown = measured_with(decisions)
     models: dict[str, list[Decision]] = {}
     for decision in decisions:
         models.setdefault(decision.off.model, []).append(decision)
     return [
         {
             "label": found[0].off.model_label,
-            "points": [fields_of(one, right, audited) for one in sorted(found, key=lambda one: len(one.off.history))],
+            "points": [
+                fields_of(one, right, audited, shown) for one in sorted(found, key=lambda one: len(one.off.history))
+            ],
             "paper": paper_of(model, comparison),
         }
         for model, found in models.items()
@@ -64,7 +67,12 @@ def _accuracy(row: Mapping[str, str]) -> str:
     return f"{share:.0f} % ({low:.0f} to {high:.0f})"
 
 
-def fields_of(decision: Decision, labels_right: Mapping[str, str], audited: Mapping[str, Mapping[str, str]]) -> dict:
+def fields_of(
+    decision: Decision,
+    labels_right: Mapping[str, str],
+    audited: Mapping[str, Mapping[str, str]],
+    shown: Sequence[Yardstick],
+) -> dict:
     """What the template shows of an initial policy; how often labels are right by truth and yardstick, where that is known."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
@@ -84,7 +92,7 @@ def fields_of(decision: Decision, labels_right: Mapping[str, str], audited: Mapp
         "off_gain": _gain(decision.off, decision),
         "on_gain": _gain(decision.on_rows[0], decision),
         "delta": format_delta(delta(gains[OFF], gains[ON])),
-        "better": [_better(decision, of) for of in yardsticks(decision.off.lc_valid)],
+        "better": [_better(decision, of) for of in shown],
         # in percent of the line from 0 to 1
         "place": f"{100 * decision.boundary_score:.1f}",
         "low": f"{100 * low:.1f}",

@@ -43,8 +43,9 @@ class Row:
         policy: name of the policy.
         resolved_policy: the policy of the fixed history that it stands for where `auto` chose; else its own name.
         initial_policy: name of the policy that this one was trained from; None for the SFT policy.
-        lc_win_rate: length-controlled win rate.
-        lc_valid: whether length control was found valid for these instructions; None if that was not tested.
+        lc_win_rate: length-controlled win rate; None, as all that is made of it, where there is no length control.
+        lc_valid: whether length control was found valid for these instructions; None if that was not tested, False as well
+            where there is none.
         gain: LC win rate minus the initial policy's; None for the SFT policy.
         win_rate: win rate.
         win_rate_gain: win rate minus the initial policy's; None for the SFT policy.
@@ -53,7 +54,8 @@ class Row:
         stage: stage of the initial policy.
         boundary_verdict: whether that is decided or undecided.
         recommended_source: candidate source that the stage recommends.
-        delta: Δ of the initial policy; None where it has no off-policy and on-policy arm or neither gains.
+        delta: Δ of the initial policy, of LC win rates where there are any; None where it has no off-policy and on-policy arm or
+            neither gains.
         difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
         win_rate_difference: the same of the win rate.
         verdict: percent of instructions on which the preference model prefers the off-policy arm's output to the on-policy
@@ -80,7 +82,7 @@ class Row:
     policy: str
     resolved_policy: str
     initial_policy: str | None = None
-    lc_win_rate: float
+    lc_win_rate: float | None = None
     lc_low: float | None = None
     lc_high: float | None = None
     lc_valid: bool | None = None

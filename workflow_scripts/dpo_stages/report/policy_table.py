@@ -101,7 +101,7 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
     """Lines of one model and method under its label; rows of several runs become one line."""
     depth, valid = max(len(row.history) for row in rows), rows[0].lc_valid
     lead = leading(valid)
-    other = WIN_RATE if lead is LC_WIN_RATE else LC_WIN_RATE
+    others = [one for one in (WIN_RATE, LC_WIN_RATE) if one is not lead and getattr(rows[0], one.level) is not None]
     by_history: dict[History, list[Row]] = {}
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
@@ -119,10 +119,10 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
             "labels": _mean_count([row.labels_made for row in group]),
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
-        win_rates = [_with_gain(group, lead), _level(group, other)]
+        win_rates = [_with_gain(group, lead), *(_level(group, one) for one in others)]
         lines.append([*iterations, *win_rates, *(cells[column] for column in columns)])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
-    header = [labelled(lead, valid), labelled(other, valid), *(HEADERS[column] for column in columns)]
+    header = [*(labelled(one, valid) for one in (lead, *others)), *(HEADERS[column] for column in columns)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 
@@ -140,7 +140,7 @@ def _level(group: Sequence[Row], of: Yardstick) -> str:
 
 def _with_gain(group: Sequence[Row], of: Yardstick) -> str:
     first, text = group[0], _level(group, of)
-    if first.gain is None:
+    if getattr(first, of.gain) is None:
         return text
     gained = _mean([getattr(row, of.gain) for row in group], first.interval(f"runs_{of.gain}"), "+")
     if len(group) == 1 and first.interval(of.gain):
@@ -187,15 +187,17 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     first = rows[0]
     seeds, replicates = len({row.seed for row in rows}), max(row.replicate for row in rows)
     runs = seeds * replicates
+    length_controlled = first.lc_win_rate is not None
+    controlled = f" (LC: length-controlled, {first.lc_kind})" if length_controlled else ""
     sentences = [
-        f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference "
-        f"(LC: length-controlled, {first.lc_kind}), and in parentheses the gain over the initial policy in points."
+        f"Percent of {first.instructions} instructions on which {judge_of(vars(first))} prefers the policy to the reference"
+        f"{controlled}, and in parentheses the gain over the initial policy in points."
     ]
-    if first.lc_valid is False:
+    if first.lc_valid is False and length_controlled:
         sentences.append(
             "Length control is not valid for these instructions, so gains and Δ are those of the plain win rate."
         )
-    if any(row.interval("gain") for row in rows):
+    if any(row.interval(leading(first.lc_valid).gain) for row in rows):
         sentences.append(
             f"{NOISE}: the 95 % interval of the gain over {runs} runs does not leave out zero."
             if runs > 1

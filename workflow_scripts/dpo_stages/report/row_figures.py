@@ -7,6 +7,8 @@ from dpo_stages.report.records import find, judge_columns, number
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick
 from dpo_stages.study.policies import Policy
 
+NO_LENGTH_CONTROL = "none"  # of lc_kind in win_rate.json
+
 
 def costs(record: dict) -> dict:
     """What a history needs, from its trace."""
@@ -26,10 +28,11 @@ def comparison(
     off: Policy, on: Policy, win_rates: Mapping[str, dict], paired: Callable | None, verdict: Callable | None
 ) -> dict:
     """Which of two arms is better, on every yardstick."""
-    gained = [gains(arm, win_rates, None)["gain"] for arm in (off, on)]
+    gained = [gains(arm, win_rates, None) for arm in (off, on)]
+    leads = LC_WIN_RATE if gained[0][LC_WIN_RATE.gain] is not None else WIN_RATE
     percent, (low, high) = verdict(str(off), str(on)) if verdict else (None, (None, None))
     return {
-        "delta": delta(*gained),
+        "delta": delta(*(one[leads.gain] for one in gained)),
         **_subtracted(LC_WIN_RATE.compared, LC_WIN_RATE, off, on, win_rates, paired),
         **_subtracted(WIN_RATE.compared, WIN_RATE, off, on, win_rates, paired),
         "verdict": percent,
@@ -41,10 +44,18 @@ def comparison(
 def _subtracted(
     name: str, of: Yardstick, one: Policy, other: Policy, win_rates: Mapping[str, dict], paired: Callable | None
 ) -> dict:
-    """One policy's win rate less another's, as the figure `name` with its interval."""
-    first, second = (number(find(win_rates, policy, "win rate"), of.level) for policy in (one, other))
+    """One policy's win rate less another's, as the figure `name` with its interval; None without length control."""
+    first, second = (_level(find(win_rates, policy, "win rate"), of) for policy in (one, other))
+    if first is None:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
     low, high = paired(str(one), str(other))[f"{of.name}_gain_interval"] if paired else (None, None)
     return {name: gain(first, second), f"{name}_low": low, f"{name}_high": high}
+
+
+def _level(record: dict, of: Yardstick) -> float | None:
+    """A policy's own figure; None of a length-controlled one where there is no length control."""
+    controlled = record.get("lc_kind") != NO_LENGTH_CONTROL
+    return number(record, of.level) if controlled or of is not LC_WIN_RATE else None
 
 
 def evaluation(record: dict) -> dict:
@@ -52,7 +63,7 @@ def evaluation(record: dict) -> dict:
     judge = record.get("judge")
     lc_interval, interval = (record.get(key) or (None, None) for key in ("lc_interval", "win_rate_interval"))
     return {
-        "lc_win_rate": number(record, "lc_win_rate"),
+        "lc_win_rate": _level(record, LC_WIN_RATE),
         "lc_low": lc_interval[0],
         "lc_high": lc_interval[1],
         "win_rate": number(record, "win_rate"),

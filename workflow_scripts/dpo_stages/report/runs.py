@@ -36,6 +36,8 @@ def with_runs(rows: Sequence[Row], intervals: Callable[[str, Sequence[Contrast]]
     most = max(map(len, groups.values()), default=1)
     ends: dict[tuple, dict[str, float]] = {key: {} for key in groups}
     for name, (figure, pair) in _MEANS.items():
+        if all(getattr(row, figure) is None for row in rows):  # such as LC win rates without length control
+            continue
         found = {
             key: tuple(tuple(map(pair, run)) for run in runs.values())
             for key, runs in groups.items()
@@ -61,7 +63,7 @@ def _gained(row: Row) -> Pair | None:
 
 
 def _arms(row: Row) -> Pair | None:
-    if row.difference is None:
+    if row.win_rate_difference is None:
         return None
     policy = Policy.parse(row.resolved_policy)
     return str(policy.arm(OFF)), str(policy.arm(ON))

@@ -201,11 +201,6 @@ def _check_references(config: dict) -> None:
         _expect(config["tables"], "evaluation.fit_difficulty_over", evaluation["fit_difficulty_over"])
         for split in ("verbose", "concise"):
             _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", split)
-    elif config["datasets"][evaluation["instructions"]]["adapter"] != "alpaca_eval":
-        raise BadInput(
-            "configuration: evaluation.fit_difficulty_over names no table, but only AlpacaEval publishes the difficulties "
-            f"of its instructions; name the table whose policies fit those of {evaluation['instructions']}"
-        )
     judges = {
         f"judges.{name}.model": judge["model"]
         for name, judge in config["judges"].items()

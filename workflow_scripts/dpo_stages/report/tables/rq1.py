@@ -77,14 +77,16 @@ def _diversity(curves: Sequence[Curve]) -> dict:
 
 
 def _gain(trained: Sequence[Row], before: Sequence[Row]) -> dict:
-    """Gains in points: length-controlled with its interval, and raw."""
+    """Gains in points: length-controlled with its interval, None without length control, and raw."""
     names = ("gain", "gain_low", "gain_high", "win_rate_gain")
     if not trained:
         return dict.fromkeys(names)
     first = trained[0]
     low, high = first.interval("runs_gain" if first.runs > 1 else "gain") or (None, None)
     raw = [statistics.fmean(row.win_rate for row in rows) for rows in (trained, before)]
-    return dict(zip(names, (statistics.fmean(row.gain for row in trained), low, high, raw[0] - raw[1]), strict=True))
+    gains = [row.gain for row in trained]
+    mean = None if None in gains else statistics.fmean(gains)
+    return dict(zip(names, (mean, low, high, raw[0] - raw[1]), strict=True))
 
 
 def table(rows: Sequence[Mapping], judge: str) -> Table:
