@@ -22,7 +22,7 @@ if config["analyses"]["table8"]:
         params:
             models=flags.models(config["analyses"]["table8"]["models"]),
         shell:
-            f"{RUN} workflow {SCRIPTS}/make_table8.py"
+            f"{RUN} workflow {SCRIPTS}/make_table8.py --decide-by {config['decide_by']}"
             " --models {params.models:q}"
             " --consistencies {input.consistencies:q}"
             " --csv {output.csv:q}"

@@ -182,6 +182,7 @@ if YARDSTICK:
             "../envs/workflow.yaml"
         params:
             undecided=config["boundary"]["undecided"],
+            by_hand=flags.by_hand,
             yardstick=YARDSTICK.name,
             notes=given(notes=independence.cautions_of_yardstick(study)),
             checkpoints=lambda w: races.checkpoints(w.initial),
@@ -189,7 +190,7 @@ if YARDSTICK:
             f"{RUN} workflow {SCRIPTS}/make_race.py"
             " --race {input.race:q}"
             " --audit {input.audit:q} --prompts {input.prompts:q}"
-            " --undecided {params.undecided}"
+            " --undecided {params.undecided} {params.by_hand}"
             " --yardstick {params.yardstick}"
             " {params.notes:q}"
             " --checkpoints {params.checkpoints:q}"

@@ -10,8 +10,9 @@ REPORT_TABLES = contents.tables_of_report(study)
 REPORT_FIGURES = {
     **{
         table: f"{table.replace('table', 'Table ')}: boundary score of each initial policy against its off-policy arm less its "
-        "on-policy arm on each yardstick. In the shaded quadrants the boundary score picked the better arm. Bars hold which "
-        "prompts and instructions were asked, and that another run gives another policy only where arms have replicates."
+        "on-policy arm on each yardstick. In the shaded quadrants the recommended arm is ahead, which is noise where a bar reaches "
+        "the line; a score whose bar reaches 0.5 is undecided. Bars hold which prompts and instructions were asked, and that "
+        "another run gives another policy only where arms have replicates."
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },
@@ -74,6 +75,9 @@ rule make_report:
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
         labels="results/tables/labels.csv",
         audits=audits.for_report(study),
+        boundaries=[paths.boundary(policy) for policy in contents.compared_for_report(study)],
+        races=[paths.race(policy) for policy in races_for_report(study)],
+        curves=[f"results/races/{policy}.svg" for policy in races_for_report(study)],
         comparison=multiext("results/tables/comparison", ".csv", ".json") if contents.of_the_paper(study) else [],
         responses="results/tables/table10.csv" if config["responses"] else [],
         rules="results/figures/rules.svg",
@@ -97,6 +101,7 @@ rule make_report:
         notes=given(notes=[*plain_win_rates.why(study), *independence.cautions(study)]),
         given=lambda w, input: given(
             audits=input.audits,
+            races=input.races,
             comparison=input.comparison[:1],
             responses=[input.responses] if input.responses else [],
         ),
@@ -108,6 +113,7 @@ rule make_report:
         " --figures {input.figures:q}"
         " --captions {params.captions:q}"
         " --labels {input.labels:q}"
+        " --boundaries {input.boundaries:q}"
         " {params.given:q}"
         " --rules {input.rules:q}"
         " --cost {input.cost:q}"

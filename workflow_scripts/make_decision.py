@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.study.choices import BY_RACE, BY_SCORE, choose
 from dpo_stages.study.policies import RECOMMENDED
 
 BOUNDARY = ("policy", "boundary_score", "interval", "verdict", "recommended_source")
@@ -46,19 +47,15 @@ def main() -> None:
     from dpo_stages.core.files import write_json
 
     if arguments.race is None:
-        measured, by = read_measured(arguments.boundary, "boundary measurement", BOUNDARY), "boundary score"
-        leads, undecided = measured["recommended_source"], "the rule for undecided scores"
+        measured, by = read_measured(arguments.boundary, "boundary measurement", BOUNDARY), BY_SCORE
+        leads = measured["recommended_source"]
     else:
-        measured, by = read_measured(arguments.race, "race", RACE), "race"
-        leads, undecided = measured["leader"], "the rule for undecided races"
-    if arguments.by_hand is not None:
-        decision = {"source": arguments.by_hand, "decided_by": "hand"}
-    elif measured["verdict"] == "decided" or arguments.undecided == RECOMMENDED:
-        decision = {"source": leads, "decided_by": by}
-    else:
-        decision = {"source": arguments.undecided, "decided_by": undecided}
+        measured, by = read_measured(arguments.race, "race", RACE), BY_RACE
+        leads = measured["leader"]
+    source, decided_by = choose(leads, measured["verdict"] == "decided", by, arguments.undecided, arguments.by_hand)
+    decision = {"source": source, "decided_by": decided_by}
     write_json(arguments.output, {**decision, **measured})
-    finish(arguments.output, 1, 1, {}, **decision, leads=leads)
+    finish(arguments.output, 1, 1, {}, **decision, leads=leads, verdict=measured["verdict"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Make the page and the figure of a finished race, and clear away the checkpoints of the arms that lost.
+"""Make the page and the figure of a finished race, and clear away the checkpoints of the arms that are not trained on.
 
-The winner's checkpoint stays: its policy is trained on from there.
+The checkpoint of the source that is taken stays: its policy is trained on from there.
 """
 
 import argparse
@@ -18,6 +18,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--audit", type=Path, required=True, metavar="JSON", help="of audit_sources.py, for the same policy")
     add("--prompts", type=Path, required=True, metavar="PARQUET", help="of draw_race_prompts.py, for the cost")
     add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
+    add("--by-hand", metavar="SOURCE", help="what is trained on whatever the race says")
     add("--yardstick", required=True, metavar="NAME", help="what compared the responses")
     add("--notes", nargs="+", default=[], metavar="SENTENCE", help="what takes weight from it")
     add("--checkpoints", nargs="*", default=[], metavar="ARM=FOLDER", help="checkpoints of the arms' trainings")
@@ -33,22 +34,24 @@ def main() -> None:
     from dpo_stages.core.ledgers import ledger
     from dpo_stages.report.figures.race import draw
     from dpo_stages.report.figures.style import save
-    from dpo_stages.report.race import as_markdown, cost, taken
+    from dpo_stages.report.race import as_markdown, cost
+    from dpo_stages.study.choices import BY_RACE, choose
 
     race, audit = read_json(arguments.race), read_json(arguments.audit)
-    source = taken(race, arguments.undecided)
-    took = cost(race, ledger(arguments.prompts)["rows_out"])
-    page = as_markdown(race, audit, took, arguments.undecided, arguments.yardstick, arguments.svg.name, arguments.notes)
-    write_text(arguments.markdown, page)
+    decided = race["verdict"] == "decided"
+    source, decided_by = choose(race["leader"], decided, BY_RACE, arguments.undecided, arguments.by_hand)
+    took = cost(race, ledger(arguments.prompts)["rows_out"], source)
+    race |= {"source": source, "decided_by": decided_by, "yardstick": arguments.yardstick, "cost": asdict(took)}
+    write_text(arguments.markdown, as_markdown(race, audit, arguments.svg.name, arguments.notes))
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
-    write_json(arguments.json, {**race, "source": source, "yardstick": arguments.yardstick, "cost": asdict(took)})
+    write_json(arguments.json, race)
     for argument in arguments.checkpoints:
         arm, _, folder = argument.partition("=")
         if arm != source:
             shutil.rmtree(folder, ignore_errors=True)
     looks = len(race["looks"])
-    finish(arguments.json, looks, looks, {}, verdict=race["verdict"], source=source)
+    finish(arguments.json, looks, looks, {}, verdict=race["verdict"], source=source, decided_by=decided_by)
 
 
 if __name__ == "__main__":

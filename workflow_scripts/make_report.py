@@ -28,6 +28,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--labels", type=Path, required=True, metavar="CSV", help="of make_labels_table.py")
     add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
+    add("--boundaries", nargs="+", type=Path, default=[], metavar="JSON", help="of measure_boundary.py, for warnings")
+    add("--races", nargs="+", type=Path, default=[], metavar="JSON", help="of make_race.py, the figures beside them")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what the answers are worth")
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
@@ -43,7 +45,7 @@ def main() -> None:
 
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware, ledger
-    from dpo_stages.report import page, partings, tallies
+    from dpo_stages.report import gainless, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
@@ -56,7 +58,8 @@ def main() -> None:
     costs = page.costs(read_csv(arguments.cost, ("rule", "jobs_done", "hours_taken")))
     ledgers = [ledger(path) for path in arguments.judgements]
     judging = page.judging(ledgers)
-    labels = read_csv(arguments.labels, ("candidates", "work", "accuracy", "accuracy_low", "accuracy_high"))
+    labels = read_csv(arguments.labels, ("candidates", "work", *page.LABELS))
+    warnings = {one["policy"]: one["warnings"] for one in map(read_json, arguments.boundaries)}
     audits = [read_json(path) for path in arguments.audits]
     audited = {
         audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
@@ -64,12 +67,13 @@ def main() -> None:
     }
     valid, shown = tallies.lc_valid(decisions), tallies.measured_with(decisions)
     context = {
-        "answers": page.answers(decisions, comparison, labels, audited),
+        "answers": page.answers(decisions, comparison, labels, audited, warnings),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),
-        "notes": [text for text in (partings.sentence(decisions), *arguments.notes) if text],
+        "notes": [text for text in (gainless.count(decisions), partings.sentence(decisions), *arguments.notes) if text],
         "audited_by": " and ".join(sorted({audit["yardstick"] for audit in audits})),
+        "agreement": page.agreement(labels),
         "labels_known": any(row["accuracy"] for row in labels),
         "gains_of": leading(valid).words,
         "lc_valid": valid if LC_WIN_RATE in shown else None,
@@ -80,6 +84,7 @@ def main() -> None:
             {"uri": page.picture(path), "caption": caption}
             for path, caption in zip(arguments.figures, arguments.captions, strict=True)
         ],
+        "races": [race.card(read_json(path), page.picture(path.with_suffix(".svg"))) for path in arguments.races],
         "comparison": read_parts(arguments.comparison.with_suffix(".json")) if arguments.comparison else [],
         "responses": read_csv(arguments.responses, ("label", "text", "rule")) if arguments.responses else [],
         "graph": Markup(read_text(arguments.rules)),

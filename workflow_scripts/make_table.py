@@ -135,8 +135,7 @@ def main() -> None:
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {}
     if arguments.boundaries:
-        picked = tallies.tally(found, leading(valid))
-        figures["better_arm_picked"] = f"{picked.right} of {picked.judged}"
+        figures["better_arm_picked"] = tallies.tally(found, leading(valid)).words()
     finish(
         arguments.csv,
         rows_in=len(win_rates),

@@ -19,6 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--models", required=True, nargs="+", metavar="NAME=LABEL", help="names of models in the table")
     add("--consistencies", required=True, nargs="+", type=Path, metavar="FILE", help="of measure_consistency.py")
+    add("--decide-by", required=True, choices=("boundary", "race"), help="what `auto` follows, for the caption")
     return parser.parse_args()
 
 
@@ -29,7 +30,7 @@ def main() -> None:
 
     records = by_policy(((path, read_json(path)) for path in arguments.consistencies), "preference consistency")
     rows = consistency.build_rows(labels(arguments.models), records)
-    consistency.table(rows).write(arguments.csv)
+    consistency.table(rows, arguments.decide_by).write(arguments.csv)
     likelier = [row.on_policy_likelier for row in rows]
     finish(
         arguments.csv,

@@ -53,8 +53,8 @@ def main() -> None:
         on_policy_likelier=measured.on_policy_likelier,
         consistency=measured.consistency,
         boundary_score=measured.boundary_score,
-        recommended_source=measured.recommended_source,
-        shortcut_source=measured.shortcut_source,
+        recommended_source=f"{measured.recommended_source} ({measured.verdict})",
+        shortcut_source=f"{measured.shortcut_source} ({measured.shortcut_verdict})",
     )
 
 

@@ -106,6 +106,18 @@ def rows_of_files(prompts=6):
     return comparisons, likelihoods
 
 
+@pytest.mark.parametrize(("wins", "verdict"), [((1, 1, 1, 0), "decided"), ((1, 0, 1, 0), "undecided")])
+def test_both_recommendations_say_whether_they_are_decided(wins, verdict):
+    table = make_table() | {"on_policy_preferred": np.tile(wins, PROMPTS)}
+    always = preference_consistency(table, np.ones(4 * PROMPTS), np.zeros(4 * PROMPTS))
+    measured = measure_boundary(table)
+    assert always.shortcut_verdict == measured.verdict == verdict
+    assert always.verdict == verdict  # own samples always likelier: what the shortcut takes for granted
+    assert (
+        preference_consistency(table, np.zeros(4 * PROMPTS), np.ones(4 * PROMPTS)).verdict == "undecided"
+    )  # one is the other
+
+
 def test_log_probabilities_are_found_by_prompt_origin_and_index():
     comparisons, likelihoods = rows_of_files()
     kept, on, off = logps_of_comparisons(comparisons, likelihoods[:-4])

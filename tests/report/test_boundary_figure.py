@@ -113,7 +113,7 @@ def test_every_point_lies_inside_the_axes_at_its_place(tmp_path, with_paper):
     assert all(left <= x <= right and low <= y <= high for x, y in drawn)
     assert left < 0.5 < right and low == -high
     assert [text.get_text() for text in axes.texts[2:]] == ["SFT", "on", "SFT"]
-    assert axes.get_title(loc="left") == "LC Win Rate\nbetter arm picked for 2 of 3"
+    assert axes.get_title(loc="left") == "LC Win Rate\nrecommended arm ahead for 2 of 3"
     shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert set(LABELS.values()) <= set(shown) and ("SLiC-HF" in shown) == with_paper
 
@@ -131,6 +131,12 @@ def test_each_yardstick_has_a_panel_and_all_share_the_scores(tmp_path):
     assert (low + high) / 2 == 50 and low < 25 and high > 37
     heights = {line.get_ydata()[0] for line in panels[0].lines if len(line.get_xdata()) == 1}
     assert heights == {31.0}
+
+
+def test_an_undecided_point_says_so_in_every_panel(tmp_path):
+    table = write_table(tmp_path / "t.csv", boundary_verdict="undecided", verdict=31.0)
+    for axes in draw(read_decisions([table])).axes:
+        assert [text.get_text() for text in axes.texts[2:]] == ["SFT (undecided)", "on (undecided)", "SFT (undecided)"]
 
 
 def test_names_do_not_cover_each_other(tmp_path):

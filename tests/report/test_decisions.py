@@ -1,15 +1,16 @@
 """Δ, the better arm on each yardstick, how often the boundary score picked it, and where the yardsticks part."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpo_stages.report import partings, tallies
+from dpo_stages.report import gainless, partings, tallies
 from dpo_stages.report.arms import delta, format_delta, gain
-from dpo_stages.report.decisions import Decision, decisions, decisions_table, pooled
+from dpo_stages.report.decisions import NEITHER, NO_GAIN, Decision, decisions, decisions_table, pooled
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.tallies import tally
 from dpo_stages.report.yardsticks import LC_WIN_RATE, PREFERENCE_MODEL, WIN_RATE, leading, yardsticks
@@ -95,16 +96,18 @@ def test_a_decision_is_right_when_the_recommended_arm_gained_more():
 def test_a_tally_counts_what_was_judged(right, wrong, equal):
     made = [decision(0.4, 2, 1)] * right + [decision(0.4, 1, 2)] * wrong + [decision(0.4, 1, 1)] * equal
     counted = tally(made, LC_WIN_RATE)
-    assert (counted.right, counted.judged, counted.equal) == (right, right + wrong, equal)
-    said = tallies.sentence(made)
-    assert f"by length-controlled win rate for {right} of {right + wrong}." in said
-    assert "the noise of training" in said
-    assert ("equal for up to" in said) == bool(equal)
+    assert (counted.right, counted.judged) == (right, right + wrong)
 
 
-def test_a_tally_of_nothing_says_so():
-    for found in ([], [decision(0.4, 1, 1)]):
-        assert tallies.sentence(found).startswith("No initial policy")
+def test_nothing_within_noise_is_counted_in_words():
+    assert tallies.sentence([]).startswith("No initial policy")
+    for found in ([held(0.4, runs=1, win_rate="off")], [decision(0.4, 2, 1)]):
+        assert tallies.sentence(found) == tallies.ONE_RUN
+        assert tally(found, LC_WIN_RATE).words() == "for none, as one run tells no arm apart"
+    open_ = [held(0.4, preference_model=1, win_rate=-1, lc=-1)]
+    assert tallies.sentence(open_) == tallies.NONE_APART
+    assert tally(open_, WIN_RATE).words() == "for none, as runs tell no arm apart"
+    assert not re.search("[0-9]", tallies.ONE_RUN + tallies.NONE_APART)
 
 
 def test_each_yardstick_has_its_own_better_arm_and_tally():
@@ -123,16 +126,15 @@ def test_each_yardstick_has_its_own_better_arm_and_tally():
         (0, 1, 0),
     ]
     assert tallies.sentence([first]) == (
-        "The boundary score picked the better arm of the initial policies: by the preference model for 1 of 1 (1 of the 1 that "
-        "runs tell apart), by length-controlled win rate for 0 of 1 (runs tell none apart), by win rate for 0 of 1 (0 of the 1 "
-        "that runs tell apart). Always off-policy data would have picked it for 1 (1*), 0 (0*), 0 (0*), always on-policy samples for "
-        "0 (0*), 1 (0*), 1 (1*) (*: of those that runs tell apart)."
+        "Of the initial policies whose arms runs tell apart, the boundary score picked the better arm for 1 of 1 by the "
+        "preference model, 0 of 1 by win rate; always off-policy data would have picked it for 1, 0, always on-policy samples for "
+        "0, 1. Runs tell no arms apart by length-controlled win rate."
     )
 
 
 def test_one_run_tells_nothing_apart():
     one = held(0.4, runs=1, preference_model="off", win_rate="on")
-    assert one.separated(WIN_RATE) is None and tally([one], WIN_RATE).words() == "0 of 1"
+    assert one.separated(WIN_RATE) is None and tally([one], WIN_RATE).cell() == "0 of 1"
     assert "*" not in tallies.compared_grid([one]).markdown()
 
 
@@ -200,7 +202,7 @@ def test_an_invalid_length_control_leaves_the_lead_to_the_plain_win_rate():
     one = held(0.4, preference_model="off", win_rate="off", lc="on")
     invalid = Decision(*(tuple(replace(row, lc_valid=False) for row in rows) for rows in (one.off_rows, one.on_rows)))
     assert one.leading is LC_WIN_RATE and invalid.leading is WIN_RATE
-    assert "length-controlled win rate (not valid here) for 0 of 1" in tallies.sentence([invalid])
+    assert "0 of 1 by length-controlled win rate (not valid here)" in tallies.sentence([invalid])
     assert "LC Win Rate (not valid), points" in tallies.compared_grid([invalid]).columns
     assert tallies.lc_valid([one, invalid]) is False and tallies.lc_valid([one]) is None
     (line,) = decisions_table([invalid], "j").rows
@@ -232,9 +234,64 @@ def test_an_undecided_recommendation_says_so():
         for verdict in ("decided", "undecided", None)
     }
     assert shown == {"decided": "off", "undecided": "off (undecided)", None: "off"}
+    some = [decision(0.4, 2, 1, boundary_verdict=verdict) for verdict in ("decided", "undecided", None)]
+    assert "The score itself is undecided for 1 of 3." in tallies.sentence(some)
+    assert "undecided" not in tallies.sentence(some[:1])
+
+
+GAINS = {  # gains with their intervals of the off-policy and the on-policy arm, and what to make of them
+    "both lose": ((-3.0, -5.0, -1.0), (-2.0, -3.0, -0.5), NEITHER),
+    "both lose, one within noise": ((-3.0, -5.0, -1.0), (-0.5, -2.0, 1.0), NO_GAIN),
+    "both within noise": ((0.5, -1.0, 2.0), (-0.5, -2.0, 1.0), NO_GAIN),
+    "one gains": ((-3.0, -5.0, -1.0), (2.0, 0.5, 3.5), None),
+    "nobody knows how surely, and one is ahead": ((-3.0, None, None), (2.0, None, None), None),
+    "nobody knows how surely, and both are behind": ((-3.0, None, None), (-2.0, None, None), NO_GAIN),
+}
+
+
+def gained(off, on, runs=1, **columns):
+    """One initial policy whose arms gained so much."""
+    one, prefix = decision(0.4, off[0], on[0], **columns), "runs_gain" if runs > 1 else "gain"
+    arms = (
+        tuple(replace(rows[0], runs=runs, **{f"{prefix}_low": low, f"{prefix}_high": high}) for _ in range(runs))
+        for rows, (_, low, high) in ((one.off_rows, off), (one.on_rows, on))
+    )
+    return Decision(*arms)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize(("off", "on", "expected"), GAINS.values(), ids=GAINS)
+def test_where_neither_arm_gains_it_is_said(off, on, expected, runs):
+    one = gained(off, on, runs)
+    assert one.gainless == expected
+    assert (expected or "") in gainless.words(one) and bool(gainless.words(one)) == bool(expected)
+    assert ("in one run an arm" in gainless.words(one)) == (expected == NEITHER and runs == 1)
+    assert (": M." in gainless.sentence([one])) == bool(expected)
+    assert ("For 1 of 1" in gainless.count([one])) == bool(expected)
+    (line,) = decisions_table([one], "j").rows
+    assert line["gainless"] == expected
+
+
+def test_gains_are_those_of_the_yardstick_that_leads_and_policies_are_named_by_what_they_were_trained_on():
+    lost, open_ = GAINS["both lose"][:2], GAINS["both within noise"][:2]
+    invalid = gained(*lost, lc_valid=False)  # the win rate leads, and nobody measured it
+    assert invalid.gainless is None
+    found = [gained(*lost, model="a", model_label="A"), gained(*open_, model="b", model_label="B")]
+    later = replace(found[1].off, history=("on", "off"), initial_policy="b/dpo/on")
+    found.append(Decision((later,), (replace(later, history=("on", "on")),)))
+    assert gainless.sentence(found) == (
+        "Train on neither (both arms are worse than no training): A. Neither arm shows a gain (no interval of a gain lies above "
+        "zero): B, B after PC_on."
+    )
+    assert gainless.count(found) == (
+        "For 1 of 3 initial policies both arms are worse than no training: train on neither. For 2 of 3 neither arm shows a gain "
+        "over no training."
+    )
 
 
 def test_a_table_without_decisions_keeps_its_columns():
     assert (
-        decisions_table([], "j").csv().startswith("initial_policy,method,boundary_score,decided,recommended,off_gain")
+        decisions_table([], "j")
+        .csv()
+        .startswith("initial_policy,method,boundary_score,decided,recommended,gainless,off_gain")
     )

@@ -74,10 +74,12 @@ def report(tmp_path_factory, run_script):
         {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
     ]
     write_csv(folder / "table10.csv", responses)
-    right = {"accuracy": 0.65, "accuracy_low": 0.612, "accuracy_high": 0.689}
+    right = {"accuracy": 0.65, "accuracy_low": 0.612, "accuracy_high": 0.689, "agreement_with_original": None}
+    unknown = dict.fromkeys(right)
     labels = [
         {"candidates": "tiny-llama/sft", "work": "labels", **right},
-        {"candidates": "tiny-llama/sft", "work": "comparisons", **dict.fromkeys(right)},
+        {"candidates": "tiny-llama/sft", "work": "comparisons", **unknown},
+        {"candidates": "my-data", "work": "labels", **unknown, "agreement_with_original": 0.506},
     ]
     write_csv(folder / "labels.csv", labels)
     cost = [
@@ -127,6 +129,17 @@ def report(tmp_path_factory, run_script):
     audit = {"initial_policy": "tiny-llama/sft", "yardstick": f"y{EVIL}", "sources": sources}
     (folder / "audit.json").write_text(json.dumps(audit))
     arguments += ["--audits", folder / "audit.json"]
+    measured = {"policy": "tiny-llama/sft", "warnings": ["53.0% of the on-policy responses were cut"]}
+    (folder / "boundary.json").write_text(json.dumps(measured))
+    race = {
+        "policy": "tiny-llama/sft", "source": "mix50", "decided_by": "the rule for undecided races", "verdict": "undecided",
+        "leader": "on", "winner": None, "reason": "after 20 % of an epoch off and on are still in", "confidence": 0.95,
+        "paragraph": f"**The race is undecided (95 %) {EVIL}.** More.", "notes": ["A note"], "yardstick": "gpt",
+        "cost": {"epochs": 0.8, "kept": 0.0, "responses": 400, "comparisons": 200},
+    }  # fmt: skip
+    (folder / "race.json").write_text(json.dumps(race))
+    (folder / "race.svg").write_text((folder / "figure.svg").read_text())
+    arguments += ["--boundaries", folder / "boundary.json", "--races", folder / "race.json"]
     done = run_script("make_report", *arguments, "--output", folder / "report.html")
     assert done.returncode == 0, done.stderr
     return folder / "report.html"
@@ -138,11 +151,11 @@ def page(report):
 
 
 def test_what_a_model_wrote_is_text(report, page):
-    # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column
-    assert page.text.count(EVIL) == 8
+    # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column; a race's verdict
+    assert page.text.count(EVIL) == 9
     tags = {tag for tag, _ in page.elements}
     assert "script" not in tags
-    assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"]
+    assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"] * 2
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
 
 
@@ -159,13 +172,27 @@ def test_nothing_is_fetched(report, page):
 
 def test_it_has_everything(page):
     assert {"answers", "tables", "paper", "responses", "workflow", "provenance", "cost"} <= page.ids()
-    assert {"decisions", "environments", "time", "table3", "table9"} <= page.ids()
+    assert {"decisions", "environments", "time", "table3", "table9", "races"} <= page.ids()
     links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
     assert links <= page.ids()
     text = " ".join(page.text.split())
-    assert "by the preference model for 2 of 3, by length-controlled win rate for 2 of 3" in text
+    assert "With one run an arm, no arm is told from the other beyond the noise of training" in text
+    assert "picked the better arm" not in text and "The score itself is undecided for 3 of 3." in text
+    assert "Warning: 53.0% of the on-policy responses were cut." in text
+    assert "it agrees with the data's own labels on 51 % of the pairs of my-data." in text
+    assert "For 1 of 3 neither arm shows a gain over no training." in text
+    assert (
+        "By length-controlled win rate neither arm shows a gain over no training; more runs or instructions may."
+        in text
+    )
+    assert "off, undecided; no gain" in text and "on, undecided" in text
+    assert "Train next on mix50 (undecided)." in text and "The race is undecided, and mix50 is the rule." in text
+    assert "Every look of it: results/races/tiny-llama/sft.md" in text and "0.8 epochs of training" in text
     assert "3 policies of 2 models, which descend from each other" in text and "Caution: the judge labels too." in text
-    assert "Recommended: the policy's own samples (undecided)" in text and "Recommended: off-policy data" in text
+    assert (
+        "Recommended: the policy's own samples (undecided)" in text
+        and "Recommended: off-policy data (undecided)" in text
+    )
     assert (
         "Relative to the preference model: boundary score 0.62 (0.59–0.65), 0.5 or above (preference fine-tuning)"
         in text

@@ -20,7 +20,7 @@ def record(policy, likelier, **changes):
         "policy": policy, "preference_model": "pairrm", "preference_data": "ultrafeedback", "consistency": 0.55,
         "interval": [0.53, 0.57], "off_policy_consistency": 0.4, "boundary_score": 0.6,
         "on_policy_likelier": likelier, "on_policy_likelier_interval": [likelier - 0.01, likelier + 0.01],
-        "recommended_source": "on", "shortcut_source": "on", "confidence": 0.95, "prompts": 2000, "comparisons": 8000,
+        "recommended_source": "on", "verdict": "decided", "shortcut_source": "on", "shortcut_verdict": "decided", "confidence": 0.95, "prompts": 2000, "comparisons": 8000,
         "shortcut_is_safe": True, **changes,
     }  # fmt: skip
 
@@ -47,7 +47,7 @@ def test_the_papers_study_has_the_papers_rows():
 
 
 def test_markdown_has_the_papers_cells_in_its_layout():
-    text = table(build_rows(MODELS, records_of_paper())).markdown()
+    text = table(build_rows(MODELS, records_of_paper()), "boundary").markdown()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert cells[0] == ["Iter-1", "Iter-2", "Win Rate", "Interval"]
     assert [line[0] for line in cells[2:14:4]] == [f"**{label}**" for label in MODELS.values()]
@@ -58,7 +58,7 @@ def test_markdown_has_the_papers_cells_in_its_layout():
 
 
 def test_the_csv_keeps_what_the_paper_prints_in_percent_and_consistencies_as_shares():
-    lines = list(csv.DictReader(table(build_rows(MODELS, records_of_paper())).csv().splitlines()))
+    lines = list(csv.DictReader(table(build_rows(MODELS, records_of_paper()), "boundary").csv().splitlines()))
     for line, printed in zip(lines, paper_table(8), strict=True):
         assert {name: line[name] for name in ("model", "iter_1")} == {
             name: printed[name] for name in ("model", "iter_1")
@@ -70,17 +70,25 @@ def test_the_csv_keeps_what_the_paper_prints_in_percent_and_consistencies_as_sha
 
 def test_a_changed_recommendation_is_counted():
     records = records_of_paper()
-    records["phi-2/sft"] |= {"recommended_source": "off"}
-    text = table(build_rows(MODELS, records)).markdown()
-    assert "for 1 of 9 initial policies" in text
+    text = {name: table(build_rows(MODELS, records), name).markdown() for name in ("boundary", "race")}
+    assert "So they can part" not in text["boundary"]
+    records["phi-2/sft"] |= {"recommended_source": "off", "verdict": "undecided", "shortcut_verdict": "undecided"}
+    for decide_by, follows in (
+        ("boundary", "`auto` follows Algorithm 1."),
+        ("race", "`auto` follows neither, but races."),
+    ):
+        made = table(build_rows(MODELS, records), decide_by).markdown()
+        assert "for 1 of 9 initial policies" in made and "So they can part where Difference is larger" in made
+        assert made.rstrip().endswith(follows) and text[decide_by].rstrip().endswith(follows)
+        assert "| PC_off (undecided) | PC_on (undecided)" in made
 
 
 def test_seeds_are_lines_of_the_csv_and_means_in_the_papers_layout():
     records = {policy: record(policy, share) for policy, share in (("phi-2/sft", 0.80), ("phi-2@1/sft", 0.84))}
     rows = build_rows(MODELS, records)
-    assert len(table(rows).csv().splitlines()) == 3
+    assert len(table(rows, "boundary").csv().splitlines()) == 3
     assert (
-        "| 82.00 ± 25.41 | –" in table(rows).markdown()
+        "| 82.00 ± 25.41 | –" in table(rows, "boundary").markdown()
     )  # Student's t with 1 degree of freedom: 12.706 x 2.83 / sqrt(2)
 
 
@@ -100,9 +108,11 @@ def test_program(tmp_path, run_script):
         paths[-1].write_text(json.dumps(one))
     models = [f"{name}={label}" for name, label in MODELS.items()]
     outputs = ["--csv", tmp_path / "out/table8.csv"]
-    done = run_script("make_table8", "--models", *models, "--consistencies", *paths, *outputs)
+    done = run_script("make_table8", "--models", *models, "--consistencies", *paths, "--decide-by", "race", *outputs)
     assert done.returncode == 0, done.stderr
     assert "9 rows in, 9 rows out, dropped: none, on policy likelier 84.32 to 96.50 %" in done.stderr
     assert (tmp_path / "out/table8.md").read_text().startswith("# Table 8\n")
-    done = run_script("make_table8", "--models", *models, "--consistencies", paths[0], paths[0], *outputs)
+    done = run_script(
+        "make_table8", "--models", *models, "--consistencies", paths[0], paths[0], "--decide-by", "race", *outputs
+    )
     assert done.returncode == 2 and "are both the preference consistency of llama-3-8b-instruct/sft" in done.stderr

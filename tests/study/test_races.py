@@ -4,18 +4,20 @@ import json
 import re
 
 import pytest
+import yaml
 from clones import link_workflow
 from dry_runs import snakemake
 from studies import Wildcards, make_study
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
-from dpo_stages.study import race_costs
-from dpo_stages.study.races import Races
+from dpo_stages.study import contents, race_costs
+from dpo_stages.study.races import Races, races_for_report
 from dpo_stages.study.resources import Needs
 
 THREE = {"race": {"sources": ["off", "on", "mix50"], "orders": 2, "shares": [0.05, 0.1, 0.2]}}
 SFT = "zephyr-7b/sft"
+OTHER = {"preference_models": {"other": {"path": "a/b"}}}
 
 
 def races(tmp_path, overlay=THREE, **looks):
@@ -53,6 +55,37 @@ def test_a_race_ends_with_the_look_that_decides_it_or_with_the_last(tmp_path):
     both = ["off", "on"]
     undecided = races(tmp_path, look_0_05=both, look_0_1=both, look_0_2=both)
     assert undecided.last(SFT) == f"{of}/0.2.json"
+
+
+AUTO = "tables: {table3: {models: [zephyr-7b], sources: [], histories: [auto, off-auto, auto-auto]}}"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "shown"),
+    [
+        ("{}", []),
+        ("{decide_by: race}", []),  # no table of the paper has `auto`
+        (f"{{{AUTO}}}", []),  # which follows the score
+        (
+            f"{{decide_by: race, {AUTO}}}",
+            ["zephyr-7b/dpo/off", "zephyr-7b/sft"],
+        ),  # the second of auto-auto is not known
+        ("{race: {tables: [table4]}, iterations: 1}", ["pythia-6.9b/sft", "qwen2.5-1.5b/sft"]),
+        (
+            "{decide_by: race, race: {tables: [table4]}, iterations: 1, preference_model: two, preference_models: "
+            f"{{two: {{path: a/b, suffix: two}}}}, {AUTO}}}".replace(", off-auto, auto-auto", ""),
+            ["pythia-6.9b+two/sft", "qwen2.5-1.5b+two/sft", "zephyr-7b+two/sft"],
+        ),
+    ],
+)
+def test_the_report_shows_the_races_that_auto_goes_by_and_those_of_named_tables(overlay, shown):
+    study = make_study(overlay)
+    assert races_for_report(study) == shown
+    yardstick = (
+        make_study(yaml.safe_load(overlay) | {"yardstick": "other"} | OTHER) if shown and "two" not in overlay else None
+    )
+    if yardstick:
+        assert "results/preference_models/other/manifest.json" in contents.from_the_hub(yardstick)
 
 
 def test_what_a_race_takes_is_what_its_arms_take_more_at_each_look(tmp_path):

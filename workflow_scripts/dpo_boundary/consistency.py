@@ -13,7 +13,7 @@ import numpy as np
 from dpo_boundary.comparisons import Table, as_comparisons
 from dpo_boundary.errors import BadInput
 from dpo_boundary.intervals import Interval, clustered_interval
-from dpo_boundary.result import plain, recommended_source
+from dpo_boundary.result import plain, recommended_source, verdict_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class PreferenceConsistency:
             the mean over prompts (Table 8). Algorithm 1 assumes 1.
         on_policy_likelier_interval: its interval.
         recommended_source: `off` or `on`, whichever distribution is the more consistent one.
+        verdict: "decided" if the interval of their difference leaves out zero, else "undecided".
         shortcut_source: what Algorithm 1 recommends.
+        shortcut_verdict: "decided" if the interval of the boundary score leaves out 0.5, else "undecided".
         confidence: level of the intervals.
         prompts: prompts that the figures rest on.
         comparisons: comparisons that they rest on.
@@ -44,7 +46,9 @@ class PreferenceConsistency:
     on_policy_likelier: float
     on_policy_likelier_interval: Interval
     recommended_source: str
+    verdict: str
     shortcut_source: str
+    shortcut_verdict: str
     confidence: float
     prompts: int
     comparisons: int
@@ -115,22 +119,27 @@ def preference_consistency(
     off_likelier = np.zeros(len(table))
     if off_policy_logps is not None:
         off_likelier = _prefers_on_policy(*off_policy_logps, len(table))
-    agreement = _agreement(preferred, likelier)
+    agreement, off_agreement = _agreement(preferred, likelier), _agreement(preferred, off_likelier)
     _, counts = table.by_prompt()
-    consistency = float(agreement.mean())
-    off_consistency = float(_agreement(preferred, off_likelier).mean())
+    consistency, off_consistency = float(agreement.mean()), float(off_agreement.mean())
     score = float(preferred.mean())
+
+    def interval(of: np.ndarray) -> Interval:
+        return clustered_interval(np.bincount(table.prompt, of, prompts), counts, confidence)
+
     shares = np.bincount(table.prompt, likelier, prompts) / counts
     weight = np.full(prompts, counts.mean())  # every prompt counts the same, whatever its number of comparisons
     return PreferenceConsistency(
         consistency=consistency,
-        interval=clustered_interval(np.bincount(table.prompt, agreement, prompts), counts, confidence),
+        interval=interval(agreement),
         off_policy_consistency=off_consistency,
         boundary_score=score,
         on_policy_likelier=float(shares.mean()),
         on_policy_likelier_interval=clustered_interval(shares * weight, weight, confidence),
         recommended_source="on" if consistency >= off_consistency else "off",
+        verdict=verdict_of(interval((1 + agreement - off_agreement) / 2)),  # one half where both are as consistent
         shortcut_source=recommended_source(score),
+        shortcut_verdict=verdict_of(interval(preferred)),
         confidence=confidence,
         prompts=prompts,
         comparisons=len(table),

@@ -41,11 +41,11 @@ from dpo_boundary.result import (
     BETTING,
     CLUSTERED,
     DECIDED,
-    UNDECIDED,
     Block,
     BoundaryMeasurement,
     recommended_source,
     stage_of,
+    verdict_of,
 )
 
 MANY_TRUNCATED = 0.05  # share of the on-policy responses above which a warning says so
@@ -146,13 +146,9 @@ def _until_decided(scores: np.ndarray, confidence: float) -> list[Block]:
     for end in block_ends(len(scores)):
         (interval,) = betting_sequence(scores[:end], confidence, [end])
         blocks.append(Block(end, float(scores[:end].mean()), interval))
-        if _leaves_out_half(interval):
+        if verdict_of(interval) == DECIDED:
             break
     return blocks
-
-
-def _leaves_out_half(interval: Interval) -> bool:
-    return not interval[0] <= 0.5 <= interval[1]
 
 
 def _measurement(
@@ -166,7 +162,7 @@ def _measurement(
     """The measurement on exactly these comparisons, whose interval is known."""
     votes_on, total = float(comparisons.preferred.sum()), len(comparisons)
     score = votes_on / total
-    decided = _leaves_out_half(interval)
+    verdict = verdict_of(interval)
     order_flip_rate, longer_preferred, on_policy_longer = _biases(comparisons)
     on_policy_truncated = None if comparisons.on_truncated is None else float(comparisons.on_truncated.mean())
     return BoundaryMeasurement(
@@ -179,8 +175,8 @@ def _measurement(
         votes_off=total - votes_on,
         stage=stage_of(score),
         recommended_source=recommended_source(score),
-        verdict=DECIDED if decided else UNDECIDED,
-        reason=reason(decided),
+        verdict=verdict,
+        reason=reason(verdict == DECIDED),
         order_flip_rate=order_flip_rate,
         longer_preferred=longer_preferred,
         on_policy_longer=on_policy_longer,

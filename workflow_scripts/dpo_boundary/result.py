@@ -120,6 +120,11 @@ def plain(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
+def verdict_of(interval: Interval) -> str:
+    """Whether an interval of a share is decided, because it leaves out 0.5."""
+    return UNDECIDED if interval[0] <= 0.5 <= interval[1] else DECIDED
+
+
 def stage_of(boundary_score: float) -> str:
     """The stage of Algorithm 1: preference injection if V_off > V_on, else preference fine-tuning."""
     return INJECTION if boundary_score < 0.5 else FINE_TUNING

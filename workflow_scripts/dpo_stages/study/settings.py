@@ -343,16 +343,19 @@ def _check_race(config: dict) -> None:
     _expect(methods, "race.method", race["method"])
     for source in race["sources"]:
         check_source(config, source, "race.sources", decided=True)
+    for table in race["tables"]:
+        _expect(config["tables"], "race.tables", table)
     epochs = methods[race["method"]]["epochs"]
     if race["shares"] != sorted(race["shares"]) or race["shares"][-1] >= epochs:
         raise BadInput(
             f"configuration: race.shares is {race['shares']}; give rising shares of an epoch, all below the {epochs:g} that "
             f"methods.{race['method']} trains for"
         )
-    if config["decide_by"] == "race":
+    if config["decide_by"] == "race" or race["tables"]:
         if config["yardstick"] is None:
+            asks = "decide_by is race" if config["decide_by"] == "race" else "race.tables asks for races"
             raise BadInput(
-                f"configuration: decide_by is race, but the judge {config['evaluation']['judge']} cannot be asked about pairs; "
+                f"configuration: {asks}, but the judge {config['evaluation']['judge']} cannot be asked about pairs; "
                 "name one of preference_models as yardstick"
             )
         _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "test")

@@ -101,7 +101,7 @@ def _frame(
     )
     counted = tally(points, of)
     axes.set_title(
-        f"{labelled(of, valid)}\nbetter arm picked for {counted.right} of {counted.judged}",
+        f"{labelled(of, valid)}\nrecommended arm ahead for {counted.right} of {counted.judged}",
         loc="left",
         fontsize=10,
         pad=8,
@@ -130,7 +130,7 @@ def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colour
     places = axes.transData.transform([(p.boundary_score, p.compared(of)) for p in points]) / scale
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     for point, (x, y) in zip(points, places, strict=True):
-        name = "-".join(point.off.history[:-1]) or "SFT"
+        name = ("-".join(point.off.history[:-1]) or "SFT") + (" (undecided)" if point.decided is False else "")
         width, height = 0.62 * _NAME_SIZE * len(name), _NAME_SIZE
         boxes = [
             (x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0), y + dy - (height if dy < 0 else 0))

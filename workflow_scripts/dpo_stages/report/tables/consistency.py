@@ -6,11 +6,19 @@ Standard library only, but for the interval of means over several seeds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from dpo_boundary.result import UNDECIDED
 from dpo_stages.report.policy_rows import History
 from dpo_stages.report.records import require_same
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import mean_over_runs
 from dpo_stages.study.policies import Policy
+
+PART = (
+    "Either holds the policy's consistency against P_off, which is 1 less the boundary score: the log-probabilities hold P_θ "
+    "against it, Algorithm 1 the boundary score, as if a policy always found its own samples likelier. So they can part where "
+    "Difference is larger than the distance between boundary score and P_off. "
+)
+FOLLOWED = {"boundary": "`auto` follows Algorithm 1.", "race": "`auto` follows neither, but races."}
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,9 @@ class Row:
         boundary_score: what Algorithm 1 takes for it, on the same comparisons.
         off_policy_consistency: the same of the off-policy source (equation 11), taken to prefer its own responses.
         recommended_source: whichever is the more consistent, `off` or `on`.
+        verdict: whether that is decided or undecided.
         shortcut_source: what Algorithm 1 recommends.
+        shortcut_verdict: whether that is decided or undecided.
         prompts: prompts that the figures rest on.
         comparisons: comparisons that they rest on.
         confidence: level of the intervals.
@@ -55,7 +65,9 @@ class Row:
     boundary_score: float
     off_policy_consistency: float
     recommended_source: str
+    verdict: str
     shortcut_source: str
+    shortcut_verdict: str
     prompts: int
     comparisons: int
     confidence: float
@@ -94,8 +106,13 @@ def build_rows(models: Mapping[str, str], records: Mapping[str, dict]) -> list[R
     return rows
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Table 8 in the paper's layout, then the preference consistencies beside Algorithm 1's shortcut."""
+def table(rows: Sequence[Row], decide_by: str) -> Table:
+    """Table 8 in the paper's layout, then the preference consistencies beside Algorithm 1's shortcut.
+
+    Args:
+        rows: as `build_rows` gives them.
+        decide_by: what `auto` follows in this study, a key of FOLLOWED.
+    """
     first = rows[0]
     caption = (
         "Win rate: percent of comparisons in which the policy gives its own sample a higher probability (the sum of the "
@@ -113,7 +130,8 @@ def table(rows: Sequence[Row]) -> Table:
     )
     changed = sum(row.recommended_source != row.shortcut_source for row in rows)
     verdict = (
-        f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies."
+        f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies. "
+        f"{PART if changed else ''}{FOLLOWED[decide_by]}"
     )
     parts = [
         ("title", "Table 8"),
@@ -152,9 +170,13 @@ def _consistencies(rows: Sequence[Row]) -> Grid:
             f"{row.boundary_score:.2f}",
             f"{row.boundary_score - row.consistency:+.2f}",
             f"{row.off_policy_consistency:.2f}",
-            f"PC_{row.recommended_source}",
-            f"PC_{row.shortcut_source}",
+            _source(row.recommended_source, row.verdict),
+            _source(row.shortcut_source, row.shortcut_verdict),
         ]
         for row in rows
     ]
     return Grid(columns, lines)
+
+
+def _source(source: str, verdict: str) -> str:
+    return f"PC_{source}" + (" (undecided)" if verdict == UNDECIDED else "")

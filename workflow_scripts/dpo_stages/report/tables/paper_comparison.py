@@ -7,7 +7,7 @@ method and candidate sources. Of several runs the mean is compared.
 import statistics
 from collections.abc import Mapping, Sequence
 
-from dpo_boundary.result import recommended_source
+from dpo_boundary.result import UNDECIDED, recommended_source
 from dpo_stages.report.paper_evidence import paper_evidence
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
@@ -18,13 +18,14 @@ FIGURES = ("lc_win_rate", "win_rate", "average_length", "boundary_score")
 COLUMNS = [
     *("table", "policy", "model", "model_label", "method", "method_label", "history"),
     *(f"{prefix}{figure}" for figure in FIGURES for prefix in ("", "paper_", "difference_")),
-    *("recommended", "paper_recommended", "stage_agrees"),
+    *("recommended", "boundary_verdict", "paper_recommended", "stage_agrees"),
     *("better_arm", "paper_better_arm", "better_arm_agrees"),
     "judge",
 ]
-"""`recommended`: off-policy (preference injection) or on-policy (preference fine-tuning), of the initial policy.
-`better_arm`: which arm of the initial policy gained more. Both stand, like the boundary score, on the first row that was
-trained from an initial policy. `judge` is that of this study; the paper's was AlpacaEval 2's."""
+"""`recommended`: off-policy (preference injection) or on-policy (preference fine-tuning), of the initial policy;
+`boundary_verdict`: whether that is decided, in every run. `better_arm`: which arm of the initial policy gained more. All stand,
+like the boundary score, on the first row that was trained from an initial policy. `judge` is that of this study; the paper's was
+AlpacaEval 2's."""
 
 
 def compare(table: str, ours: Sequence[Row], paper: Sequence[Row]) -> list[dict]:
@@ -64,6 +65,7 @@ def _row(table: str, measured: Mapping, printed: Mapping, papers: Row, leads: bo
             row[f"difference_{figure}"] = None if None in values else values[0] - values[1]
     if leads and row["boundary_score"] is not None:
         row["recommended"] = recommended_source(row["boundary_score"])
+        row["boundary_verdict"] = _verdict(ours)
         row["paper_recommended"] = papers.recommended_source
         row["stage_agrees"] = row["recommended"] == row["paper_recommended"]
     if history and history[-1] == OFF:
@@ -73,6 +75,11 @@ def _row(table: str, measured: Mapping, printed: Mapping, papers: Row, leads: bo
         if row["better_arm"] and row["paper_better_arm"]:
             row["better_arm_agrees"] = row["better_arm"] == row["paper_better_arm"]
     return row
+
+
+def _verdict(runs: Sequence[Row]) -> str | None:
+    verdicts = {run.boundary_verdict for run in runs}
+    return None if None in verdicts else UNDECIDED if UNDECIDED in verdicts else verdicts.pop()
 
 
 def _better(off: float | None, on: float | None) -> str | None:
@@ -118,7 +125,9 @@ def table(rows: Sequence[Mapping], models: Sequence[str]) -> Table:
                 digits = 0 if figure == "average_length" else 2
                 cells += [_cell(row[figure], digits), _cell(row[f"paper_{figure}"], digits)]
                 cells.append(_cell(row[f"difference_{figure}"], digits, "+"))
-            cells += [_agreement(row["stage_agrees"]), _agreement(row["better_arm_agrees"])] if decided else []
+            if decided:
+                undecided = " (undecided)" if row["boundary_verdict"] == UNDECIDED else ""
+                cells += [_agreement(row["stage_agrees"]) + undecided, _agreement(row["better_arm_agrees"])]
             lines.append(cells)
         judges = "; ".join(dict.fromkeys(row["judge"] for row in mine))
         parts += [("heading", name.replace("table", "Table ")), ("grid", Grid(columns, lines))]
