@@ -667,7 +667,7 @@ EDITS = [
     Edit("yardstick", "compare_racing_arms describe_judge",
          "{preference_models: {other: {judge: gpt-4-turbo}}, yardstick: other}", study="raced"),
     Edit("a race overruled by hand", "make_race make_decision", 'boundary: {decisions: {zephyr-7b/sft: "on"}}', study="raced"),
-    Edit("races in the report", f"{PAGE} draw_race_prompts train_arm sample_arm compare_racing_arms decide_look make_report",
+    Edit("races in the report", f"{PAGE} draw_race_prompts train_arm sample_arm compare_racing_arms decide_look make_race make_report",
          "race: {tables: [table3]}", only="race|figures/rules|cost|report"),
     # Files
     Edit("weights of a model in a folder here", "fetch_model", file="local/phi-2/model.safetensors",
