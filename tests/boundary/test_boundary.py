@@ -138,7 +138,8 @@ def test_the_python_entry_needs_no_torch_pandas_or_pyarrow(root):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([], "lack the column prompt_id"),
+        ([], "no comparison at all"),
+        ([{}], "lack the column prompt_id"),
         ({"prompt_id": [], "on_policy_preferred": []}, "no comparison at all"),
         ({"prompt_id": [1]}, "lack the column on_policy_preferred"),
         (
@@ -174,6 +175,13 @@ def test_bad_tables_are_refused_in_one_sentence(table, message):
 def test_confidence_lies_between_0_and_1(confidence):
     with pytest.raises(BadInput, match="between 0 and 1"):
         measure_boundary(votes(1, 1), confidence=confidence)
+
+
+def test_length_that_decides_everything_is_warned_of():
+    lengths = {"on_length": [9] * 50, "off_length": [60] * 50}
+    (warning,) = measure_boundary({**votes(0, 1), **lengths}).warnings
+    assert "longer response wins 100.0%" in warning and "length alone could have made this decision" in warning
+    assert measure_boundary({**votes(1, 1, prompts=25), **lengths}).warnings == ()  # no bias, no decision
 
 
 def test_length_bias_is_measured_and_warned_of_when_it_could_have_decided():
@@ -329,17 +337,20 @@ def test_help_is_quick_and_explains_itself(run_script):
 
 
 def test_the_readmes_example_runs_without_the_workflows_libraries():
-    """Ten lines of Python for people who have comparisons already: what they print is what the README's words mean."""
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(example.strip().splitlines()) <= 10
-    example += (
+    """Ten lines of Python for people who have comparisons already, and ten for those who have not: what they print is what the
+    README's words mean.
+    """
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(examples) == 2 and all(len(example.strip().splitlines()) <= 10 for example in examples)
+    example = "\n".join(examples) + (
+        "print(votes['on_policy_preferred'])\n"
         "import sys\nprint([name for name in ('torch', 'pyarrow', 'pandas', 'snakemake') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", example], text=True, capture_output=True, cwd=SCRIPTS, check=True)
-    first, paragraph, *_, loaded = done.stdout.strip().splitlines()
+    first, paragraph, *_, preferred, loaded = done.stdout.strip().splitlines()
     assert first.startswith("0.15 (") and first.endswith("off undecided")
     assert paragraph.startswith(
         "**my-model: below 0.5 (undecided), preference injection. Recommended next, relative to the preference model: off-policy "
         "candidates, with no certainty.**"
     )
-    assert loaded == "[]"
+    assert (preferred, loaded) == ("[0.0, 0.0]", "[]")

@@ -3,6 +3,7 @@
     columns       tables as arrays that are checked
     files         the same from CSV, JSON Lines and Parquet files
     comparisons   Algorithm 1's comparisons
+    comparing     the same from responses of both sources and a judge
     reading       the same from files
     measurement   the boundary score and its interval; block by block where samples are dear
     result        what it recommends, as JSON and in words
@@ -30,6 +31,7 @@ _MODULE_OF = {
     "RaceLook": "race_result",
     "as_arm_comparisons": "race_columns",
     "as_comparisons": "comparisons",
+    "compare": "comparing",
     "decide_look": "race",
     "decide_race": "race",
     "look_again": "robustness",

@@ -1,3 +1,4 @@
+from dpo_boundary.comparing import compare as compare
 from dpo_boundary.comparisons import Comparisons as Comparisons
 from dpo_boundary.comparisons import as_comparisons as as_comparisons
 from dpo_boundary.errors import BadInput as BadInput

@@ -1,11 +1,23 @@
 """Algorithm 1's comparisons: a table, a data frame or a list of rows becomes columns that are checked."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from dpo_boundary.columns import AnyTable, as_columns, check_lengths, named, numbers, without_unknown
+from dpo_boundary.columns import (
+    AnyTable,
+    as_columns,
+    as_list,
+    check_lengths,
+    column_names,
+    is_number,
+    named,
+    numbers,
+    without_unknown,
+)
 from dpo_boundary.errors import BadInput
 
 REQUIRED = ("prompt_id", "on_policy_preferred")
@@ -50,7 +62,7 @@ class Comparisons:
         return np.bincount(self.prompt, self.preferred, prompts), np.bincount(self.prompt, minlength=prompts)
 
 
-Table: TypeAlias = "Comparisons | AnyTable"
+Table: TypeAlias = "Comparisons | AnyTable | Iterable[float]"
 
 
 def joined(parts: list[Comparisons]) -> Comparisons:
@@ -66,13 +78,21 @@ def joined(parts: list[Comparisons]) -> Comparisons:
 def as_comparisons(table: Table) -> Comparisons:
     """Check comparisons in any of the forms that `measure_boundary` takes and give them as arrays.
 
-    An optional column with nothing in it counts as not there: nobody knows.
+    An optional column with nothing in it counts as not there: nobody knows. Of votes alone each is about a prompt of its own.
 
     Raises:
-        BadInput: a column is missing, a value is not what it should be, or there is no comparison at all.
+        BadInput: it is no table, a column is missing, a value is not what it should be, or there is no comparison at all.
     """
     if isinstance(table, Comparisons):
         return table
+    if isinstance(table, (str, os.PathLike)):
+        from dpo_boundary.reading import read_comparisons
+
+        return read_comparisons(table)
+    if column_names(table) is None:
+        table = as_list(table, REQUIRED)
+        if table and all(map(is_number, table)):
+            table = {"prompt_id": range(len(table)), "on_policy_preferred": table}
     columns = without_unknown(as_columns(table, REQUIRED, (*INDICES, *OPTIONAL)), OPTIONAL)
     preferred = numbers(columns, "on_policy_preferred")
     check_lengths(columns)

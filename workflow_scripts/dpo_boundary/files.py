@@ -13,6 +13,7 @@ from typing import Any
 from dpo_boundary.errors import BadInput
 
 STANDARD_INPUT = "-"
+PARQUET = (".parquet", ".pq")
 FILES = "CSV, JSON Lines or Parquet file"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -41,8 +42,8 @@ def read_columns(path: Path | str, layout: Layout) -> dict[str, Any]:
     """Read the columns of a table.
 
     Args:
-        path: a file that ends in .csv, .jsonl, .ndjson or .json (one object a line), each also with .gz, or else is
-            Parquet; "-" reads CSV or JSON Lines from standard input.
+        path: a file that ends in .csv, .jsonl, .ndjson or .json (one object a line), each also with .gz, or in .parquet; of
+            another one the first bytes say what it is. "-" reads CSV or JSON Lines from standard input.
         layout: which columns.
 
     Raises:
@@ -58,7 +59,10 @@ def read_columns(path: Path | str, layout: Layout) -> dict[str, Any]:
         return _from_text(_bytes(path), source, True, layout)
     if endings and endings[0] in (".jsonl", ".ndjson", ".json"):
         return _from_text(_bytes(path), source, False, layout)
-    return _from_parquet(path, layout)
+    if path.suffix in PARQUET:
+        return _from_parquet(path, layout)
+    content = _bytes(path)
+    return _from_parquet(path, layout) if content[:4] == b"PAR1" else _from_text(content, source, None, layout)
 
 
 def _bytes(path: Path) -> bytes:

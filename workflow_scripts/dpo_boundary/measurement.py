@@ -64,7 +64,8 @@ def measure_boundary(
     """Measure the boundary score of a policy from comparisons that were made already (Algorithm 1, any m and n).
 
     Args:
-        comparisons: one row a comparison, as a mapping of columns, a data frame or a list of rows. Columns: prompt_id;
+        comparisons: one row a comparison, as the name of a file (see `reading`), a mapping of columns, a data frame, a table of
+            Arrow, a list of mappings, or a list of votes alone, each about a prompt of its own. Columns: prompt_id;
             on_policy_preferred (1, 0, or 0.5 for a tie); optionally on_index and off_index (which candidates were
             compared; a pair that occurs twice is refused), order_flip, on_length with off_length, and on_truncated.
         confidence: level of the interval, in (0, 1).
@@ -236,7 +237,7 @@ def _warnings(
     if longer_preferred is not None and on_policy_longer is not None:
         bias = longer_preferred - 0.5
         pushes_on = bias * (on_policy_longer - 0.5) > 0
-        if abs(bias) > abs(score - 0.5) and pushes_on == (score >= 0.5) and on_policy_longer != 0.5:
+        if abs(bias) >= abs(score - 0.5) and pushes_on == (score >= 0.5) and on_policy_longer != 0.5:
             word = "longer" if bias > 0 else "shorter"
             yield (
                 f"the {word} response wins {0.5 + abs(bias):.1%} of the comparisons between unequal lengths and "

@@ -46,7 +46,8 @@ def decide_race(
     """Decide a race as far as its comparisons go.
 
     Args:
-        comparisons: one row a comparison, as a mapping of columns, a data frame or a list of rows. Columns: prompt_id;
+        comparisons: one row a comparison, as the name of a file, a mapping of columns, a data frame, a table of Arrow or a list
+            of mappings. Columns: prompt_id;
             arm_1 and arm_2, in either order; arm_1_preferred in [0, 1], such as the mean over both orders of
             presentation; optionally run (default: one), share of an epoch (default: the first of `shares`), and
             length_1 with length_2, for adjusted scores. Each look has the same prompts for all pairs and runs of the

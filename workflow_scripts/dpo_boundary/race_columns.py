@@ -1,5 +1,6 @@
 """Comparisons of arms: a table becomes columns that are checked, each pair named one way round, and one array a look."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -91,11 +92,13 @@ def as_arm_comparisons(table: ArmTable, share: float = ONLY_LOOK) -> ArmComparis
         share: of an epoch, where the table has no column of that name.
 
     Raises:
-        BadInput: a column is missing, a value is not what it should be, an arm is compared with itself, or a pair is
+        BadInput: it is no table, a column is missing, a value is not what it should be, an arm is compared with itself, or a pair is
             compared twice on one prompt of one run and look.
     """
     if isinstance(table, ArmComparisons):
         return table
+    if isinstance(table, (str, os.PathLike)):
+        return read_arm_comparisons([table], [share])
     columns = without_unknown(as_columns(table, REQUIRED, OPTIONAL), OPTIONAL)
     preferred = numbers(columns, "arm_1_preferred")
     check_lengths(columns)
