@@ -1,6 +1,7 @@
 """Robustness panel."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def test_a_decision_that_rests_on_length_is_found():
     look = by_name(look_again(table))["lengths within 10%"]
     assert (look.boundary_score, look.recommended_source, look.agrees, look.decided) == (0.0, "off", False, True)
     assert "| off | **no** |" in as_markdown([look])
+    assert "| off (undecided) | no, but undecided |" in as_markdown([replace(look, decided=False)])
 
 
 def test_another_preference_model_and_what_is_missing():

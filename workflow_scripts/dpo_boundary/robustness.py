@@ -112,6 +112,7 @@ def as_markdown(looks: Sequence[Look]) -> str:
         else:
             low, high = look.interval
             agrees = "yes" if look.agrees else "**no**" if look.decided else "no, but undecided"
-            figures = [f"{look.boundary_score:.3f}", f"{low:.3f}–{high:.3f}", str(look.recommended_source), agrees]
+            recommended = f"{look.recommended_source}{'' if look.decided else ' (undecided)'}"
+            figures = [f"{look.boundary_score:.3f}", f"{low:.3f}–{high:.3f}", recommended, agrees]
         lines.append(f"| {' | '.join([look.name, f'{look.prompts:,}', f'{look.comparisons:,}', *figures])} |")
     return "\n".join(lines) + "\n"
