@@ -284,8 +284,8 @@ def test_gains_are_those_of_the_yardstick_that_leads_and_policies_are_named_by_w
         "zero): B, B after PC_on."
     )
     assert gainless.count(found) == (
-        "For 1 of 3 initial policies both arms are worse than no training: train on neither. For 2 of 3 neither arm shows a gain "
-        "over no training."
+        "For 1 of 3 initial policies both arms are worse than no training: train on neither. For 2 of 3 initial policies neither arm "
+        "shows a gain over no training."
     )
 
 

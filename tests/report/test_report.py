@@ -180,7 +180,7 @@ def test_it_has_everything(page):
     assert "picked the better arm" not in text and "The score itself is undecided for 3 of 3." in text
     assert "Warning: 53.0% of the on-policy responses were cut." in text
     assert "it agrees with the data's own labels on 51 % of the pairs of my-data." in text
-    assert "For 1 of 3 neither arm shows a gain over no training." in text
+    assert "For 1 of 3 initial policies neither arm shows a gain over no training." in text
     assert (
         "By length-controlled win rate neither arm shows a gain over no training; more runs or instructions may."
         in text

@@ -36,15 +36,14 @@ def count(found: Sequence[Decision]) -> str:
     """For how many initial policies training gains nothing; empty where an arm of each gains."""
     wholes = pooled(found)
     verdicts = [one.gainless for one in wholes]
-    lost, open_ = verdicts.count(NEITHER), verdicts.count(NO_GAIN)
-    if not lost + open_:
-        return ""
-    said = (
-        [f"For {lost} of {len(wholes)} initial policies both arms are worse than no training: {NEITHER}."]
-        if lost
-        else []
-    )
-    said += [f"For {open_} of {len(wholes)} {NO_GAIN} over no training."] if open_ else []
+    said = [
+        f"For {verdicts.count(verdict)} of {len(wholes)} initial policies {words}."
+        for verdict, words in (
+            (NEITHER, f"both arms are worse than no training: {NEITHER}"),
+            (NO_GAIN, f"{NO_GAIN} over no training"),
+        )
+        if verdict in verdicts
+    ]
     return " ".join(said)
 
 
