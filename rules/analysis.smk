@@ -19,6 +19,7 @@ rule compute_likelihoods:
         "results/benchmarks/compute_likelihoods/{sampled}/{split}.jsonl"
     conda:
         "../envs/train.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("sampling"),
         mem_mb=needs.inference_memory,

@@ -78,6 +78,7 @@ if YARDSTICK:
         localrule: bool(YARDSTICK.judge)  # an API is asked from where the internet is
         conda:
             f"../envs/{YARDSTICK.env}.yaml"
+        threads: 1 if YARDSTICK.judge else needs.threads
         resources:
             gpu=0 if YARDSTICK.judge else needs.gpus("labelling"),
             mem_mb=needs.labelling_memory,
@@ -133,6 +134,7 @@ if YARDSTICK:
             "results/benchmarks/compute_pair_likelihoods/{initial}.jsonl"
         conda:
             "../envs/train.yaml"
+        threads: needs.threads
         resources:
             gpu=needs.gpus("sampling"),
             mem_mb=needs.inference_memory,

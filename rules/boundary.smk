@@ -24,6 +24,7 @@ rule compare_candidates:
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
+    threads: 1 if study.labelling_judge else needs.threads
     resources:
         gpu=0 if study.labelling_judge else needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,
@@ -67,6 +68,7 @@ if config["boundary"]["sequential"]:
             "results/benchmarks/measure_boundary/{initial}.jsonl"
         conda:
             f"../envs/{SAMPLER}.yaml"
+        threads: needs.threads
         resources:
             gpu=needs.gpus("sampling"),
             mem_mb=needs.inference_memory,

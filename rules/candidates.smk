@@ -19,6 +19,7 @@ rule sample_candidates:
         shards.log("candidates", "results/benchmarks/sample_candidates/{sampled}/{split}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("sampling"),
         mem_mb=needs.inference_memory,

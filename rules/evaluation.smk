@@ -22,6 +22,7 @@ rule generate_evaluation_outputs:
         shards.log("evaluations", "results/benchmarks/generate_evaluation_outputs/{policy}.jsonl")
     conda:
         f"../envs/{SAMPLER}.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("sampling"),
         mem_mb=needs.inference_memory,

@@ -37,6 +37,7 @@ if study.judge["kind"] == "preference_model":
             "results/benchmarks/judge_with_preference_model/{judged}.jsonl"
         conda:
             "../envs/pairrm.yaml"
+        threads: needs.threads
         resources:
             gpu=needs.gpus("labelling"),
             mem_mb=needs.judging_memory,

@@ -31,11 +31,9 @@ rule fetch_model:
         written=flags.written_into_template,  # apart: Snakemake takes no notice of a change where inputs are named
     shell:
         f"{RUN} train {SCRIPTS}/fetch_model.py"
-        " --path {params.path:q}"
-        " --revision {params.revision:q}"
+        " --path {params.path:q} --revision {params.revision:q}"
         " --pin results/pins/models/{wildcards.base}.json"
-        " {params.template:q}"
-        " {params.written:q}"
+        " {params.template:q} {params.written:q}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -57,6 +55,7 @@ rule train_sft:
         model=Patterns.seeded(name for name, model in config["models"].items() if model["sft"]),
     conda:
         "../envs/train.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("training"),
         mem_mb=needs.training_memory,
@@ -75,9 +74,7 @@ rule train_sft:
         " --base {input.base:q}"
         " --dataset {input.dataset:q}"
         " {params.settings}"
-        " --max-length {params.max_length}"
-        " --dtype {params.dtype}"
-        " --seed {params.seed}"
+        " --max-length {params.max_length} --dtype {params.dtype} --seed {params.seed}"
         " --policy {wildcards.model}/sft"
         " --checkpoints results/checkpoints/{wildcards.model}/sft"
         " --checkpoint-minutes {resources.checkpoint_minutes}"
@@ -136,6 +133,7 @@ rule compute_reference_logps:
         shards.log("reference_logps", "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl")
     conda:
         "../envs/train.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("sampling"),
         mem_mb=needs.inference_memory,
@@ -148,8 +146,7 @@ rule compute_reference_logps:
         f"{RUN} train {SCRIPTS}/compute_reference_logps.py"
         " --policy {input.policy:q}"
         " --preferences {input.preferences:q}"
-        " --max-length {params.max_length}"
-        " --dtype {params.dtype}"
+        " --max-length {params.max_length} --dtype {params.dtype}"
         f"{flags.shard('reference_logps')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
@@ -183,6 +180,7 @@ rule train_policy:
         "results/benchmarks/train_policy/{model}/{method}/{history}.jsonl"
     conda:
         "../envs/train.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("training"),
         mem_mb=needs.training_memory,

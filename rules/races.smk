@@ -45,6 +45,7 @@ if YARDSTICK:
             history=patterns.racing,
         conda:
             "../envs/train.yaml"
+        threads: needs.threads
         resources:
             gpu=needs.gpus("training"),
             mem_mb=needs.training_memory,
@@ -79,6 +80,7 @@ if YARDSTICK:
             history=patterns.racing,
         conda:
             f"../envs/{SAMPLER}.yaml"
+        threads: needs.threads
         resources:
             gpu=needs.gpus("sampling"),
             mem_mb=needs.inference_memory,
@@ -94,11 +96,8 @@ if YARDSTICK:
             f"{RUN} {SAMPLER} {SCRIPTS}/sample_candidates.py"
             " --policy {input.policy:q}/manifest.json"
             " --prompts {input.prompts:q}"
-            " {params.sampling}"
-            " {params.shared}"
-            " --dtype {params.dtype}"
-            " --seed {params.seed}"
-            " --name {params.name}"
+            " {params.sampling} {params.shared}"
+            " --dtype {params.dtype} --seed {params.seed} --name {params.name}"
             " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -118,6 +117,7 @@ if YARDSTICK:
         localrule: bool(YARDSTICK.judge)  # an API is asked from where the internet is
         conda:
             f"../envs/{YARDSTICK.env}.yaml"
+        threads: 1 if YARDSTICK.judge else needs.threads
         resources:
             gpu=0 if YARDSTICK.judge else needs.gpus("labelling"),
             mem_mb=needs.labelling_memory,

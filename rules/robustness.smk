@@ -19,6 +19,7 @@ rule make_second_opinion:
         shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{sampled}/{split}.jsonl")
     conda:
         "../envs/pairrm.yaml"
+    threads: needs.threads
     resources:
         gpu=needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,

@@ -279,6 +279,18 @@ def test_several_gpus_train_one_policy_under_accelerate(clone):
     assert "envs/run train workflow_scripts/train_policy.py" in one.stdout
 
 
+def test_jobs_on_cpu_cores_have_the_threads_that_are_given_and_no_others_do(clone):
+    target = "results/evaluations/phi-2/dpo/on/annotations.json"
+    threaded = {"train_sft", "sample_candidates", "label_preferences", "compute_reference_logps", "train_policy"}
+    threaded |= {"generate_evaluation_outputs"}
+    for accelerator, expected in (("cpu", threaded), ("gpu", set())):
+        config = ("--config", f"accelerator={accelerator}", "resources={threads: 3}")
+        shown = snakemake("-n", "--cores", "8", *config, "--", target, folder=clone).stdout
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", shown, re.MULTILINE)
+        assert {rule for rule, about in jobs if "    threads: 3\n" in about} == expected
+        assert {"prepare_dataset", "judge_outputs", *threaded} <= {rule for rule, _ in jobs}
+
+
 def test_a_judge_that_the_workflow_serves_is_a_model_on_gpus_of_the_judging_job(clone):
     target = "results/evaluations/zephyr-7b/sft/annotations.json"
     local = ("--config", "evaluation={judge: qwen2.5-14b}", "resources={judging_gpus: 2}", "--", target)

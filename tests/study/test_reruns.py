@@ -601,7 +601,7 @@ EDITS = [
     ),
     Edit("sources of Figure 3", f"{PAGE} make_intra_diversity",
          'analyses: {figure3: {sources: ["off", "on"]}}'),
-    Edit("resources", PAGE, "resources: {speeds: {training: 1.0e+12}, rows: 100}"),
+    Edit("resources", PAGE, "resources: {speeds: {training: 1.0e+12}, rows: 100, threads: 2}"),
     Edit("resources of the paper's study", "", "resources: {training_gpus: 8, speeds: {scoring: 1.0}}", study="paper"),
     # Settings of sources that follow the measurement. One iteration: nothing is sampled from what is trained.
     Edit(

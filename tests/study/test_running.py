@@ -5,13 +5,14 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import SCRIPTS
 from dry_runs import snakemake
 
 from dpo_stages.core.program import ProgressReport
-from dpo_stages.study import running
+from dpo_stages.study import guards, running
 from dpo_stages.study.running import END_OF_LOG, Watch, job_name, progress
 from dpo_stages.study.salvage import of_use
 
@@ -121,6 +122,24 @@ def test_what_other_models_need_goes_on_and_what_only_the_lost_would_read_does_n
     assert useful_without("train a") == everything - {"table", "rate a", "outputs a", "train a", "label a"}
     assert useful_without("fetch a", targets=["score a"]) == set()
     assert useful_without("table") == everything - {"table"}
+
+
+@pytest.mark.parametrize("to_come", [True, False])
+def test_while_more_jobs_may_come_nothing_is_left_that_they_could_need(to_come):
+    taken = set()
+    dag = SimpleNamespace(
+        depending={},
+        bfs=lambda direction, *jobs: jobs,
+        needrun_jobs=lambda: ["fetch", "sample", "decide"],
+        targetjobs=["decide"],
+        job_dependencies=lambda job: [],
+        checkpoint_jobs={"decide"} if to_come else set(),
+        register_running=taken.update,
+    )
+    scheduler = SimpleNamespace(failed={"fetch"}, running=set())
+    said = guards._leave_useless_jobs(SimpleNamespace(dag=dag, scheduler=scheduler))
+    assert taken == (set() if to_come else {"sample"})
+    assert said == f"{len(taken)} jobs are of no use now and left out, {2 - len(taken)} go on"
 
 
 SNAKEFILE = f"""

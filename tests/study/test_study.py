@@ -509,6 +509,11 @@ def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
     assert Needs(make_study("accelerator: cpu")).gpus("training") == 0
 
 
+def test_threads_are_those_of_jobs_on_cpu_cores():
+    for accelerator, asked, threads in (("cpu", "{}", 1), ("cpu", "{threads: 4}", 4), ("gpu", "{threads: 4}", 1)):
+        assert Needs(make_study(f"accelerator: {accelerator}", f"resources: {asked}")).threads == threads
+
+
 # Programs
 
 

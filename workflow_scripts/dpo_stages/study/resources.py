@@ -84,6 +84,7 @@ class Needs:
 
     def __init__(self, study: Study) -> None:
         self.study, self.config = study, study.config
+        self.threads = 1 if study.gpu else self.config["resources"]["threads"]
         self.speeds = Speeds(**self.config["resources"]["speeds"])
         judge = study.judge
         section = {"vllm": "models", "preference_model": "preference_models"}.get(judge["kind"])

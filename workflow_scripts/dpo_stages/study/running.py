@@ -66,7 +66,7 @@ class Watch:
         self.ended = threading.Event()
 
     def start(self) -> None:
-        print("jobs write to results/logs/RULE/…; `tail -f` shows one whole", file=sys.stderr)
+        print("jobs write to results/logs/RULE/…; `tail -f` shows what one does", file=sys.stderr)
         threading.Thread(target=self._look_again_and_again, daemon=True).start()
 
     def stop(self) -> None:
