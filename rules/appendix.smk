@@ -91,6 +91,7 @@ rule make_settings_table:
 
 rule make_table9:
     input:
+        prompt=judges.prompt(study, config["evaluation"]["judge"]),
         program=program("make_table9", JUDGE_ENV),
     output:
         csv=report("results/tables/table9.csv", category="Settings", labels={"table": "Table 9"}),
@@ -108,6 +109,7 @@ rule make_table9:
         f"{RUN} {JUDGE_ENV} {SCRIPTS}/make_table9.py"
         " --kind {params.kind}"
         " --model {params.model:q}"
+        f"{JUDGE_ASKED}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -5,7 +5,7 @@ Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initi
 """
 
 # What its page says of labels that the preference model does not decide about alone.
-NOTES = "".join(f" {shlex.quote(word)}" for word in given(notes=own_labels.note(study)))
+NOTES = in_command(given(notes=own_labels.note(study)))
 
 
 rule compare_candidates:

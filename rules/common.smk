@@ -27,6 +27,8 @@ from dpo_stages.study import (
     endings,
     guards,
     independence,
+    judges,
+    opinion_costs,
     own_labels,
     paths,
     presets,
@@ -125,6 +127,11 @@ RULE_FILES = [
 INSTRUCTIONS = paths.dataset(study.instruction_set, "evaluation")
 RACE_PROMPTS = paths.dataset(config["preference_data"], "race")
 YARDSTICK = Asked.of(study, config["yardstick"]) if config["yardstick"] else None
+
+
+def in_command(words):
+    """Words as a part of a rule's command that is there, or not, for all its jobs: nothing where there are none."""
+    return "".join(f" {shlex.quote(word)}" for word in words).replace("{", "{{").replace("}", "}}")
 
 
 def program(name, env, without=("preferences.reward_model", *JUDGES)):

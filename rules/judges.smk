@@ -8,6 +8,9 @@ JUDGE_ENV = "pairrm" if study.judge["kind"] == "preference_model" else "alpaca-e
 SERVED = study.judge["kind"] in ("vllm", "served")  # by the judging job itself
 JUDGING_GPUS = needs.gpus("judging") if SERVED else 0
 
+# How it is asked, where that is not as AlpacaEval asks its own
+JUDGE_ASKED = in_command(judges.how_asked(study, config["evaluation"]["judge"]))
+
 # The command that serves a judge, whose {port} and {workflow} are no wildcards, and the files that its answers stand on
 if study.judge["kind"] == "vllm":
     JUDGE_MODEL = paths.base_model(study.judge["model"])
@@ -62,6 +65,7 @@ else:
             outputs="results/evaluations/{judged}/model_outputs.json",
             instructions=study.instructions_of,
             identified_by=JUDGE_FILES,
+            prompt=judges.prompt(study, config["evaluation"]["judge"]),
             program=program("judge_outputs", "alpaca-eval"),
             server=program("serve_judge", SAMPLER) if study.judge["kind"] == "vllm" else [],
         output:
@@ -98,6 +102,7 @@ else:
             " --api-key-header {params.api_key_header}"
             " --refused {params.refused}"
             " --thoughts {params.thoughts}"
+            f"{JUDGE_ASKED}"
             " {params.serve:q}"
             " --cents-per-million-tokens {resources.cents_per_million_tokens}"
             " --cache results/judge_cache/{wildcards.judged}"

@@ -28,7 +28,13 @@ rule plan_study:
         targets=PLANNED,
         seeds=len(config["seeds"]),
         replicates=config["replicates"],
-        notes=given(notes=[*independence.cautions(study), *race_costs.words(study, needs, races)]),
+        notes=given(
+            notes=[
+                *independence.cautions(study),
+                *race_costs.words(study, needs, races),
+                *opinion_costs.words(study, needs),
+            ]
+        ),
     shell:
         f"{RUN} workflow {SCRIPTS}/plan_study.py"
         f" --snakefile {SNAKEFILE}"

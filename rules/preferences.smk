@@ -38,6 +38,7 @@ rule fetch_preference_model:
 rule describe_judge:
     input:
         identified_by=lambda w: study.identified_by(config["preference_models"][w.name]["judge"]),
+        prompt=lambda w: judges.prompt(study, config["preference_models"][w.name]["judge"]),
         program=program("describe_judge", "workflow", without=(*NETWORKS, *JUDGES)),
     output:
         "results/preference_models/{name}/manifest.json",

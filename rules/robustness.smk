@@ -4,6 +4,19 @@ Required: comparisons; other preference models (`boundary.second_opinions`), whi
 Output:   results/second_opinions/{opinion}/{sampled}/{split}.parquet, results/robustness/{initial}.json
 """
 
+OPINIONS = {name: Asked.of(study, name) for name in config["boundary"]["second_opinions"]}
+NETWORK_OPINIONS, JUDGE_OPINIONS = (
+    [name for name, asked in OPINIONS.items() if bool(asked.judge) == judges_alone] for judges_alone in (False, True)
+)
+GIVE_OPINION = (
+    f" {SCRIPTS}/compare_candidates.py"
+    " --on-policy {input.on_policy:q}"
+    " --off-policy {input.off_policy:q}"
+    " --preference-model {input.preference_model:q}"
+    " {params.preference_model}"
+    f"{flags.shard('second_opinions')}"
+)
+
 
 rule make_second_opinion:
     input:
@@ -17,6 +30,8 @@ rule make_second_opinion:
         shards.log("second_opinions", "results/logs/make_second_opinion/{opinion}/{sampled}/{split}.log"),
     benchmark:
         shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{sampled}/{split}.jsonl")
+    wildcard_constraints:
+        opinion=one_of(NETWORK_OPINIONS),
     conda:
         "../envs/pairrm.yaml"
     threads: needs.threads
@@ -28,14 +43,41 @@ rule make_second_opinion:
     params:
         preference_model=lambda w: flags.preference_model(w.opinion),
     shell:
-        f"{RUN} pairrm {SCRIPTS}/compare_candidates.py"
-        " --on-policy {input.on_policy:q}"
-        " --off-policy {input.off_policy:q}"
-        " --preference-model {input.preference_model:q}"
-        " {params.preference_model}"
-        f"{flags.shard('second_opinions')}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+        f"{RUN} pairrm{GIVE_OPINION}" " --output {output:q}" " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+if JUDGE_OPINIONS:
+
+    rule ask_second_opinion:
+        input:
+            on_policy=lambda w: study.candidates(w.sampled, w.split),
+            off_policy=lambda w: study.off_policy(w.split),
+            preference_model="results/preference_models/{opinion}/manifest.json",
+            program=program("compare_candidates", "alpaca-eval", without=NETWORKS),
+            judge=lambda w: OPINIONS[w.opinion].files,
+        output:
+            shards.output("second_opinions", "{opinion}/{sampled}/{split}.parquet"),
+        log:
+            shards.log("second_opinions", "results/logs/ask_second_opinion/{opinion}/{sampled}/{split}.log"),
+        benchmark:
+            shards.log("second_opinions", "results/benchmarks/ask_second_opinion/{opinion}/{sampled}/{split}.jsonl")
+        wildcard_constraints:
+            opinion=one_of(JUDGE_OPINIONS),
+        localrule: True  # an API is asked from where the internet is
+        conda:
+            "../envs/alpaca-eval.yaml"
+        resources:
+            mem_mb=needs.labelling_memory,
+            cents=needs.preference_cents(needs.compared_pairs),
+            seconds=needs.expected(needs.preference_seconds(needs.compared_pairs)),
+            runtime=needs.limit(needs.preference_seconds(needs.compared_pairs)),
+        params:
+            preference_model=lambda w: flags.preference_model(w.opinion),
+        shell:
+            f"{RUN} alpaca-eval{GIVE_OPINION}"
+            f"{flags.cache('second_opinions', '{wildcards.opinion}/{wildcards.sampled}/{wildcards.split}')}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule measure_robustness:

@@ -8,7 +8,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import replacing_folder
 from dpo_stages.core.manifests import MANIFEST, write_manifest
 from dpo_stages.core.program import finish, run
-from dpo_stages.judges.judge import Judge, add_judge_flags
+from dpo_stages.judges.judge import Judge, add_judge_flags, answers_from
 from dpo_stages.preferences.options import JUDGE_KIND
 
 
@@ -33,6 +33,7 @@ def main() -> None:
         arguments.api_key_variable,
         arguments.api_key_header,
         arguments.refused,
+        **answers_from(arguments),
     )
     with replacing_folder(arguments.output.parent) as folder:
         write_manifest(folder, {"kind": JUDGE_KIND, **asdict(judge)})

@@ -1,9 +1,10 @@
 """Judge the outputs of one or several policies against the references of their instruction set.
 
 The judge is a language model behind an OpenAI-compatible endpoint, asked with alpaca-eval's weighted prompt
-(weighted_alpaca_eval_gpt4_turbo). Every row is judged, or the program fails, names the rows and keeps in --cache what
+(weighted_alpaca_eval_gpt4_turbo) or --prompt, for the log-probabilities of one token or (--answers words) in both orders for
+what it writes. Every row is judged, or the program fails, names the rows and keeps in --cache what
 was answered: the next run asks only for the rest. With --refused missing a row that the judge or its content filter
-refuses has the preference null.
+refuses, or answers in no readable word, has the preference null.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.thoughts import add_thoughts_flag
-from dpo_stages.judges.judge import Judge, add_judge_flags
+from dpo_stages.judges.judge import Judge, add_judge_flags, answers_from
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -76,6 +77,7 @@ def main() -> None:
         key,
         arguments.api_key_header,
         arguments.refused,
+        **answers_from(arguments),
     )
     policies = [
         show_pairs(read_output_pairs(outputs, arguments.instructions), arguments.thoughts)

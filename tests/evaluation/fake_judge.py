@@ -39,6 +39,8 @@ class FakeJudge:
         requests: number of completions asked for, by prompt.
         headers: headers of all requests.
         paths: path and query of all requests.
+        words: an answer in words; {} becomes the better response's name.
+        finish_reason: of it.
         log_probabilities: token and log-probability of every answer's alternatives; None: what `quality` says.
     """
 
@@ -47,6 +49,7 @@ class FakeJudge:
         self.headers: list[dict] = []
         self.bodies: list[dict] = []
         self.paths: list[str] = []
+        self.words, self.finish_reason = "{}", "stop"
         self.log_probabilities: list[tuple[str | None, float]] | None = None
         self.behave: Callable[[int, str], str] = lambda attempt, prompt: "ok"
         judge, lock = self, threading.Lock()
@@ -103,8 +106,11 @@ class FakeJudge:
         ]
         if self.log_probabilities is not None:
             top = [{"token": token, "logprob": value} for token, value in self.log_probabilities]
-        message = {"role": "assistant", "content": "m"}
+        in_words = not body.get("logprobs")
+        named = "m" if behaviour == "m is better" or (in_words and first > second) or not in_words else "M"
+        message = {"role": "assistant", "content": self.words.format(named)}
         choice = {"index": 0, "message": message, "finish_reason": "length"}
+        choice["finish_reason"] = self.finish_reason if in_words else "length"
         choice["logprobs"] = {"content": [{"token": "m", "logprob": top[0]["logprob"], "top_logprobs": top}]}
         completion = {
             "object": "chat.completion",
@@ -146,6 +152,10 @@ class FakeJudge:
             case "one log-probability":
                 alone = {"content": [{**choice["logprobs"]["content"][0], "top_logprobs": top[:1]}]}
                 handler.send(200, {**completion, "choices": [{**choice, "logprobs": alone}]})
+            case "names both":
+                handler.send(
+                    200, {**completion, "choices": [{**choice, "message": {**message, "content": "m beats M"}}]}
+                )
             case "refusal":
                 refused = {**message, "content": None, "refusal": "I cannot judge that."}
                 handler.send(200, {**completion, "choices": [{**choice, "message": refused}]})

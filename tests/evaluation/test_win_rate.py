@@ -314,11 +314,16 @@ def test_the_numbering_of_instructions_does_not_matter(study):
 
 
 @pytest.mark.parametrize(
-    ("model", "kind"), [("gpt-4-1106-preview", "published"), ("other", "published for another judge")]
+    ("model", "prompt", "kind"),
+    [
+        ("gpt-4-1106-preview", alpaca_eval.PROMPT, "published"),
+        ("gpt-4-1106-preview", f"{alpaca_eval.PROMPT}, in words and both orders", "published for another judge"),
+        ("other", alpaca_eval.PROMPT, "published for another judge"),
+    ],
 )
-def test_published_difficulties_under_another_judge_are_named_as_such(published, model, kind):
+def test_published_difficulties_under_another_judge_are_named_as_such(published, model, prompt, kind):
     known = read_judgements(LEADERBOARD / "gemma-7b-it.csv.gz")
-    judged = dataclasses.replace(known, judge=judge_record(model, model, "prompt", "openai"))
+    judged = dataclasses.replace(known, judge=judge_record(model, model, prompt, "openai"))
     figures = compute_win_rate(judged, published).figures
     assert (figures["lc_kind"], figures["lc_description"]) == (kind, win_rate.LC_KINDS[kind])
     assert figures["lc_win_rate"] == pytest.approx(10.4261, abs=1e-3)

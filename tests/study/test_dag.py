@@ -492,6 +492,27 @@ def test_a_data_sets_own_labels_need_no_preference_model_and_the_pages_say_so(cl
     assert "--labels" not in plain and "--notes" not in plain
 
 
+def test_a_judge_gives_a_second_opinion_beside_networks_and_its_price_is_known(clone, tmp_path):
+    (tmp_path / "prompt.txt").write_text("")
+    overlay = tmp_path / "opinions.yaml"
+    overlay.write_text(f"""
+preference_models: {{other: {{path: a/b}}, api: {{judge: gpt-4-turbo}}}}
+judges: {{gpt-4-turbo: {{answers: words, prompt: {tmp_path}/prompt.txt}}}}
+boundary: {{second_opinions: [other, api]}}
+""")
+    options = ["--cores", "1", "--configfile", overlay, "--", "results/robustness/zephyr-7b/sft.json"]
+    jobs = Dag(*options, folder=clone).jobs
+    assert (jobs["make_second_opinion"], jobs["ask_second_opinion"], jobs["describe_judge"]) == (1, 1, 1)
+    shown = snakemake("-n", "-p", *options, folder=clone).stdout
+    job = shown.partition("rule ask_second_opinion:")[2].partition("[")[0]
+    assert "cents=35584" in job  # 8,000 pairs in both orders, 1,200 tokens of request and 1,024 of answer
+    assert "envs/run alpaca-eval workflow_scripts/compare_candidates.py" in job
+    assert "--cache results/judge_cache/second_opinions/api/zephyr-7b/sft/test --output" in job
+    described = shown.partition("rule describe_judge:")[2].partition("[")[0]
+    assert f"--answers words --answer-tokens 1024 --prompt {tmp_path}/prompt.txt --identified-by" in described
+    assert f"{tmp_path}/prompt.txt" in described.partition("output:")[0]
+
+
 LENGTH_CONTROL = "results/evaluations/demo-instructions/length_control.json"
 
 

@@ -27,8 +27,8 @@ TRAINED = (
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
 SAMPLED = (
-    "label_preferences compare_candidates make_second_opinion compute_likelihoods draw_quality_pairs make_boundary_cost "
-    "make_pairs_table"
+    "label_preferences compare_candidates make_second_opinion ask_second_opinion compute_likelihoods draw_quality_pairs "
+    "make_boundary_cost make_pairs_table"
 )
 ASKING = "ask_yardstick compare_chosen"
 AUDITED = f"{ASKING} compute_pair_likelihoods audit_sources"
@@ -54,7 +54,8 @@ READERS = {
     "prepare_dataset:chat": "train_sft",
     "prepare_dataset:preferences": (
         "draw_race_prompts "
-        "sample_candidates label_preferences compare_candidates make_second_opinion measure_boundary compute_likelihoods "
+        "sample_candidates label_preferences compare_candidates make_second_opinion ask_second_opinion measure_boundary "
+        "compute_likelihoods "
         "make_pairs_table"
     ),
     "prepare_dataset:instructions": (
@@ -70,7 +71,7 @@ READERS = {
     "gather_shards:preferences": LABELLED,
     "fetch_preference_model": "label_preferences compare_candidates compare_arms make_second_opinion "
     "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
-    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness compare_racing_arms {ASKING}",
+    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness ask_second_opinion compare_racing_arms {ASKING}",
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
@@ -79,6 +80,7 @@ READERS = {
     "compute_reference_logps": "train_policy train_arm",
     "compare_candidates": COMPARED,
     "make_second_opinion": "measure_robustness",
+    "ask_second_opinion": "measure_robustness",
     "measure_robustness": "",
     "measure_boundary": "make_table make_decision mix_preferences trace_policy make_report",
     "draw_race_prompts": "sample_arm make_race",
@@ -160,7 +162,7 @@ RULES_OF = {
         "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"
     ),
-    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms {ASKING}",
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms ask_second_opinion {ASKING}",
     "workflow": (
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
@@ -178,6 +180,7 @@ PROGRAMS = {
     "compare_chosen": ["ask_yardstick", "serve_demo_judge"],
     "describe_judge": ["describe_judge", "serve_demo_judge"],
     "make_second_opinion": ["compare_candidates"],
+    "ask_second_opinion": ["compare_candidates"],
     "train_arm": ["train_policy"],
     "sample_arm": ["sample_candidates"],
     "decide_look": ["decide_race"],
@@ -245,8 +248,9 @@ tables:
 
 ADAPTIVE = """
 preference_model: judged
-preference_models: {judged: {judge: gpt-4-turbo}}
-boundary: {sequential: true, second_opinions: [pairrm]}
+preference_models: {judged: {judge: gpt-4-turbo}, opined: {judge: other}}
+judges: {other: {kind: endpoint, model: other, base_url: "https://host/v1", answers: words, prompt: local/prompt.txt}}
+boundary: {sequential: true, second_opinions: [pairrm, opined]}
 evaluation: {judge: pairrm}
 resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 tables:
@@ -292,6 +296,7 @@ class Edit:
 
 
 SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
+LABELS_AND_COMPARISONS = "label_preferences compare_candidates compare_arms measure_boundary"
 SFT_LABELS = r"results/(candidates|comparisons|preferences|likelihoods)/[^/]+/sft[./]"
 OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
 SFT = r"results/policies/[^/]+/sft/"
@@ -353,7 +358,7 @@ EDITS = [
     ),
     Edit(
         "thoughts are shown to a judge that labels and to second opinions",
-        "label_preferences compare_candidates measure_boundary make_second_opinion judge_with_preference_model",
+        "label_preferences compare_candidates measure_boundary make_second_opinion ask_second_opinion judge_with_preference_model",
         "thoughts: show",
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
@@ -416,6 +421,7 @@ EDITS = [
         "another judge that labels",
         "describe_judge measure_robustness",
         "{preference_model: other, preference_models: {other: {judge: gpt-4-turbo}}}",
+        spared="ask_second_opinion",
         never=r"results/candidates/[^/]+/sft/|results/second_opinions|results/evaluations/[^/]+/sft/(model|annot)",
         study="adaptive",
     ),
@@ -444,7 +450,7 @@ EDITS = [
     ),
     Edit(
         "prompts of a measurement that decides",
-        "measure_boundary make_second_opinion compare_candidates trace_policy",
+        "measure_boundary make_second_opinion ask_second_opinion compare_candidates trace_policy",
         "boundary: {split: train}",
         never="(policies|evaluations)/.*/dpo/(mix50|off|on)|sft/(mix50|off|on)|results/candidates",
         study="adaptive",
@@ -573,7 +579,7 @@ EDITS = [
         "one seed more where auto decides",
         "list_policies adopt_policy",
         "seeds: [0, 1]",
-        spared="compare_candidates make_second_opinion measure_robustness",
+        spared="compare_candidates make_second_opinion ask_second_opinion measure_robustness",
         only="@1|results/tables",
         study="adaptive",
     ),
@@ -635,7 +641,8 @@ EDITS = [
     Edit(
         "judge that labels",
         "describe_judge",
-        "judges: {gpt-4-turbo: {model: other}}",
+        "judges: {gpt-4-turbo: {model: gpt-5}}",
+        spared="ask_second_opinion",
         never="results/second_opinions|results/policies/zephyr-7b/sft",
         study="adaptive",
     ),
@@ -646,7 +653,7 @@ EDITS = [
         study="adaptive",
     ),
     Edit("another second opinion", "fetch_preference_model measure_robustness",
-         "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, other]}}",
+         "{preference_models: {other: {path: a/b}}, boundary: {second_opinions: [pairrm, opined, other]}}",
          spared="judge_with_preference_model judge_with_preference_model:gamed",
          only="/other/|results/robustness", study="adaptive"),
     Edit(
@@ -703,13 +710,18 @@ EDITS = [
     Edit("a measurement is gone", "", file="results/boundary/zephyr-7b/sft.json", gone=True, study="adaptive"),
     Edit("a mixture", "compute_reference_logps train_policy trace_policy",
          file="results/mixtures/zephyr-7b/sft/mix50.parquet", only="mix50|results/tables", study="adaptive"),
-    Edit("the program that compares", "compare_candidates make_second_opinion measure_boundary",
+    Edit("a judge's prompt", "describe_judge", file="local/prompt.txt", append="!", spared=LABELS_AND_COMPARISONS,
+         only="/opined/|results/robustness", study="adaptive"),
+    Edit("how long answers in words may be", "describe_judge", "judges: {other: {answer_tokens: 4096}}", spared=LABELS_AND_COMPARISONS,
+         only="/opined/|results/robustness", study="adaptive"),
+    Edit("answers of the judge in words", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {answers: words}}"),
+    Edit("the program that compares", "compare_candidates make_second_opinion ask_second_opinion measure_boundary",
          file="workflow_scripts/compare_candidates.py", append="# A comment.\n", study="adaptive"),
     Edit("the program that compares arms", "compare_arms",
          file="workflow_scripts/compare_arms.py", append="# A comment.\n", study="paper"),
     Edit("what an arm's verdict is made of", "make_table",
          file="workflow_scripts/dpo_stages/evaluation/verdicts.py", append="# A comment.\n", study="paper"),
-    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary",
+    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary ask_second_opinion",
          file="workflow_scripts/dpo_stages/preferences/judge.py", append="# A comment.\n", study="adaptive"),
     Edit("what opens PairRM", "fetch_preference_model",
          file="workflow_scripts/dpo_stages/preferences/pairrm/llm_blender.py", append="# A comment.\n", study="adaptive"),

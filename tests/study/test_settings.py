@@ -55,6 +55,16 @@ def test_instructions_of_ones_own_need_no_difficulties():
         checked(merged(config, {"evaluation": {"fit_difficulty_over": "table3"}}))
 
 
+def test_answers_in_words_have_a_limit_and_a_judge_may_give_a_second_opinion():
+    judge = {"answers": "words", "prompt": "mine.txt"}
+    config = merged(PAPER, {"judges": {"gpt-4-turbo": judge}, "preference_models": {"api": {"judge": "gpt-4-turbo"}}})
+    config = checked(merged(config, {"boundary": {"second_opinions": ["api"]}}))
+    assert config["judges"]["gpt-4-turbo"]["answer_tokens"] == 1024
+    assert config["judges"]["qwen2.5-14b"]["answer_tokens"] is None
+    longer = checked(merged(PAPER, {"judges": {"gpt-4-turbo": {"answers": "words", "answer_tokens": 4096}}}))
+    assert longer["judges"]["gpt-4-turbo"]["answer_tokens"] == 4096
+
+
 def test_the_demo_overlay_is_valid():
     overlay = yaml.safe_load((ROOT / "demo/config.yaml").read_text())
     config = checked(merged(PAPER, overlay))
@@ -173,6 +183,13 @@ MISTAKES = [
     (("evaluation", "fit_difficulty_over"), "table3", ["evaluation.instructions", "has no split verbose"]),
     (("evaluation", "judge"), "gpt-5", ["evaluation.judge names 'gpt-5'", "gpt-4-turbo"]),
     (("judges", "gpt-4-turbo", "base_url"), None, ["judges.gpt-4-turbo", "base_url"]),
+    (("judges", "gpt-4-turbo", "answers"), "text", ["judges.gpt-4-turbo.answers is 'text'", "logprobs, words"]),
+    (("judges", "gpt-4-turbo", "answer_tokens"), 9, ["judges.gpt-4-turbo.answer_tokens", "set answers: words"]),
+    (
+        ("judges", "pairrm", "prompt"),
+        "mine.txt",
+        ["judges.pairrm is a preference model", "leave answers and prompt out"],
+    ),
     (("judges", "gpt-4-turbo", "api_key_variable"), "sk-123", ["api_key_variable"]),
     (("judges", "gpt-4-turbo", "api_key_header"), "Authorization: Bearer", ["api_key_header"]),
     (("judges", "gpt-4-turbo", "dollars_per_million_tokens"), -1, ["dollars_per_million_tokens"]),

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import arms, contents, independence, paths
+from dpo_stages.study import arms, contents, independence, opinion_costs, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -373,6 +373,17 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
     assert all((ROOT / name.removeprefix("../clone/")).is_file() for name in programs)
 
 
+def test_the_price_of_judges_as_second_opinions_is_known(paper):
+    assert opinion_costs.words(paper, Needs(paper)) == []
+    judges = "judges: {gpt-4-turbo: {answers: words, answer_tokens: 800}, free: {kind: endpoint, model: m, base_url: 'http://h'}}"
+    opinions = (
+        "{preference_models: {api: {judge: gpt-4-turbo}, own: {judge: free}}, boundary: {second_opinions: [api, own]}}"
+    )
+    study = make_study(judges, opinions)
+    (said,) = opinion_costs.words(study, Needs(study))
+    assert "a policy: api 320.00. They" in said  # 2,000 prompts, 4 pairs, 2 orders, 2,000 tokens, 10 dollars a million
+
+
 @pytest.mark.parametrize(
     ("overlay", "named"),
     [
@@ -392,6 +403,7 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
             "judges: {mine: {kind: served, model: m, command: 'x {port}', identified_by: [no.bin]}}",
             "judges.mine.identified_by names no.bin",
         ),
+        ("judges: {gpt-4-turbo: {prompt: no.txt}}", "judges.gpt-4-turbo.prompt names no.txt"),
     ],
 )
 def test_what_the_configuration_names_and_is_not_there_is_said_with_its_key(overlay, named, monkeypatch):

@@ -49,6 +49,7 @@ from dpo_stages.evaluation.gains import (
 from dpo_stages.evaluation.judgements import PUBLISHED_FOR, Judgements, reference_lengths
 from dpo_stages.evaluation.length_control import Floats, resample_counts, resampled_lc_win_rates
 from dpo_stages.judges import alpaca_eval
+from dpo_stages.judges.alpaca_eval import PROMPT
 from dpo_stages.judges.record import describe_judge, name_rows
 
 NO_LENGTH_CONTROL = "none"
@@ -133,7 +134,8 @@ def _length_controlled(
             judgements.index, judgements.preference, judgements.difference, difficulties.gamed, strength, counts
         )
     kind = difficulties.kind
-    if kind == "published" and judgements.judge is not None and judgements.judge["model"] != PUBLISHED_FOR:
+    judge = judgements.judge
+    if kind == "published" and judge is not None and (judge["model"], judge["prompt"]) != (PUBLISHED_FOR, PROMPT):
         kind = "published for another judge"
     figures = {
         "lc_win_rate": float(package["length_controlled_winrate"]),

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dpo_stages.core.files import write_json
+from dpo_stages.core.files import write_json, write_text
 from dpo_stages.core.libraries import importing_libraries
 
 PROMPT = "weighted_alpaca_eval_gpt4_turbo"
@@ -76,7 +76,9 @@ def read_annotator() -> tuple[dict, str, dict[str, Any]]:
     return configuration, Path(annotator["prompt_template"]).read_text(encoding="utf-8"), request
 
 
-def make_annotator(complete: Callable[[Sequence[str]], list[dict]]) -> Callable[[list[dict]], list[float | None]]:
+def make_annotator(
+    complete: Callable[[Sequence[str]], list[dict]], template: str | None = None
+) -> Callable[[list[dict]], list[float | None]]:
     """The package's annotator with another decoder.
 
     Its own retries nothing but rate limits, stores the rows that it gave up as if they were judged, sends judges with
@@ -86,6 +88,7 @@ def make_annotator(complete: Callable[[Sequence[str]], list[dict]]) -> Callable[
 
     Args:
         complete: takes prompts as the annotator writes them, in ChatML, and gives one answer each, with `logprobs`.
+        template: of the prompt; None: the annotator's own.
 
     Returns:
         A function from rows with instruction, output_1 and output_2 to the preference of each, in [1, 2], None where
@@ -94,7 +97,10 @@ def make_annotator(complete: Callable[[Sequence[str]], list[dict]]) -> Callable[
     (annotators,) = load("annotators")
     configuration, _, _ = read_annotator()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / PROMPT / "configs.yaml"
+        path, own = Path(folder) / PROMPT / "configs.yaml", Path(folder) / "prompt.txt"
+        if template is not None:
+            write_text(own, template)
+            configuration[PROMPT]["prompt_template"] = str(own)
         write_json(path, configuration)  # JSON is YAML
         annotator = annotators.PairwiseAnnotator(
             annotators_config=path,

@@ -1,9 +1,12 @@
-"""What an endpoint's response says: the log-probabilities of m and M, or what is wrong with it."""
+"""What an endpoint's response says: the log-probabilities of m and M, or which of them it names, or what is wrong with it."""
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from dpo_stages.data.thoughts import answer
 
 _ANSWERS = ("m", "M")
 _CERTAIN = 0.99  # an answer that is likelier leaves nothing to tell between m and M
@@ -21,12 +24,20 @@ class TryAgain(Exception):
     Attributes:
         delay: seconds that the endpoint asked to wait for; None if it asked for nothing.
         answered: it was paid for.
-        refused: the judge, or its endpoint's content filter, does not want to answer this.
+        refused: the judge, or its endpoint's content filter, does not want to answer this, or not so that it could be read.
+        unreadable: it answered in words of which nothing could be read.
     """
 
-    def __init__(self, reason: str, delay: float | None = None, answered: bool = False, refused: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        delay: float | None = None,
+        answered: bool = False,
+        refused: bool = False,
+        unreadable: bool = False,
+    ) -> None:
         super().__init__(reason)
-        self.delay, self.answered, self.refused = delay, answered, refused
+        self.delay, self.answered, self.refused, self.unreadable = delay, answered, refused or unreadable, unreadable
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,13 @@ class Completion:
         choice: the first one, as the endpoint sent it.
         version: what the endpoint calls the model.
         tokens: what the endpoint counted, prompt and answer.
-        said: the beginning of the answer or of the refusal, for messages.
+        text: the answer or the refusal, for messages and for answers in words.
     """
 
     choice: dict
     version: str
     tokens: int
-    said: str
+    text: str
 
 
 def read_completion(data: bytes, model: str, redact: Callable[[str], str]) -> Completion:
@@ -64,7 +75,7 @@ def read_completion(data: bytes, model: str, redact: Callable[[str], str]) -> Co
             choice,
             redact(str(response.get("model") or model)),
             int((response.get("usage") or {}).get("total_tokens", 0)),
-            redact(str(message.get("refusal") or message.get("content") or ""))[:100],
+            redact(str(message.get("refusal") or message.get("content") or "")),
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise TryAgain(f"the judge's answer is not a chat completion ({type(error).__name__})") from None
@@ -83,9 +94,8 @@ def read_answer(completion: Completion, alternatives: int) -> dict:
     Raises:
         TryAgain: it is a refusal or not one token, or has not the log-probabilities that were asked for.
     """
-    choice, said = completion.choice, completion.said
-    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise TryAgain(f"the judge refused ({said or 'content filter'})", answered=True, refused=True)
+    _raise_refusal(completion)
+    choice, said = completion.choice, completion.text[:100]
     try:
         contents = choice["logprobs"]["content"]
         # A dict in place of a set, whose order would change the sums; a token that a server repeats counts once
@@ -93,7 +103,8 @@ def read_answer(completion: Completion, alternatives: int) -> dict:
         likely = [(token.translate(_SPACES).strip(), value) for token, value in given if -math.inf < value <= _ROUNDING]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         raise TryAgain(
-            "the judge's answer has no log-probabilities; the endpoint and the model must support top_logprobs",
+            "the judge's answer has no log-probabilities; the endpoint and the model must support top_logprobs, or set "
+            "answers: words for this judge",
             answered=True,
         ) from None
     if len(contents) != 1:
@@ -111,6 +122,46 @@ def read_answer(completion: Completion, alternatives: int) -> dict:
         )
     content = [{"top_logprobs": [{"token": token, "logprob": value} for token, value in found.items()]}]
     return {"logprobs": {"content": content}, "model": completion.version, "total_tokens": completion.tokens}
+
+
+def read_word(completion: Completion) -> dict:
+    """Reduce a completion to what alpaca-eval's parser reads: that the one that it names, m or M, is certain.
+
+    What it thinks first does not count. The last line has to name one of the two and not the other; an answer that was cut
+    has to be that name and nothing else.
+
+    Args:
+        completion: the answer.
+
+    Raises:
+        TryAgain: it is a refusal, or names neither or both.
+    """
+    _raise_refusal(completion)
+    said = answer(completion.text).strip()
+    if completion.choice.get("finish_reason") == "length":
+        alone = _ALONE.fullmatch(said)
+        named = {alone[1]} if alone else set()
+    else:
+        lines = [line for line in said.splitlines() if any(map(str.isalnum, line))]
+        named = {*_NAMED.findall(lines[-1])} if lines else set()
+    if len(named) != 1:
+        raise TryAgain(
+            f"the judge's answer does not end with m or M alone; it said {said[-100:]!r}",
+            answered=True,
+            unreadable=True,
+        )
+    content = [{"top_logprobs": [{"token": named.pop(), "logprob": 0.0}]}]
+    return {"logprobs": {"content": content}, "model": completion.version, "total_tokens": completion.tokens}
+
+
+_NAMED = re.compile(r"(?<![^\W_])(?<![^\W_]['’])[mM](?![^\W_])")  # by itself, and not that of "I'm"
+_ALONE = re.compile(r"[\W_]*([mM])[\W_]*")
+
+
+def _raise_refusal(completion: Completion) -> None:
+    choice, said = completion.choice, completion.text[:100]
+    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
+        raise TryAgain(f"the judge refused ({said or 'content filter'})", answered=True, refused=True)
 
 
 def _log_of_sum(logarithms: list[float]) -> float:

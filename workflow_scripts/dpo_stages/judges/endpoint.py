@@ -20,7 +20,7 @@ import urllib3
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import SECONDS_BETWEEN_PROGRESS_LINES, ProgressReport
 from dpo_stages.judges.answer_cache import AnswerCache
-from dpo_stages.judges.answers import NO_ANSWER, TryAgain, read_answer, read_completion
+from dpo_stages.judges.answers import NO_ANSWER, TryAgain, read_answer, read_completion, read_word
 from dpo_stages.judges.judge import AUTHORIZATION
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -58,19 +58,28 @@ class _Unreachable(TryAgain):
 
 @dataclass
 class Usage:
-    """What the judge was asked in this run. `tokens` is what the endpoint itself reported, useless answers included."""
+    """What the judge was asked in this run.
+
+    Attributes:
+        requests: that were sent.
+        tokens: what the endpoint itself reported, useless answers included.
+        from_cache: answers that were there.
+        unreadable: answers in words of which nothing could be read.
+    """
 
     requests: int = 0
     tokens: int = 0
     from_cache: int = 0
+    unreadable: int = 0
 
 
 class JudgeEndpoint:
-    """Chat completions of one token with log-probabilities, as alpaca-eval's weighted annotator asks for them.
+    """Chat completions: of one token with log-probabilities, as alpaca-eval's weighted annotator asks for them, or in words.
 
     Rate limits, time-outs, server errors, broken connections and malformed answers are tried again with growing delays
-    (or the delay that the endpoint asks for); an endpoint that cannot be connected to from the beginning, for some seconds; an answer without the log-probability of `m` or `M`, or a refusal, a
-    few times; a wrong key, an unknown model or an exhausted quota not at all.
+    (or the delay that the endpoint asks for); an endpoint that cannot be connected to from the beginning, for some seconds; an
+    answer without the log-probability of `m` or `M` or that does not name one of them, or a refusal, a few times; a wrong key,
+    an unknown model or an exhausted quota not at all.
 
     Args:
         url: base URL, such as https://api.openai.com/v1; what follows its path, such as ?api-version=…, stays behind it.
@@ -95,7 +104,7 @@ class JudgeEndpoint:
         first_delay: float = 1.0,
         read_seconds: float = READ_SECONDS,
     ) -> None:
-        self.model, self.usage = model, Usage()
+        self.model, self.usage, self.limit = model, Usage(), limit_of_answer(url)
         self._url, self._key, self._cache = _completions_url(url), key, cache
         self._skip_refused = skip_refused
         self._identity, self._first_delay = list(identity), first_delay
@@ -110,7 +119,8 @@ class JudgeEndpoint:
         Args:
             conversations: the messages of each request.
             what: name of the work in the progress lines.
-            parameters: further fields of every request, such as max_tokens and top_logprobs.
+            parameters: further fields of every request, such as max_tokens and top_logprobs; without the latter the answer
+                is read in words.
 
         Returns:
             One answer a conversation: `logprobs` of m and M as alpaca-eval's parser reads them, `model`, the version
@@ -122,7 +132,7 @@ class JudgeEndpoint:
         progress = ProgressReport(what, len(conversations))
         answers: list[dict | None] = [None] * len(conversations)
         failures: dict[int, JudgeFailed] = {}
-        stop, self._failed, self._alternatives = threading.Event(), 0, parameters.get("top_logprobs", 1)
+        stop, self._failed, self._alternatives = threading.Event(), 0, parameters.get("top_logprobs")
         with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
             futures = {
                 pool.submit(self._answer, messages, parameters, stop): position
@@ -186,6 +196,8 @@ class JudgeEndpoint:
                 return self._attempt(body)
             except TryAgain as failure:
                 useless += failure.answered
+                with self._lock:
+                    self.usage.unreadable += failure.unreadable
                 refusals += failure.refused
                 if attempt == ATTEMPTS or useless == ATTEMPTS_AT_ANSWER:
                     kind = Refused if refusals == ATTEMPTS_AT_ANSWER else JudgeFailed
@@ -226,7 +238,7 @@ class JudgeEndpoint:
         completion = read_completion(response.data, self.model, self._redact)
         with self._lock:
             self.usage.tokens += completion.tokens
-        return read_answer(completion, self._alternatives)
+        return read_word(completion) if self._alternatives is None else read_answer(completion, self._alternatives)
 
     def _http_error(self, response: urllib3.BaseHTTPResponse) -> Exception:
         status = response.status
@@ -266,6 +278,12 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
+
+
+def limit_of_answer(url: str) -> str:
+    """The field of a request that limits its answer: OpenAI's reasoning models, here and on Azure, know the newer one alone."""
+    host = urlsplit(url).hostname or ""
+    return "max_completion_tokens" if host.endswith(("openai.com", "openai.azure.com")) else "max_tokens"
 
 
 def _completions_url(base_url: str) -> str:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from dpo_stages.judges.answer_cache import AnswerCache
 from dpo_stages.judges.control_tokens import NONE_KNOWN, control_tokens
-from dpo_stages.judges.endpoint import OPENAI_URL, JudgeEndpoint, api_key
+from dpo_stages.judges.endpoint import OPENAI_URL, READ_SECONDS, JudgeEndpoint, api_key
 from dpo_stages.judges.judge import Judge
 from dpo_stages.judges.server import served_revision, serving
 
 if TYPE_CHECKING:
     from dpo_stages.judges.annotator import WeightedAnnotator
+
+SLOWEST = 10  # tokens a second that an answer in words may take without being given up
 
 
 @contextmanager
@@ -40,12 +42,19 @@ def open_judge(judge: Judge, cache: Path) -> "Iterator[WeightedAnnotator]":
             url = (judge.base_url or OPENAI_URL).rstrip("/")
             kind = "openai" if url == OPENAI_URL else "openai-compatible"
         endpoint = JudgeEndpoint(
-            url, judge.model, key, answers, [revision or url], judge.api_key_header, judge.refused == "missing"
+            url,
+            judge.model,
+            key,
+            answers,
+            [revision or url],
+            judge.api_key_header,
+            judge.refused == "missing",
+            read_seconds=READ_SECONDS + judge.answer_tokens / SLOWEST,
         )
 
         from dpo_stages.judges.annotator import WeightedAnnotator  # a second or two, in which the server comes up
 
-        annotator = WeightedAnnotator(endpoint, kind, revision, control)
+        annotator = WeightedAnnotator(endpoint, kind, revision, control, judge)
         if server:
             server.wait_until_ready()
         yield annotator

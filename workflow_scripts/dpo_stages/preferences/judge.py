@@ -2,8 +2,8 @@
 
 A pair is asked about twice, with either response in the first place: alpaca-eval draws from the prompt alone which one
 it calls m, so that changing places asks in the other order. The logit of one order is that of the judge's probability
-that response_1 is better, kept within `CERTAIN` where the judge is sure. Equal responses are a tie without a request;
-with `refused: missing`, so is a pair that the judge refuses in either order.
+that response_1 is better, kept within `CERTAIN` where the judge is sure, as it always is in words. Equal responses are a tie without a request;
+with `refused: missing`, so is a pair that the judge refuses in either order, or does not answer readably.
 """
 
 import math
@@ -66,7 +66,7 @@ class JudgePreferences:
                         | {"generator_2": f"pairs, order {len(columns) + 1} of 2"}
                         for index, key in enumerate(keys)
                     ]
-                    preferences, _ = annotator.judge(rows)
+                    preferences = annotator.judge_once(rows)
                     columns.append([None if value is None else sign * -_logit(value - 1) for value in preferences])
         except JudgeFailed as error:
             sys.exit(f"{self.name}: {error}; what was answered is kept in {self.cache}")

@@ -52,6 +52,7 @@ def missing_files(study: Study) -> list[str]:
         ),
         *((f"audit.votes.{name}", path) for name, path in config["audit"]["votes"].items()),
         *((f"models.{name}.chat_template", model["chat_template"]) for name, model in config["models"].items()),
+        *((f"judges.{name}.prompt", judge["prompt"]) for name, judge in config["judges"].items()),
         *(
             (f"judges.{name}.identified_by", path)
             for name, judge in config["judges"].items()

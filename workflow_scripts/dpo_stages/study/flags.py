@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study import own_labels
+from dpo_stages.study import judges, own_labels
 from dpo_stages.study.paths import STAGE_OF
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
@@ -110,13 +110,16 @@ class Flags:
             "--refused": "refused",
         }
         words = [word for flag, key in flags.items() if judge[key] is not None for word in (flag, judge[key])]
-        return [*words, "--identified-by", *self.study.identified_by(name)]
+        return [*words, *judges.how_asked(self.study, name), "--identified-by", *self.study.identified_by(name)]
 
     def judge_cache(self, kind: str, path: str) -> str:
-        """The flag of the folder that keeps a judge's answers to one job; nothing for a network."""
+        """The flag of the folder that keeps the labelling judge's answers to one job; nothing where a network labels."""
+        return self.cache(kind, path) if self.study.labelling_judge else ""
+
+    def cache(self, kind: str, path: str) -> str:
+        """The same of any judge."""
         wide = kind in STAGE_OF and self.study.shards.of(kind) > 1
-        folder = f"{path}/{{wildcards.scatteritem}}" if wide else path
-        return f" --cache results/judge_cache/{kind}/{folder}" if self.study.labelling_judge else ""
+        return f" --cache results/judge_cache/{kind}/{path}" + ("/{wildcards.scatteritem}" if wide else "")
 
     def shard(self, kind: str) -> str:
         """The flag that tells a job of a wide stage its shard."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dpo_stages.study.judges import WORDS
 from dpo_stages.study.races import Races
 from dpo_stages.study.study import Study
 
@@ -70,6 +71,11 @@ class Speeds:
         return self.startup + pairs / self.judging
 
 
+def judgement_tokens(judge: Mapping[str, Any]) -> int:
+    """Tokens of one judgement, with the answer in words at its longest."""
+    return JUDGEMENT_TOKENS + (judge["answer_tokens"] or 0)
+
+
 def time_limit(seconds: float, attempt: int) -> int:
     """Minutes that a job asks for: twice what is expected and a quarter of an hour, more with every attempt."""
     return attempt * (15 + round(2 * seconds / 60))
@@ -92,7 +98,8 @@ class Needs:
         self.judge_parameters = self.config[section][judge["model"]]["parameters"] if section else 0
         # Whole numbers, as resources are
         self.cents_per_million_tokens = round(100 * (judge["dollars_per_million_tokens"] or 0))
-        tokens = JUDGEMENT_TOKENS * self.rows(study.instruction_set, "evaluation")
+        self.judgements = 2 if judge["answers"] == WORDS else 1  # of a row: in words it is asked in both orders
+        tokens = self.judgements * judgement_tokens(judge) * self.rows(study.instruction_set, "evaluation")
         self.cents_per_policy = round(self.cents_per_million_tokens * tokens / 1e6)
 
     def gpus(self, stage: str) -> int:
@@ -237,7 +244,7 @@ class Needs:
         if self.study.judge["kind"] == "preference_model":
             return self.speeds.compare(self.judge_parameters, pairs)
         loading = self.speeds.ready(self.judge_parameters) if self.study.judge["kind"] == "vllm" else 0
-        return self.speeds.judge(pairs) + loading
+        return self.speeds.judge(self.judgements * pairs) + loading
 
     # Memory and disk, in MB, and cents
 
@@ -269,6 +276,7 @@ class Needs:
         def cents(wildcards: Any) -> int:
             judge = self.preference_model(wildcards, name)["judge"]
             price = (self.config["judges"][judge]["dollars_per_million_tokens"] or 0) if judge else 0
-            return round(200 * price * JUDGEMENT_TOKENS * pairs(wildcards) / 1e6)
+            tokens = judgement_tokens(self.config["judges"][judge]) if judge else 0
+            return round(200 * price * tokens * pairs(wildcards) / 1e6)
 
         return cents

@@ -17,6 +17,8 @@ from dpo_stages.study.shorthand import write_out
 
 PARAMETERS_OF_PAIRRM = 4.35e8
 
+ANSWER_TOKENS = 1024  # of a judge's answer in words, where the configuration does not say
+
 
 def check_settings(config: dict, schema: dict) -> None:
     """Validate `config` in place: fill in the schema's defaults and the home folder, then check what a schema cannot say.
@@ -225,6 +227,7 @@ def _check_references(config: dict) -> None:
     for name, model in config["preference_models"].items():
         _check_preference_model(config, f"preference_models.{name}", model)
     for name, judge in config["judges"].items():
+        _complete_answers(name, judge)
         if judge["kind"] == "preference_model":
             _expect(config["preference_models"], f"judges.{name}.model", judge["model"])
             if config["preference_models"][judge["model"]]["judge"] is not None:
@@ -248,6 +251,22 @@ def _check_references(config: dict) -> None:
             raise BadInput(f"configuration: sources.{name} is built in; choose another name")
         check_policy(config, value, f"sources.{name}")
         _refuse_cycle(config, name)
+
+
+def _complete_answers(name: str, judge: dict) -> None:
+    """Answers in words have a limit, and only what is asked with a prompt answers at all."""
+    in_words = judge["answers"] == "words"
+    if judge["answer_tokens"] is not None and not in_words:
+        raise BadInput(
+            f"configuration: judges.{name}.answer_tokens belongs to answers in words; leave it out, or set answers: words"
+        )
+    if judge["kind"] == "preference_model" and (in_words or judge["prompt"] is not None):
+        raise BadInput(
+            f"configuration: judges.{name} is a preference model, which gets no prompt and answers no words; leave answers and "
+            "prompt out"
+        )
+    if in_words and judge["answer_tokens"] is None:
+        judge["answer_tokens"] = ANSWER_TOKENS
 
 
 def _check_preference_model(config: dict, where: str, model: dict) -> None:
@@ -330,10 +349,6 @@ def _check_boundary(config: dict) -> None:
         _expect(config["preference_models"], where, name)
         if name == config["preference_model"]:
             raise BadInput(f"configuration: {where} is {name}, which measures already; name another preference model")
-        if config["preference_models"][name]["judge"]:
-            raise BadInput(
-                f"configuration: {where} is {name}, a judge behind an endpoint; name a ranker or reward model"
-            )
 
 
 def _check_race(config: dict) -> None:
