@@ -36,6 +36,7 @@ def asked(study: Study, jobs: Jobs) -> list[str]:
     models = [config["preference_model"]] if jobs.of(*LABELLING, *in_blocks) else []
     models += [config["yardstick"]] if jobs.of(*AUDITING) else []
     models += [length_witness(study)] if jobs.of("ask_length_witness") else []
+    models += [job["opinion"] for job in jobs.of("ask_second_opinion")]
     found = [config["preference_models"][model]["judge"] for model in models]
     found += [config["evaluation"]["judge"]] if jobs.of(*JUDGING) else []
     return list(dict.fromkeys(name for name in found if name))
@@ -54,19 +55,15 @@ def _endpoint(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _answer(key: str, settings: Mapping[str, Any], secret: str | None) -> Iterator[str]:
-    """Ask for one token, and see that its log-probability is there."""
+    """Ask for a letter, and see that there is an answer, with log-probabilities where they are read."""
     base, _, query = settings["base_url"].partition("?")
     header = settings["api_key_header"]
     headers = {"Content-Type": "application/json"}
     if secret:
         headers[header] = f"Bearer {secret}" if header.lower() == AUTHORIZATION else secret
-    body = {
-        "model": settings["model"],
-        "messages": [{"role": "user", "content": "Answer with one letter, m or M."}],
-        "max_tokens": 1,
-        "logprobs": True,
-        "top_logprobs": 5,
-    }
+    body = {"model": settings["model"], "messages": [{"role": "user", "content": "Answer with one letter, m or M."}]}
+    if read := settings["answers"] == "logprobs":
+        body |= {"max_tokens": 1, "logprobs": True, "top_logprobs": 5}
     request = Request(
         f"{base.rstrip('/')}/chat/completions" + (f"?{query}" if query else ""), json.dumps(body).encode(), headers
     )
@@ -82,7 +79,7 @@ def _answer(key: str, settings: Mapping[str, Any], secret: str | None) -> Iterat
     except (URLError, TimeoutError, OSError, ValueError, LookupError, TypeError) as error:
         yield f"{key}: {settings['base_url']} gives no chat completion ({type(error).__name__}); correct base_url or model"
         return
-    if not (choice.get("logprobs") or {}).get("content"):
+    if read and not (choice.get("logprobs") or {}).get("content"):
         yield (
-            f"{key}: {settings['model']} answers without log-probabilities, which the win rate is made of; name a judge that gives them"
+            f"{key}: {settings['model']} answers without log-probabilities; set {key}.answers to words, or name another judge"
         )
