@@ -4,7 +4,18 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKFLOW = ("Snakefile", "config.yaml", "rules", "envs", "workflow_scripts", "demo", "slurm", "small")
+WORKFLOW = (
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "envs",
+    "workflow_scripts",
+    "demo",
+    "laptop",
+    "small",
+    "slurm",
+    "presets",
+)
 """All that Snakemake reads of the repository."""
 
 

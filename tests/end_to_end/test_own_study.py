@@ -6,8 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from clones import ROOT
 
-README = "README.md"
 # What the tiny model needs besides the README's four lines, and instructions that are no hub's.
 BESIDES = """
 sampling: {max_new_tokens: 24, max_length: 256}
@@ -29,14 +29,14 @@ def own(demo, make_clone):
     return clone
 
 
-def section(clone):
-    text = (clone / README).read_text()
+def section():
+    text = (ROOT / "README.md").read_text()
     return text[text.index("## Your own model and data") :].split("\n## ")[0]
 
 
-def commands(clone, word):
+def commands(word):
     """The README's commands that have a word in them, each in one line."""
-    blocks = re.findall(r"```bash\n(.*?)```", section(clone), re.DOTALL)
+    blocks = re.findall(r"```bash\n(.*?)```", section(), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in lines if word in line]
 
@@ -55,12 +55,12 @@ def run(clone, command, code=0):
 
 
 def write_study(clone, besides=BESIDES):
-    (block,) = re.findall(r"```yaml\n(# mine\.yaml.*?)```", section(clone), re.DOTALL)
+    (block,) = re.findall(r"```yaml\n(# mine\.yaml.*?)```", section(), re.DOTALL)
     (clone / "mine.yaml").write_text(block + besides)
 
 
 def test_the_file_that_is_written_for_one_says_what_was_understood(own):
-    (command,) = commands(own, "init_study.py")
+    (command,) = commands("init_study.py")
     said = run(own, command)
     assert "MistralForCausalLM" in said and "24 pairs of 24 records" in said and "a ranker" in said
     assert "To mend: sampling.max_length is 1024, and models.my-model reads no more than 512 tokens" in said
@@ -72,7 +72,7 @@ def test_the_file_that_is_written_for_one_says_what_was_understood(own):
 
 def test_all_that_is_wrong_is_said_before_the_first_job(own):
     write_study(own, "methods: {dpo: {batch_size: 32}}\nevaluation: {instructions: nowhere.jsonl}\n")
-    *_, report = commands(own, "mine.yaml --")
+    *_, report = commands("mine.yaml --")
     said = run(own, report, code=2)
     assert "sampling.max_length is 1024" in said and "24 rows in batches of 32 are one step" in said
     assert "names nowhere.jsonl, which is no file here" in said
@@ -81,7 +81,7 @@ def test_all_that_is_wrong_is_said_before_the_first_job(own):
 
 def test_the_readmes_commands_measure_train_and_report(own):
     write_study(own)
-    boundary, policy, report = commands(own, "mine.yaml --")
+    boundary, policy, report = commands("mine.yaml --")
     assert "results/boundary/my-model/sft.md" in run(own, boundary)
     measured = json.loads((own / "results/boundary/my-model/sft.json").read_text())
     assert measured["policy"] == "my-model/sft" and measured["preference_data"] == "my-pairs"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import read_json
 from dpo_stages.data.adapters import adapt
 from dpo_stages.data.local_files import read_local
 from dpo_stages.preflight.data import fitting_batch
 from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.preflight.models import config_of, network
 from dpo_stages.study.presets import study_of_ones_own
 from dpo_stages.study.schedule import critical_path, dry_run, read_jobs
 from dpo_stages.study.settings import check_settings
@@ -120,10 +120,9 @@ class Description:
             if model["parameters"] >= 1e9
             else f"{model['parameters'] / 1e6:.4g} million"
         )
-        folder = Path(model["path"]).expanduser()
-        if not (folder / "config.json").is_file():
+        config = config_of(Path(model["path"]).expanduser())
+        if not config:
             return f"{size} parameters by its name, from the hub"
-        config = read_json(folder / "config.json")
         context = config.get("max_position_embeddings")
         kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
         return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
@@ -144,10 +143,11 @@ class Description:
 
     def _preference_model(self) -> str:
         model = self.study.config["preference_models"][self.study.config["preference_model"]]
-        folder = Path(model["path"] or "").expanduser()
-        if model["path"] is None or not (folder / "config.json").is_file():
-            return f"{model['path'] or 'made or asked by the workflow'}" + ("" if folder.is_dir() else ", from the hub")
-        config = read_json(folder / "config.json")
+        if model["path"] is None:
+            return "made or asked by the workflow"
+        config = config_of(network(Path(model["path"]).expanduser()))
+        if not config:
+            return f"{model['path']}, from the hub"
         return (
             "a ranker" if config.get("ranker_type") else f"a reward model, {(config.get('architectures') or ['?'])[0]}"
         )

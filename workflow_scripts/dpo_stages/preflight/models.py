@@ -45,7 +45,7 @@ def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
 
 
 def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
-    context = _config(folder).get("max_position_embeddings")
+    context = config_of(folder).get("max_position_embeddings")
     if not isinstance(context, int):
         return
     lengths = {"sampling.max_length": study.config["sampling"]["max_length"], "max_length": study.config["max_length"]}
@@ -54,12 +54,18 @@ def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
             yield f"{key} is {length}, and models.{name} reads no more than {context} tokens; set it to {context} or less"
 
 
-def _config(folder: Path) -> Mapping[str, Any]:
+def config_of(folder: Path) -> Mapping[str, Any]:
+    """The configuration of a network; an empty one where there is none that can be read."""
     try:
         config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     except BadInput:
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def network(folder: Path) -> Path:
+    """Where in a preference model's folder its network lies: llm-blender's layout may have it in a folder of its own."""
+    return folder / "ranker" if (folder / "ranker").is_dir() else folder
 
 
 def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
@@ -69,8 +75,8 @@ def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
         folder = Path(path).expanduser()
         if not folder.is_dir():
             continue
-        model = folder / "ranker" if (folder / "ranker").is_dir() else folder
-        config = _config(model)
+        model = network(folder)
+        config = config_of(model)
         if config.get("ranker_type"):
             continue  # it is opened when it is fetched
         yield from _folder(key, model, "a preference model")
