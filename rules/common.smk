@@ -73,6 +73,9 @@ def decision(initial):
 
 
 study = Study(config, decision, PREFIX)
+if guards.is_dry_run() and workflow.is_main_process:
+    for missing in contents.missing_files(study):  # which stops a run, see onstart
+        print(missing, file=sys.stderr)
 flags, needs, programs = Flags(study), Needs(study), Programs(ROOT, PREFIX)
 patterns, shards = study.patterns, study.shards
 

@@ -563,3 +563,16 @@ def test_packages_are_their_docstring():
     """They are no inputs of any rule: a line of code in one would rerun nothing."""
     for file in (ROOT / "workflow_scripts/dpo_stages").rglob("__init__.py"):
         assert re.fullmatch(r'(""".*""")?\s*', file.read_text(), re.DOTALL), file
+
+
+def test_a_missing_file_is_no_input_unless_a_workflow_around_this_one_may_make_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    splits = {"train": "nowhere.jsonl", "test": "results/made.jsonl"}
+    study = make_study({"datasets": {"mine": {"kind": "preferences", "adapter": "local", "splits": splits}}})
+    train, test = (Wildcards(dataset="mine", split=split) for split in ("train", "test"))
+    assert contents.local_split(study, alone=True)(train) == []
+    assert contents.local_split(study, alone=False)(train) == "nowhere.jsonl"
+    assert contents.local_split(study, alone=True)(test) == "results/made.jsonl"
+    assert contents.local_split(study, alone=True)(Wildcards(dataset="ultrafeedback", split="train")) == []
+    (tmp_path / "nowhere.jsonl").touch()
+    assert contents.local_split(study, alone=True)(train) == "nowhere.jsonl"

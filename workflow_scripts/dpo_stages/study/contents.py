@@ -1,5 +1,6 @@
 """What a study takes from elsewhere and what its report shows, as lists of names and files. Standard library only."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def from_the_hub(study: Study) -> list[str]:
         ),
         *(paths.preference_model(name) for name in sorted(rankers) if config["preference_models"][name]["path"]),
     ]
+
+
+def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
+    """Input function: the file of a local data set's split, which a rule may make; nothing for a data set of the hub.
+
+    Args:
+        study: the study.
+        alone: whether no workflow around this one may make files for it. Then nothing is given for a file that is missing, so that
+            `missing_files` can name it together with all else that is.
+    """
+
+    def file_of(wildcards: Any) -> str | list:
+        dataset = study.config["datasets"][wildcards.dataset]
+        if dataset["adapter"] != "local":
+            return []
+        file = dataset["splits"][wildcards.split]
+        return file if file.startswith("results/") or not alone or Path(file).is_file() else []
+
+    return file_of
 
 
 def missing_files(study: Study) -> list[str]:

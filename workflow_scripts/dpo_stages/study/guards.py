@@ -79,6 +79,11 @@ def results_without_records(config: Mapping[str, Any], read: Callable[[str], Any
     )
 
 
+def is_dry_run() -> bool:
+    """Whether Snakemake only says what it would do; the words of the command tell before anything is planned."""
+    return not {"-n", "--dry-run", "--dryrun"}.isdisjoint(sys.argv)
+
+
 def targets(workflow: Any) -> list[str]:
     """The files that the run was asked for by name."""
     return [str(file) for file in workflow.dag.targetfiles]

@@ -77,11 +77,6 @@ class Study:
         patterns = ["**/*"] if section == "datasets" else _MODEL_FILES
         return fingerprint(path, patterns) if path and Path(path).is_dir() else ""
 
-    def local_split(self, wildcards: Any) -> str | list:
-        """The file of a local data set's split, which a rule may make; nothing for a data set of the hub."""
-        dataset = self.config["datasets"][wildcards.dataset]
-        return dataset["splits"][wildcards.split] if dataset["adapter"] == "local" else []
-
     # Policies that wildcards name
 
     def named_by(self, wildcards: Any) -> Policy:
