@@ -1,6 +1,6 @@
 """Put a random candidate of one source beside the chosen response of another, for a judge (Appendix C.5).
 
-The candidates are a data set's or a policy's; the chosen responses are those that the preference model preferred. Which
+The candidates are a data set's or a policy's; the chosen responses are those that their labels prefer (see `labels`). Which
 prompts are drawn, and which of two candidates, depends on the seed and the prompt alone.
 """
 
