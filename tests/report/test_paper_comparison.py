@@ -44,6 +44,15 @@ def test_what_differs_is_said():
     assert text.count("differs") == 2
 
 
+@pytest.mark.parametrize(("verdicts", "shown"), [("dd", "decided"), ("du", "undecided"), ("dn", None)])
+def test_a_stage_is_undecided_where_it_is_in_any_run(verdicts, shown):
+    words = {"d": "decided", "u": "undecided", "n": None}
+    runs = [replace(row, boundary_verdict=words[verdict]) for verdict in verdicts for row in as_ours(3)]
+    rows = compare("table3", runs, paper_rows(3))
+    assert {row["boundary_verdict"] for row in rows if row["stage_agrees"] is not None} == {shown}
+    assert table(rows, []).markdown().count("agrees (undecided)") == (9 if shown == "undecided" else 0)
+
+
 def test_seeds_are_averaged():
     one = as_ours(3)
     other = [replace(row, lc_win_rate=row.lc_win_rate + 1) for row in one]
