@@ -74,7 +74,13 @@ def report(tmp_path_factory, run_script):
         {"label": "Tiny (SFT)", "text": f"{EVIL} {WIDE}", "rule": "by a rule"},
     ]
     write_csv(folder / "table10.csv", responses)
-    right = {"accuracy": 0.65, "accuracy_low": 0.612, "accuracy_high": 0.689, "agreement_with_original": None}
+    right = {
+        "labelled_by": "preference model",
+        "accuracy": 0.65,
+        "accuracy_low": 0.612,
+        "accuracy_high": 0.689,
+        "agreement_with_original": None,
+    }
     unknown = dict.fromkeys(right)
     labels = [
         {"candidates": "tiny-llama/sft", "work": "labels", **right},
@@ -179,7 +185,7 @@ def test_it_has_everything(page):
     assert "With one run an arm, no arm is told from the other beyond the noise of training" in text
     assert "picked the better arm" not in text and "The score itself is undecided for 3 of 3." in text
     assert "Warning: 53.0% of the on-policy responses were cut." in text
-    assert "it agrees with the data's own labels on 51 % of the pairs of my-data." in text
+    assert "agrees with the data's own labels on 51 % of the pairs of my-data; the others are turned round." in text
     assert "For 1 of 3 initial policies neither arm shows a gain over no training." in text
     assert (
         "By length-controlled win rate neither arm shows a gain over no training; more runs or instructions may."

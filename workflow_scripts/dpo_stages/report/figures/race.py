@@ -45,5 +45,7 @@ def draw(race: Mapping[str, Any]) -> "Figure":
         axes.set_xlim(80 * race["shares"][0], 125 * race["shares"][-1])
         axes.set_xlabel("share of an epoch that the arms have trained for")
         axes.set_ylabel("responses preferred, in %" + (" (lengths made equal)" if which else ""))
-        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)  # above: intervals reach everywhere
+        axes.legend(
+            frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3
+        )  # above: intervals reach everywhere
     return figure
