@@ -27,7 +27,7 @@ def test_the_key_is_in_no_file_and_in_no_output_of_the_workflow(judged, monkeypa
     settings = f"kind: endpoint, model: fake, base_url: '{judge.url}', api_key_variable: TEST_JUDGE_KEY"
     options = ("--config", f"judges={{remote: {{{settings}}}}}", "evaluation={judge: remote}", "--quiet", "host")
     unset = judged.snakemake(TARGET, options=options)
-    assert unset.returncode == 1 and "the environment variable TEST_JUDGE_KEY is not set" in unset.stdout
+    assert unset.returncode == 2 and "the environment variable TEST_JUDGE_KEY is not set" in unset.stdout
     assert judge.asked == 0
     monkeypatch.setenv("TEST_JUDGE_KEY", KEY)
     judge.behave = lambda attempt, prompt: "wrong key"  # whose message repeats the header

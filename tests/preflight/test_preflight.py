@@ -186,6 +186,9 @@ def test_a_judge_answers_with_log_probabilities_or_is_refused(endpoint):
     assert "without log-probabilities" in next(judges.judges(of, JUDGING))
     endpoint.answer = 404, {"error": "no such model"}
     assert "HTTP 404 for the model judge" in next(judges.judges(of, JUDGING))
+    for passing in (503, {}), (200, {"choices": []}), (200, ["odd"]):  # what the job tells better
+        endpoint.answer = passing
+        assert not [*judges.judges(of, JUDGING)]
     asked = len(endpoint.asked)
     assert not [*judges.judges(of, Jobs({"train_policy": []}))] and len(endpoint.asked) == asked  # only if jobs ask
 

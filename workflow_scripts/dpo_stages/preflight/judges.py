@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from dpo_stages.judges.judge import AUTHORIZATION
@@ -15,6 +16,9 @@ from dpo_stages.study.study import Study
 
 SECONDS = 20.0
 """That an answer to one question may take."""
+
+WRONG = (401, 403, 404)
+"""Statuses that another question would meet as well: a wrong key, a wrong model."""
 
 LABELLING = ("label_preferences", "compare_candidates", "compare_arms")
 AUDITING = ("ask_yardstick", "compare_racing_arms")
@@ -72,13 +76,16 @@ def _answer(key: str, settings: Mapping[str, Any], secret: str | None) -> Iterat
             answer = json.loads(response.read())
         choice = answer["choices"][0]
     except HTTPError as error:
-        said = error.read().decode("utf-8", "replace")
-        said = " ".join(said.replace(secret, "…").split() if secret else said.split())[:200]
-        yield f"{key}: {settings['base_url']} answers HTTP {error.code} for the model {settings['model']} ({said}); correct key, model or URL"
+        if error.code in WRONG:
+            said = error.read().decode("utf-8", "replace")
+            said = " ".join((said.replace(secret, "…") if secret else said).split())[:200]
+            yield (
+                f"{key}: {settings['base_url']} answers HTTP {error.code} for the model {settings['model']} ({said}); correct the key, "
+                "the model's name or the URL"
+            )
         return
-    except (URLError, TimeoutError, OSError, ValueError, LookupError, TypeError) as error:
-        yield f"{key}: {settings['base_url']} gives no chat completion ({type(error).__name__}); correct base_url or model"
-        return
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return  # it may like real questions better; the job says what is wrong
     if read and not (choice.get("logprobs") or {}).get("content"):
         yield (
             f"{key}: {settings['model']} answers without log-probabilities; set {key}.answers to words, or name another judge"
