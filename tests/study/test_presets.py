@@ -76,6 +76,10 @@ def test_a_preset_gives_settings_and_the_file_the_last_word():
     assert own(SHORT + "methods: {dpo: {beta: 0.5}}")["methods"]["dpo"]["beta"] == 0.5
 
 
+def test_a_key_without_a_value_says_nothing():
+    assert own(SHORT + "evaluation:\nyardstick:\n") == own(SHORT)
+
+
 def test_what_it_came_to_comes_to_itself():
     config = own(SHORT)
     again = study_of_ones_own(config, PAPER, lambda: yaml.safe_load((ROOT / "presets/laptop.yaml").read_text()))
@@ -107,6 +111,8 @@ def test_the_preference_model_judges_where_nobody_else_is_named_and_then_nothing
         (("pairs.jsonl", "org/pairs"), ["preference_data names org/pairs", "datasets"]),
         (("pairs.jsonl", "pears"), ["preference_data names 'pears'", "did you mean pairs"]),
         (("./reward", "rewrd"), ["preference_model names 'rewrd'", "known are pairrm"]),
+        (("models:", "evaluation: my-tasks.jsonl\nmodels:"), ["evaluation is 'my-tasks.jsonl'; expected is object"]),
+        (("models:", "boundary: [train]\nmodels:"), ["boundary is ['train']; expected is object"]),
         (("Qwen/Qwen2.5-1.5B", "checkpoints/nope"), ["no folder with safetensors here", "models.mine.parameters"]),
     ],
 )

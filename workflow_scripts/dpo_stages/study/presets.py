@@ -60,7 +60,9 @@ def study_of_ones_own(
     ):
         if not given.get(key):
             raise BadInput(f"configuration: a study with a preset lacks the key {key} ({meaning})")
+    given = {key: value for key, value in given.items() if value is not None}  # a key without a value says nothing
     settings = {key: value for key, value in paper.items() if key not in OF_THE_PAPER}
+    write_out(given)
     config = merged(merged(settings, read_preset() if given["preset"] != "paper" else {}), given)
     if "instructions" not in config.get("evaluation", {}):
         config = merged({"datasets": {INSTRUCTIONS: paper["datasets"][INSTRUCTIONS]}}, config)

@@ -17,6 +17,8 @@ from dpo_stages.core.errors import BadInput
 ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".gz")
 """Of files that hold data."""
 
+SECTIONS = ("datasets", "preference_models", "judges", "evaluation", "boundary", "tables")
+
 
 def write_out(config: dict[str, Any]) -> None:
     """Replace, in place, every path or hub id that stands for an entry by the entry's name. What is written out already stays.
@@ -24,6 +26,9 @@ def write_out(config: dict[str, Any]) -> None:
     Raises:
         BadInput: an entry cannot be made of what stands there.
     """
+    for key in SECTIONS:
+        if key in config and not isinstance(config[key], dict):
+            raise BadInput(f"configuration: {key} is {config[key]!r}; expected is object")
     _models(config)
     for name, data in config.get("datasets", {}).items():
         if isinstance(data, str):
