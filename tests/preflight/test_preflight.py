@@ -10,6 +10,8 @@ import pytest
 from conftest import ROOT
 from studies import make_study
 
+from dpo_stages.core.parquet import write_table
+from dpo_stages.data.schemas import OFF_POLICY_CANDIDATES
 from dpo_stages.preflight import check, judges, machine, models
 from dpo_stages.preflight.data import Data, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
@@ -77,6 +79,17 @@ def test_prompts_that_training_shares_with_the_evaluation_are_counted():
     (reason,) = Data(study(), Jobs(JOBS)).shared_prompts()
     assert "2 of the 3 prompts of tasks.jsonl are also in pairs.jsonl" in reason
     assert not [*Data(study(shared_prompts=0.7), Jobs(JOBS)).shared_prompts()]
+
+
+def test_prompts_of_data_that_an_earlier_run_prepared_count_as_well():
+    prepared = Data(study(), Jobs(JOBS)).rows["pairs", "train"]
+    write_table("results/datasets/pairs/train.parquet", prepared, OFF_POLICY_CANDIDATES)
+    write("tasks.jsonl", [{"instruction": "question 3", "output": "yes"}])
+    tasks = Jobs({"prepare_dataset": [{"dataset": "tasks", "split": "evaluation"}]})
+    (reason,) = Data(study(), tasks).shared_prompts()
+    assert "1 of the 1 prompts of tasks.jsonl are also in pairs.jsonl" in reason
+    (reason,) = Data(study(), Jobs({"train_policy": JOBS["train_policy"]})).steps()
+    assert "40 rows in batches of 128 are one step" in reason
 
 
 def test_a_training_of_one_step_at_learning_rate_zero_is_said_with_the_batch_that_fits():

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.parquet import read_table
 from dpo_stages.data.adapters import adapt, keep_subset
 from dpo_stages.data.local_files import read_local
+from dpo_stages.data.schemas import PROMPTS
 from dpo_stages.data.shared_prompts import words
 from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study import paths
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
@@ -47,16 +50,20 @@ class Data:
         except BadInput as reason:
             self.reasons.append(str(reason))
 
+    def of(self, name: str, split: str) -> list[dict]:
+        """Rows of a set, about to be read or made already; none where it is not there yet."""
+        if (name, split) not in self.rows and (made := Path(paths.dataset(name, split))).is_file():
+            self.rows[name, split] = read_table(made, PROMPTS).to_pylist()
+        return self.rows.get((name, split), [])
+
     def shared_prompts(self) -> Iterator[str]:
         """Sets that policies are measured on and that training sees too much of."""
         data, allowed = self.study.config["preference_data"], self.study.config["shared_prompts"]
-        trained = self.rows.get((data, "train"))
-        if trained is None:
+        if not self.jobs.of("prepare_dataset", "sample_candidates", "sample_arm", "generate_evaluation_outputs"):
             return
-        known = {words(row["prompt"]) for row in trained}
-        for (name, split), rows in self.rows.items():
-            if (name, split) not in ((data, "test"), (self.study.instruction_set, "evaluation")):
-                continue
+        known = {words(row["prompt"]) for row in self.of(data, "train")}
+        for name, split in ((data, "test"), (self.study.instruction_set, "evaluation")):
+            rows = self.of(name, split)
             shared = [row for row in rows if words(row["prompt"]) in known]
             if len(shared) > allowed * len(rows):
                 yield (
@@ -85,7 +92,7 @@ class Data:
                     f"{key}.batch_size is {settings['batch_size']}, which is no multiple of the {at_once} rows that {devices} "
                     f"device{'s' if devices > 1 else ''} hold{'' if devices > 1 else 's'} at a time; change it, or {key}.per_device_batch_size"
                 )
-            rows = len(self.rows.get((data, "train"), ()))
+            rows = len(self.of(data, "train"))
             steps = math.ceil(math.ceil(rows / settings["batch_size"]) * settings["epochs"])
             warming = math.ceil(settings["warmup_ratio"] * steps)
             if rows and steps <= min(warming, 1):
@@ -96,7 +103,7 @@ class Data:
                 )
 
     def _file(self, name: str, split: str) -> str:
-        return self.study.config["datasets"][name]["splits"][split]
+        return self.study.config["datasets"][name]["splits"].get(split, split)
 
 
 def fitting_batch(rows: int) -> int:
