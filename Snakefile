@@ -58,10 +58,11 @@ onstart:
     if workflow.is_main_process:
         # Imported by the main process alone, once a run.
         from dpo_stages.preflight import check
+        from dpo_stages.preflight.data import Data
         from dpo_stages.preflight.jobs import Jobs
 
-        reasons = [*contents.missing_files(study), *guards.reasons_not_to_start(workflow)]
-        if reasons := [*reasons, *check.reasons_not_to_start(study, Jobs(guards.planned(workflow)))]:
+        looked_at = check.reasons_not_to_start(Data(study, Jobs(guards.planned(workflow))))
+        if reasons := [*contents.missing_files(study), *guards.reasons_not_to_start(workflow), *looked_at]:
             print(*dict.fromkeys(reasons), sep="\n", file=sys.stderr)
             sys.exit(2)
         write_text(

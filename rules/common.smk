@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 import yaml
@@ -55,8 +54,7 @@ def read_yaml(name):
 SCHEMA = read_yaml("rules/config.schema.yaml")
 try:
     if config.get("preset"):
-        preset = partial(read_yaml, f"presets/{config['preset']}.yaml")
-        config.update(presets.study_of_ones_own(config, read_yaml("config.yaml"), preset))
+        config.update(presets.study_of_ones_own(config, read_yaml))
     check_settings(config, SCHEMA)
 except BadInput as error:
     print(error, file=sys.stderr)

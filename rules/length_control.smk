@@ -29,7 +29,7 @@ if LENGTH_CONTROL:
         localrule: bool(WITNESS.judge)  # an API is asked from where the internet is
         conda:
             f"../envs/{WITNESS.env}.yaml"
-        threads: 1 if WITNESS.judge else needs.threads
+        threads: needs.threads_to_ask(WITNESS)
         resources:
             gpu=0 if WITNESS.judge else needs.gpus("labelling"),
             mem_mb=needs.labelling_memory,

@@ -111,7 +111,7 @@ rule label_preferences:
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
-    threads: 1 if study.labelling_judge else needs.threads
+    threads: needs.threads_to_ask(LABELLER)
     resources:
         gpu=0 if study.labelling_judge else needs.gpus("labelling"),
         mem_mb=needs.labelling_memory,

@@ -117,7 +117,7 @@ if YARDSTICK:
         localrule: bool(YARDSTICK.judge)  # an API is asked from where the internet is
         conda:
             f"../envs/{YARDSTICK.env}.yaml"
-        threads: 1 if YARDSTICK.judge else needs.threads
+        threads: needs.threads_to_ask(YARDSTICK)
         resources:
             gpu=0 if YARDSTICK.judge else needs.gpus("labelling"),
             mem_mb=needs.labelling_memory,

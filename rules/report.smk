@@ -16,11 +16,11 @@ REPORT_FIGURES = {
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },
-    **{
-        "figure3": "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."
-        for _ in filter(None, [config["analyses"]["figure3"]])
-    },
 }
+if config["analyses"]["figure3"]:
+    REPORT_FIGURES["figure3"] = (
+        "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."
+    )
 
 
 rule plot_boundary:

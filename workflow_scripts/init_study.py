@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parse_arguments()
 
     from dpo_stages.preflight.check import reasons_not_to_start
-    from dpo_stages.preflight.describe import Description, everything, how_long, time_of
+    from dpo_stages.preflight.describe import Description, how_long, time_of
     from dpo_stages.preflight.short_file import as_text, given
 
     preset = arguments.preset or ("one-gpu" if shutil.which("nvidia-smi") else "laptop")
@@ -74,10 +74,9 @@ def main() -> None:
     )
     description = Description(written, WORKFLOW)
     study = description.study
-    jobs = everything(study)
     for sentence in description.sentences():
         print(sentence)
-    reasons = reasons_not_to_start(study, jobs)
+    reasons = reasons_not_to_start(description.data)
     if batch := description.fitting_batch:
         at_once = min(batch, study.config["methods"][description.method]["per_device_batch_size"])
         written["methods"] = {description.method: {"batch_size": batch, "per_device_batch_size": at_once}}

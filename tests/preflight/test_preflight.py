@@ -59,7 +59,7 @@ def study(**changes):
 
 def test_nothing_stops_what_can_run():
     of = study(methods={"dpo": {"batch_size": 8}})
-    assert check.reasons_not_to_start(of, Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})) == []
+    assert check.reasons_not_to_start(Data(of, Jobs({**JOBS, "fetch_model": [{"base": "mine"}]}))) == []
 
 
 def test_every_file_is_read_as_the_workflow_will_read_it():

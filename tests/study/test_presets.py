@@ -15,9 +15,6 @@ from dpo_stages.study.settings import check_settings
 from dpo_stages.study.shorthand import name_of
 from dpo_stages.study.study import Study
 
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
-SCHEMA = yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text())
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
@@ -28,12 +25,17 @@ def here(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
 
 
+def read(name):
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+PAPER, SCHEMA = read("config.yaml"), read("rules/config.schema.yaml")
+
+
 def own(text):
     """The configuration that a short file comes to."""
     given = yaml.safe_load(text)
-    config = study_of_ones_own(
-        given, PAPER, lambda: yaml.safe_load((ROOT / "presets" / f"{given['preset']}.yaml").read_text())
-    )
+    config = study_of_ones_own(given, read)
     check_settings(config, SCHEMA)
     return config
 
@@ -82,7 +84,7 @@ def test_a_key_without_a_value_says_nothing():
 
 def test_what_it_came_to_comes_to_itself():
     config = own(SHORT)
-    again = study_of_ones_own(config, PAPER, lambda: yaml.safe_load((ROOT / "presets/laptop.yaml").read_text()))
+    again = study_of_ones_own(config, read)
     check_settings(again, SCHEMA)
     assert again == config
 

@@ -8,6 +8,7 @@ makes (`--pin`), and another one stops the program.
 import argparse
 import contextlib
 import datetime
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ def find(path: str, revision: str, patterns: Sequence[str]) -> tuple[Path, str |
         raise BadInput(f"{path} is neither a folder nor a model id of the form ORGANISATION/NAME")
     folder = download(path, revision, patterns)
     return folder, folder.name
+
+
+def cache_folder() -> Path:
+    """Where the hub's own library keeps what it has downloaded."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
 
 
 def add_hub_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ more stops the run. Two prompts are the same if their words are, whatever case a
 
 import argparse
 import sys
+from collections.abc import Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,13 +62,17 @@ def check_shared_prompts(
     for row in shared:
         print(f"also in {trained_on}: {row['prompt_id']} {words(row['prompt'])[:100]}", file=sys.stderr)
     if len(shared) > allowed * len(rows):
-        first = ", ".join(row["prompt_id"] for row in shared[:SHOWN])
-        raise BadInput(
-            f"{len(shared)} of the {len(rows)} prompts of {path} are also in {trained_on}, which policies are "
-            f"trained on, the first of them {first} (all are listed above): take them out of one of the two, or raise "
-            f"shared_prompts above {allowed:g}"
-        )
+        first = ", ".join(row["prompt_id"] for row in shared[:SHOWN]) + " (all are listed above)"
+        raise BadInput(too_many(shared, rows, path, trained_on, first, allowed))
     return {"shared_with_training": sum(words(row["prompt"]) in trained for row in shard(rows))}
+
+
+def too_many(shared: Sized, rows: Sized, path: str | Path, trained_on: str | Path, first: str, allowed: float) -> str:
+    """What is said where `shared` of the `rows` of a file are trained on, too, which is more than `allowed`."""
+    return (
+        f"{len(shared)} of the {len(rows)} prompts of {path} are also in {trained_on}, which policies are trained on, the first of "
+        f"them {first}: take them out of one of the two, or raise shared_prompts above {allowed:g}"
+    )
 
 
 def words(prompt: list[dict[str, str]]) -> str:

@@ -105,10 +105,10 @@ class JudgeEndpoint:
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self.model, self.usage, self.limit = model, Usage(), limit_of_answer(url)
-        self._url, self._key, self._cache = _completions_url(url), key, cache
+        self._url, self._key, self._cache = completions_url(url), key, cache
         self._skip_refused = skip_refused
         self._identity, self._first_delay = list(identity), first_delay
-        self._pool = _connection_pool(url, key, key_header, read_seconds)
+        self._pool = connection_pool(url, key, key_header, read_seconds)
         here = urlsplit(url).hostname in HERE
         self._attempts_to_connect = ATTEMPTS_TO_CONNECT_HERE if here else ATTEMPTS_TO_CONNECT
         self._lock, self._told, self._reached = threading.Lock(), -math.inf, False
@@ -286,12 +286,13 @@ def limit_of_answer(url: str) -> str:
     return "max_completion_tokens" if host.endswith(("openai.com", "openai.azure.com")) else "max_tokens"
 
 
-def _completions_url(base_url: str) -> str:
+def completions_url(base_url: str) -> str:
+    """Where chat completions are asked for."""
     parts = urlsplit(base_url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment=""))
 
 
-def _connection_pool(url: str, key: str | None, key_header: str, read_seconds: float) -> urllib3.PoolManager:
+def connection_pool(url: str, key: str | None, key_header: str, read_seconds: float) -> urllib3.PoolManager:
     """Connections to `url`, through the proxy of the environment where there is one for this host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

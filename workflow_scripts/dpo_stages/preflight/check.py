@@ -2,18 +2,15 @@
 
 from dpo_stages.preflight import judges, machine, models
 from dpo_stages.preflight.data import Data
-from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.study.study import Study
 
 
-def reasons_not_to_start(study: Study, jobs: Jobs) -> list[str]:
+def reasons_not_to_start(data: Data) -> list[str]:
     """Why jobs would fail, or be of no use, each with what to do about it; none as a rule.
 
     Args:
-        study: the study.
-        jobs: what is about to run.
+        data: of the study, as the jobs read them.
     """
-    data = Data(study, jobs)
+    study, jobs = data.study, data.jobs
     return [
         *data.reasons,
         *data.shared_prompts(),

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
-from dpo_stages.data.adapters import adapt, keep_subset
+from dpo_stages.data.adapters import Adapted, adapt, keep_subset
 from dpo_stages.data.local_files import read_local
 from dpo_stages.data.schemas import PROMPTS
-from dpo_stages.data.shared_prompts import words
+from dpo_stages.data.shared_prompts import too_many, words
 from dpo_stages.preflight.jobs import Jobs
 from dpo_stages.study import paths
 from dpo_stages.study.policies import Policy
@@ -25,15 +25,18 @@ class Data:
     Args:
         study: the study.
         jobs: what is about to run.
+        largest: bytes of a file that is read.
 
     Attributes:
         reasons: why files cannot be read, one sentence each.
-        rows: by data set and split, those of the local files that are about to be read.
+        adapted: by data set and split, what became of the local files that are about to be read.
+        rows: their rows.
     """
 
-    def __init__(self, study: Study, jobs: Jobs) -> None:
-        self.study, self.jobs = study, jobs
+    def __init__(self, study: Study, jobs: Jobs, largest: float = LARGEST) -> None:
+        self.study, self.jobs, self.largest = study, jobs, largest
         self.reasons: list[str] = []
+        self.adapted: dict[tuple[str, str], Adapted] = {}
         self.rows: dict[tuple[str, str], list[dict]] = {}
         for wildcards in jobs.of("prepare_dataset"):
             self._read(wildcards["dataset"], wildcards["split"])
@@ -41,14 +44,16 @@ class Data:
     def _read(self, name: str, split: str) -> None:
         settings = self.study.config["datasets"][name]
         file = Path(settings["splits"].get(split, split))
-        if settings["adapter"] != "local" or not file.is_file() or file.stat().st_size > LARGEST:
+        if settings["adapter"] != "local" or not file.is_file() or file.stat().st_size > self.largest:
             return  # the hub's; to be made yet, or missing, which is said elsewhere; too large
         seed = self.study.config["seeds"][0]
         try:
             adapted = adapt(read_local(file), "local", settings["kind"], seed, str(file), settings["duplicates"])
-            self.rows[name, split] = keep_subset(adapted, settings["limit"], seed).rows
         except BadInput as reason:
             self.reasons.append(str(reason))
+        else:
+            self.adapted[name, split] = adapted = keep_subset(adapted, settings["limit"], seed)
+            self.rows[name, split] = adapted.rows
 
     def of(self, name: str, split: str) -> list[dict]:
         """Rows of a set, about to be read or made already; none where it is not there yet."""
@@ -66,11 +71,8 @@ class Data:
             rows = self.of(name, split)
             shared = [row for row in rows if words(row["prompt"]) in known]
             if len(shared) > allowed * len(rows):
-                yield (
-                    f"{len(shared)} of the {len(rows)} prompts of {self._file(name, split)} are also in {self._file(data, 'train')}, "
-                    f"which policies are trained on, the first of them: {words(shared[0]['prompt'])[:80]!r}; take them out of one of "
-                    f"the two, or raise shared_prompts above {allowed:g}"
-                )
+                first = repr(words(shared[0]["prompt"])[:80])
+                yield too_many(shared, rows, self._file(name, split), self._file(data, "train"), first, allowed)
 
     def steps(self) -> Iterator[str]:
         """Trainings whose batches cannot be made, or that would have no step with a learning rate above zero."""

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.core.errors import BadInput
-from dpo_stages.data.adapters import adapt
-from dpo_stages.data.local_files import read_local
-from dpo_stages.preflight.data import fitting_batch
+from dpo_stages.preflight.data import Data, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
 from dpo_stages.preflight.models import config_of, network
 from dpo_stages.study.presets import study_of_ones_own
@@ -37,6 +34,7 @@ class Description:
     Attributes:
         study: the study that it comes to.
         method: by which its policies are trained.
+        data: what its data sets hold.
 
     Raises:
         BadInput: it is not valid.
@@ -48,21 +46,13 @@ class Description:
         def read(name: str) -> dict:
             return yaml.safe_load((workflow / name).read_text(encoding="utf-8"))
 
-        config = study_of_ones_own(
-            copy.deepcopy(dict(written)), read("config.yaml"), lambda: read(f"presets/{written['preset']}.yaml")
-        )
+        config = study_of_ones_own(copy.deepcopy(dict(written)), read)
         check_settings(config, read("rules/config.schema.yaml"))
         self.study = Study(config, lambda initial: "")
         self.method = next(iter(config["methods"]))
-        self._data = {
-            split: self._read(file) for split, file in config["datasets"][config["preference_data"]]["splits"].items()
-        }
-
-    def _read(self, file: str) -> Any:
-        try:
-            return adapt(read_local(Path(file)), "local", "preferences", self.study.config["seeds"][0], file)
-        except BadInput:
-            return None  # the preflight says why
+        self.data = Data(self.study, everything(self.study), largest=math.inf)
+        name = config["preference_data"]
+        self._data = {split: self.data.adapted.get((name, split)) for split in config["datasets"][name]["splits"]}
 
     @property
     def fitting_batch(self) -> int | None:
@@ -120,7 +110,7 @@ class Description:
             if model["parameters"] >= 1e9
             else f"{model['parameters'] / 1e6:.4g} million"
         )
-        config = config_of(Path(model["path"]).expanduser())
+        config = config_of(Path(model["path"]))
         if not config:
             return f"{size} parameters by its name, from the hub"
         context = config.get("max_position_embeddings")
@@ -145,7 +135,7 @@ class Description:
         model = self.study.config["preference_models"][self.study.config["preference_model"]]
         if model["path"] is None:
             return "made or asked by the workflow"
-        config = config_of(network(Path(model["path"]).expanduser()))
+        config = config_of(network(Path(model["path"])))
         if not config:
             return f"{model['path']}, from the hub"
         return (

@@ -3,14 +3,14 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-from dpo_stages.judges.judge import AUTHORIZATION
+from urllib3.exceptions import HTTPError
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.judges.endpoint import completions_url, connection_pool
+from dpo_stages.preflight.hosts import refused
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.preflight.models import refused
 from dpo_stages.study.independence import length_witness
 from dpo_stages.study.study import Study
 
@@ -51,8 +51,7 @@ def _endpoint(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
     if variable and not os.environ.get(variable):
         yield f"{key}: the environment variable {variable} is not set; put the endpoint's key into it (export {variable}=…)"
         return
-    proxied = any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
-    if not proxied and (reason := refused(settings["base_url"])):
+    if reason := refused(settings["base_url"]):
         yield f"{key}: nothing answers at {settings['base_url']} ({reason}); start the endpoint, or correct base_url"
         return
     yield from _answer(key, settings, os.environ.get(variable) if variable else None)
@@ -60,33 +59,24 @@ def _endpoint(key: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _answer(key: str, settings: Mapping[str, Any], secret: str | None) -> Iterator[str]:
     """Ask for a letter, and see that there is an answer, with log-probabilities where they are read."""
-    base, _, query = settings["base_url"].partition("?")
-    header = settings["api_key_header"]
-    headers = {"Content-Type": "application/json"}
-    if secret:
-        headers[header] = f"Bearer {secret}" if header.lower() == AUTHORIZATION else secret
     body = {"model": settings["model"], "messages": [{"role": "user", "content": "Answer with one letter, m or M."}]}
     if read := settings["answers"] == "logprobs":
         body |= {"max_tokens": 1, "logprobs": True, "top_logprobs": 5}
-    request = Request(
-        f"{base.rstrip('/')}/chat/completions" + (f"?{query}" if query else ""), json.dumps(body).encode(), headers
-    )
     try:
-        with urlopen(request, timeout=SECONDS) as response:
-            answer = json.loads(response.read())
-        choice = answer["choices"][0]
-    except HTTPError as error:
-        if error.code in WRONG:
-            said = error.read().decode("utf-8", "replace")
-            said = " ".join((said.replace(secret, "…") if secret else said).split())[:200]
-            yield (
-                f"{key}: {settings['base_url']} answers HTTP {error.code} for the model {settings['model']} ({said}); correct the key, "
-                "the model's name or the URL"
-            )
-        return
-    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        pool = connection_pool(settings["base_url"], secret, settings["api_key_header"], SECONDS)
+        url = completions_url(settings["base_url"])
+        response = pool.request("POST", url, body=json.dumps(body), retries=False, redirect=False)
+        choice = response.json()["choices"][0] if response.status == 200 else {}
+    except (BadInput, HTTPError, OSError, ValueError, LookupError, TypeError):
         return  # it may like real questions better; the job says what is wrong
-    if read and not (choice.get("logprobs") or {}).get("content"):
+    if response.status in WRONG:
+        said = response.data.decode("utf-8", "replace")
+        said = " ".join((said.replace(secret, "…") if secret else said).split())[:200]
+        yield (
+            f"{key}: {settings['base_url']} answers HTTP {response.status} for the model {settings['model']} ({said}); correct the key, "
+            "the model's name or the URL"
+        )
+    elif read and response.status == 200 and not (choice.get("logprobs") or {}).get("content"):
         yield (
             f"{key}: {settings['model']} answers without log-probabilities; set {key}.answers to words, or name another judge"
         )

@@ -1,7 +1,6 @@
 """Models and preference models in folders, and whether the hub can be asked for the others."""
 
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,21 +8,21 @@ from urllib.parse import urlsplit
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
+from dpo_stages.core.hub import cache_folder
 from dpo_stages.models.templates import own_template
+from dpo_stages.preflight.hosts import refused
 from dpo_stages.preflight.jobs import Jobs
 from dpo_stages.study.study import Study
 
 WEIGHTS = ("*.safetensors", "*.bin")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spm.model", "vocab.txt")
-SECONDS = 3.0
-"""That a host may take to answer."""
 
 
 def models(study: Study, jobs: Jobs) -> Iterator[str]:
     """What is wrong with the folders of base models."""
     for name in dict.fromkeys(job["base"] for job in jobs.of("fetch_model")):
         settings = study.config["models"][name]
-        folder = Path(settings["path"]).expanduser()
+        folder = Path(settings["path"])
         if folder.is_dir():
             yield from _folder(f"models.{name}.path", folder, "a model")
             if settings["chat_template"] is None and not own_template(folder):
@@ -72,7 +71,7 @@ def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
     """What is wrong with the folders of preference models."""
     for name in dict.fromkeys(job["name"] for job in jobs.of("fetch_preference_model")):
         key, path = f"preference_models.{name}.path", study.config["preference_models"][name]["path"]
-        folder = Path(path).expanduser()
+        folder = Path(path)
         if not folder.is_dir():
             continue
         model = network(folder)
@@ -106,16 +105,11 @@ def hub(study: Study, jobs: Jobs) -> Iterator[str]:
         for key, (kind, path) in wanted.items()
         if not path.startswith((".", "/", "~"))  # no id; that the folder is missing is said elsewhere
         and not Path(path).is_dir()
-        and not (_cache() / f"{kind}--{path.replace('/', '--')}").is_dir()
+        and not (cache_folder() / f"{kind}--{path.replace('/', '--')}").is_dir()
     }
     if missing and (reason := _unreachable()):
         named = ", ".join(f"{path} ({key})" for key, path in missing.items())
         yield f"{named}: there is no such folder here, and {reason}; correct the path, or bring the folder"
-
-
-def _cache() -> Path:
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
 
 
 def _unreachable() -> str | None:
@@ -123,20 +117,5 @@ def _unreachable() -> str | None:
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE forbids to ask the hub"
     url = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    if any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
-        return None  # the proxy knows
     reason = refused(url)
     return f"the hub ({urlsplit(url).hostname}) cannot be reached ({reason})" if reason else None
-
-
-def refused(url: str) -> str | None:
-    """Why nothing can be sent to the host of a URL; None if it takes connections."""
-    parts = urlsplit(url)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=SECONDS).close()
-    except TimeoutError:
-        return f"no answer in {SECONDS:g} s"
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return None

@@ -164,13 +164,18 @@ def of_the_paper(study: Study) -> list[str]:
 
 def tables_of_report(study: Study) -> list[str]:
     """The tables of the report, in its order."""
-    config = study.config
-    analyses = {"table8": "table8", "figure3": "intra_diversity", "boundary_cost": "boundary_cost"}
-    shown = [table for analysis, table in analyses.items() if config["analyses"][analysis]]
-    if config["quality"]["pairs"]:
-        shown.insert(int("table8" in shown), "quality")
-    rq1 = ["rq1"] if policies_of_rq1(study) else []
-    return [*config["tables"], *rq1, "pairs", *shown, "labels", "table6", "table7", "table9"]
+    config, analyses = study.config, study.config["analyses"]
+    there = {
+        **dict.fromkeys(config["tables"], True),
+        "rq1": policies_of_rq1(study),
+        "pairs": True,
+        "table8": analyses["table8"],
+        "quality": config["quality"]["pairs"],
+        "intra_diversity": analyses["figure3"],
+        "boundary_cost": analyses["boundary_cost"],
+        **dict.fromkeys(("labels", "table6", "table7", "table9"), True),
+    }
+    return [table for table, shown in there.items() if shown]
 
 
 def shows_boundary(study: Study, table: str) -> bool:

@@ -20,7 +20,6 @@ The only module that reaches inside Snakemake. It takes the `workflow` object of
 since no hook of Snakemake tells any of it. A test holds the locked release to each (tests/study/test_guards.py).
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -31,6 +30,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from dpo_stages.core.hub import cache_folder
 from dpo_stages.study.salvage import of_use
 
 RESULTS = Path("results")
@@ -131,9 +131,7 @@ def _disks_too_small(jobs: Sequence[Any]) -> Iterator[str]:
     """
     fetched = [job for job in jobs if job.rule.name == "fetch_model"]
     trained = [job for job in jobs if job.rule.name in ("train_sft", "train_policy")]
-    cache = Path(
-        os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
-    )
+    cache = cache_folder()
     kept: dict[Path, int] = {}  # MB by folder
     if fetched:
         kept[RESULTS / "models"] = sum(job.resources["disk_mb"] for job in fetched)

@@ -1,21 +1,13 @@
 """What judges take for second opinions on boundary scores. Standard library only."""
 
-from dpo_stages.study.resources import Needs
+from dpo_stages.study.resources import Needs, Wildcards
 from dpo_stages.study.study import Study
-
-
-class _Job:
-    """Wildcards of a job that asks for a whole measurement."""
-
-    @staticmethod
-    def get(name: str) -> None:
-        return None
 
 
 def words(study: Study, needs: Needs) -> list[str]:
     """One sentence on the dollars of each policy that second opinions are asked on; none where no such judge has a price."""
     priced = {
-        name: needs.preference_cents(needs.boundary_pairs, name)(_Job()) / 100
+        name: needs.preference_cents(needs.boundary_pairs, name)(Wildcards()) / 100
         for name in study.config["boundary"]["second_opinions"]
     }
     told = [f"{name} {dollars:,.2f}" for name, dollars in priced.items() if dollars]

@@ -15,7 +15,7 @@ def parameters_of(path: str | None) -> float | None:
     """
     if path is None:
         return None
-    folder = Path(path).expanduser()
+    folder = Path(path)
     if folder.is_dir():
         counted = [_in_header(file) for file in sorted(folder.glob("*.safetensors"))]
         return float(sum(counted)) if counted and all(counted) else None

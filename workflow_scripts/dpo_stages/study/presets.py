@@ -39,15 +39,12 @@ OF_THE_PAPER = (
 INSTRUCTIONS = "alpaca_eval"
 
 
-def study_of_ones_own(
-    given: Mapping[str, Any], paper: Mapping[str, Any], read_preset: Callable[[], Mapping[str, Any]]
-) -> dict[str, Any]:
+def study_of_ones_own(given: Mapping[str, Any], read: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
     """The whole configuration that a short file stands for.
 
     Args:
         given: what the user's file and command line say, `preset` among it.
-        paper: the paper's study.
-        read_preset: gives the settings of the preset.
+        read: gives what a YAML file of the workflow holds.
 
     Raises:
         BadInput: there is no such preset, or something is missing that nothing can be taken for.
@@ -61,17 +58,18 @@ def study_of_ones_own(
         if not given.get(key):
             raise BadInput(f"configuration: a study with a preset lacks the key {key} ({meaning})")
     given = {key: value for key, value in given.items() if value is not None}  # a key without a value says nothing
-    settings = {key: value for key, value in paper.items() if key not in OF_THE_PAPER}
     write_out(given)
-    config = merged(merged(settings, read_preset() if given["preset"] != "paper" else {}), given)
-    if "instructions" not in config.get("evaluation", {}):
+    paper = read("config.yaml")
+    settings = {key: value for key, value in paper.items() if key not in OF_THE_PAPER}
+    preset = {} if given["preset"] == "paper" else read(f"presets/{given['preset']}.yaml")
+    config = merged({"sources": {}, "evaluation": {}, "tables": {}}, merged(merged(settings, preset), given))
+    if "instructions" not in config["evaluation"]:
         config = merged({"datasets": {INSTRUCTIONS: paper["datasets"][INSTRUCTIONS]}}, config)
-        config.setdefault("evaluation", {})["instructions"] = INSTRUCTIONS
+        config["evaluation"]["instructions"] = INSTRUCTIONS
+    _who_judges(config)
     write_out(config)
-    config.setdefault("sources", {})
     if "split" not in given.get("boundary", {}):
         _measure(config)
-    _who_judges(config)
     _what_is_shown(config)
     return config
 
@@ -97,15 +95,13 @@ def _who_judges(config: dict[str, Any]) -> None:
     Where somebody else does, or is the yardstick, the sources are audited for the report.
     """
     if "judge" in config["evaluation"] or config.get("yardstick"):
-        config.setdefault("audit", {}).setdefault("tables", list(config.get("tables") or [TABLE]))
-    if "judge" not in config["evaluation"]:
-        config["evaluation"]["judge"] = config["preference_model"]
-        write_out(config)
+        config.setdefault("audit", {}).setdefault("tables", list(config["tables"] or [TABLE]))
+    config["evaluation"].setdefault("judge", config["preference_model"])
 
 
 def _what_is_shown(config: dict[str, Any]) -> None:
     """Both arms of every model in one table, and the answers of the first."""
-    tables = config.setdefault("tables", {})
+    tables = config["tables"]
     if not tables:
         method = next(iter(config["methods"]))
         tables[TABLE] = {"models": list(config["models"]), "methods": [method], "sources": [OFF, ON]}

@@ -1,18 +1,8 @@
 """What a race takes at most, beside what training on the wrong source takes. Standard library only."""
 
 from dpo_stages.study.races import Races
-from dpo_stages.study.resources import Needs
+from dpo_stages.study.resources import Needs, Wildcards
 from dpo_stages.study.study import Study
-
-
-class _Job:
-    """Wildcards of a job of a race."""
-
-    def __init__(self, **wildcards: str) -> None:
-        vars(self).update(wildcards)
-
-    def get(self, name: str) -> str | None:
-        return vars(self).get(name)
 
 
 def words(study: Study, needs: Needs, races: Races) -> list[str]:
@@ -23,7 +13,9 @@ def words(study: Study, needs: Needs, races: Races) -> list[str]:
     arms, method = len(races.sources) * races.orders, study.config["methods"][races.method]
     told = []
     for model in models:
-        jobs = [_Job(model=model, method=races.method, history=races.sources[0], share=share) for share in races.shares]
+        jobs = [
+            Wildcards(model=model, method=races.method, history=races.sources[0], share=share) for share in races.shares
+        ]
         train = needs.gpus("training") * sum(map(needs.arm_seconds(races), jobs))
         sample = needs.gpus("sampling") * sum(map(needs.race_sampling_seconds, jobs))
         whole = needs.gpus("training") * needs.training_seconds(jobs[0])

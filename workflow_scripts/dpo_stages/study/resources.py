@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dpo_stages.study.asked import Asked
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.races import Races
 from dpo_stages.study.study import Study
@@ -76,6 +77,16 @@ def judgement_tokens(judge: Mapping[str, Any]) -> int:
     return JUDGEMENT_TOKENS + (judge["answer_tokens"] or 0)
 
 
+class Wildcards:
+    """Those of a job that is not planned, to ask what it would take."""
+
+    def __init__(self, **wildcards: str) -> None:
+        vars(self).update(wildcards)
+
+    def get(self, name: str) -> str | None:
+        return vars(self).get(name)
+
+
 def time_limit(seconds: float, attempt: int) -> int:
     """Minutes that a job asks for: twice what is expected and a quarter of an hour, more with every attempt."""
     return attempt * (15 + round(2 * seconds / 60))
@@ -101,6 +112,10 @@ class Needs:
         self.judgements = 2 if judge["answers"] == WORDS else 1  # of a row: in words it is asked in both orders
         tokens = self.judgements * judgement_tokens(judge) * self.rows(study.instruction_set, "evaluation")
         self.cents_per_policy = round(self.cents_per_million_tokens * tokens / 1e6)
+
+    def threads_to_ask(self, asked: Asked) -> int:
+        """CPU threads of a job that asks a preference model; a judge computes elsewhere."""
+        return 1 if asked.judge else self.threads
 
     def gpus(self, stage: str) -> int:
         """GPUs that one job of a stage takes."""
