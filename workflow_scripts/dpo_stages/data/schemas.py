@@ -68,6 +68,28 @@ SAMPLED_CANDIDATES = pa.schema(
     ]
 )
 
+# Groups: the same tables where a prompt may have more candidates than two
+RESPONSES = column("responses", pa.list_(pa.string()), "the candidates of the prompt, in the order of their numbers")
+ORIGINAL_SCORES = column(
+    "original_scores",
+    pa.list_(pa.float64()),
+    "the data set's own score of each candidate, higher is better (1 and 0: chosen and rejected); null where it has none",
+    True,
+)
+OFF_POLICY_GROUPS = pa.schema([PROMPT_ID, PROMPT, RESPONSES, ORIGINAL_SCORES])
+SAMPLED_GROUPS = pa.schema(
+    [
+        PROMPT_ID,
+        PROMPT,
+        RESPONSES,
+        column("tokens", pa.list_(pa.int32()), "length of each in the policy's tokens, end of sequence included"),
+        column("truncated", pa.list_(pa.bool_()), "which were cut at max_new_tokens"),
+        column("ids", pa.list_(TOKEN_IDS), "each as the tokens that were sampled, its end included unless it was cut"),
+        column("vocabulary", pa.string(), "whose tokens they are, see chat_tokens.vocabulary_of"),
+        column("opens_thought", pa.bool_(), OPENS_THOUGHT),
+    ]
+)
+
 # What sampling reads of a table, whatever else it has
 PROMPTS = pa.schema([PROMPT_ID, PROMPT])
 
