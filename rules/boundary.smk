@@ -76,7 +76,7 @@ if config["boundary"]["sequential"]:
             seconds=needs.expected(needs.sequential_seconds),
             runtime=needs.limit(needs.sequential_seconds),
         params:
-            sampling=flags.sampling(),
+            sampling=flags.sampling() + flags.candidates(),
             shared=flags.shared_prompts,
             dtype=study.dtype,
             seed=study.seed_of,

@@ -26,7 +26,7 @@ rule sample_candidates:
         seconds=needs.expected(needs.sampling_seconds),
         runtime=needs.limit(needs.sampling_seconds),
     params:
-        sampling=flags.sampling(),
+        sampling=flags.sampling() + flags.candidates(),
         shared=flags.shared_prompts,
         dtype=study.dtype,
         seed=study.seed_of,

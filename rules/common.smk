@@ -37,7 +37,7 @@ from dpo_stages.study import (
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
-from dpo_stages.study.policies import BLEND, MIX, OFF, ON, Policy
+from dpo_stages.study.policies import BLEND, MIX, OFF, ON, PICK, POOL, Policy
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.races import Races, races_for_report
 from dpo_stages.study.resources import Needs

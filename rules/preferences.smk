@@ -93,49 +93,50 @@ rule train_ranker:
 # What the preference model labels: all, or samples alone.
 LABELLED_BY_MODEL = patterns.initial if config["labels"] == own_labels.DATASET else patterns.labelled
 
+if not study.grouped:  # else see pairs.smk
 
-rule label_preferences:
-    input:
-        pairs=lambda w: study.candidates(w.labelled, w.split),
-        preference_model=LABELLER.manifest,
-        program=program("label_preferences", LABELLER.env, LABELLER.without),
-        judge=LABELLER.files,
-    output:
-        shards.output("preferences", "{labelled}/{split}.parquet"),
-    log:
-        shards.log("preferences", "results/logs/label_preferences/{labelled}/{split}.log"),
-    benchmark:
-        shards.log("preferences", "results/benchmarks/label_preferences/{labelled}/{split}.jsonl")
-    wildcard_constraints:
-        labelled=LABELLED_BY_MODEL,
-    localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
-    conda:
-        f"../envs/{LABELLER.env}.yaml"
-    threads: needs.threads_to_ask(LABELLER)
-    resources:
-        gpu=0 if study.labelling_judge else needs.gpus("labelling"),
-        mem_mb=needs.labelling_memory,
-        cents=needs.preference_cents(needs.labelled_pairs),
-        seconds=needs.expected(needs.preference_seconds(needs.labelled_pairs)),
-        runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
-    params:
-        preference_model=flags.preference_model(config["preference_model"]),
-        left_out=flags.left_out,
-        ties=config["ties"],
-    shell:
-        f"{RUN} {LABELLER.env} {SCRIPTS}/label_preferences.py"
-        " --pairs {input.pairs:q}"
-        " --preference-model {input.preference_model:q}"
-        " {params.preference_model}"
-        " {params.left_out}"
-        " --ties {params.ties}"
-        f"{flags.judge_cache('preferences', '{wildcards.labelled}/{wildcards.split}')}"
-        f"{flags.shard('preferences')}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+    rule label_preferences:
+        input:
+            pairs=lambda w: study.candidates(w.labelled, w.split),
+            preference_model=LABELLER.manifest,
+            program=program("label_preferences", LABELLER.env, LABELLER.without),
+            judge=LABELLER.files,
+        output:
+            shards.output("preferences", "{labelled}/{split}.parquet"),
+        log:
+            shards.log("preferences", "results/logs/label_preferences/{labelled}/{split}.log"),
+        benchmark:
+            shards.log("preferences", "results/benchmarks/label_preferences/{labelled}/{split}.jsonl")
+        wildcard_constraints:
+            labelled=LABELLED_BY_MODEL,
+        localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
+        conda:
+            f"../envs/{LABELLER.env}.yaml"
+        threads: needs.threads_to_ask(LABELLER)
+        resources:
+            gpu=0 if study.labelling_judge else needs.gpus("labelling"),
+            mem_mb=needs.labelling_memory,
+            cents=needs.preference_cents(needs.labelled_pairs),
+            seconds=needs.expected(needs.preference_seconds(needs.labelled_pairs)),
+            runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
+        params:
+            preference_model=flags.preference_model(config["preference_model"]),
+            left_out=flags.left_out,
+            ties=config["ties"],
+        shell:
+            f"{RUN} {LABELLER.env} {SCRIPTS}/label_preferences.py"
+            " --pairs {input.pairs:q}"
+            " --preference-model {input.preference_model:q}"
+            " {params.preference_model}"
+            " {params.left_out}"
+            " --ties {params.ties}"
+            f"{flags.judge_cache('preferences', '{wildcards.labelled}/{wildcards.split}')}"
+            f"{flags.shard('preferences')}"
+            " --output {output:q}"
+            " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-if config["labels"] == own_labels.DATASET:
+if config["labels"] == own_labels.DATASET and not study.grouped:
 
     rule take_own_labels:
         input:

@@ -20,7 +20,7 @@ rule gather_shards:
         "results/logs/gather_shards/{kind}/{name}.{suffix}.log",
     wildcard_constraints:
         kind=one_of(kind for kind in paths.STAGE_OF if shards.of(kind) > 1),
-        name=rf"(?:(?:{patterns.opinion})/)?(?:{patterns.policy}|{patterns.origin}|{patterns.labelled})/(?:train|test|model_outputs|{patterns.source})",
+        name=rf"(?:(?:{patterns.opinion})/)?(?:{patterns.policy}|{patterns.origin}|{patterns.labelled})/(?:train|test|pooled|model_outputs|{patterns.source})",
         suffix="parquet|json",
     localrule: True
     conda:

@@ -1,6 +1,6 @@
 """Compare a policy's own candidates with off-policy candidates of the same prompts: Algorithm 1's comparisons.
 
-Two on-policy and two off-policy candidates a prompt make four comparisons a prompt. Prompts that only one of the two
+Each on-policy candidate of a prompt is compared with each off-policy one: two and two make four comparisons. Prompts that only one of the two
 files has are counted and left out. Of a candidate that thinks before it answers the answer is shown alone, unless
 --thoughts says otherwise; lengths are those of what is shown. measure_boundary.py turns the comparisons into the boundary score.
 """
@@ -38,11 +38,10 @@ class Comparer:
     """Compares samples with the off-policy candidates; the preference model is opened when it is first needed."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from dpo_stages.data.candidates import read_candidates
+        from dpo_stages.data.candidates import read_groups
 
         self.arguments, self.options, self.shard = arguments, options_from(arguments), parse_shard(arguments.shard)
-        rows = read_candidates(arguments.off_policy).to_pylist()
-        self.off_policy = {row["prompt_id"]: row for row in rows}
+        self.off_policy = {group.prompt_id: group for group in read_groups(arguments.off_policy)}
 
     @cached_property
     def model(self) -> "PreferenceModel":
@@ -53,31 +52,36 @@ class Comparer:
 def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     """Compare one file of samples."""
     from dpo_stages.core.parquet import write_table
-    from dpo_stages.data.candidates import read_candidates, truncated_responses
+    from dpo_stages.data.candidates import read_groups, truncated_responses
     from dpo_stages.data.schemas import COMPARISONS
-    from dpo_stages.data.thoughts import count_thoughts, shown, whole_responses
+    from dpo_stages.data.thoughts import count_thoughts, shown
     from dpo_stages.preferences.pairs import Pair, ask, vote
 
-    off_policy, shard = comparer.off_policy, comparer.shard
-    on_policy = read_candidates(samples).to_pylist()
-    sampled = {row["prompt_id"] for row in on_policy}
+    off_policy, shard, thoughts = comparer.off_policy, comparer.shard, comparer.options.thoughts
+    on_policy = read_groups(samples)
+    sampled = {group.prompt_id for group in on_policy}
     if sampled.isdisjoint(off_policy):
         raise BadInput(f"{samples} and {comparer.arguments.off_policy} share no prompt; give candidates of one split")
 
     only_off = len(shard([prompt for prompt in off_policy if prompt not in sampled]))
     on_policy = shard(on_policy)
-    shared = [row for row in on_policy if row["prompt_id"] in off_policy]
+    shared = [(group, off_policy[group.prompt_id]) for group in on_policy if group.prompt_id in off_policy]
     model = comparer.model
-    keys = [(row, on, off) for row in shared for on in (1, 2) for off in (1, 2)]
-    said = {row["prompt_id"]: [*whole_responses(row), *whole_responses(off_policy[row["prompt_id"]])] for row in shared}
-    texts = {name: [shown(text, comparer.options.thoughts) for text in four] for name, four in said.items()}
+    keys = [
+        (group.prompt_id, on, off, ours, theirs)
+        for group, other in shared
+        for on, ours in enumerate(group.candidates, start=1)
+        for off, theirs in enumerate(other.candidates, start=1)
+    ]
+    prompts = {group.prompt_id: group.prompt for group, _ in shared}
     pairs = [
-        Pair(row["prompt"], texts[row["prompt_id"]][on - 1], texts[row["prompt_id"]][off + 1]) for row, on, off in keys
+        Pair(prompts[prompt], shown(ours.whole, thoughts), shown(theirs.whole, thoughts))
+        for prompt, _, _, ours, theirs in keys
     ]
     verdicts, counts = ask(model, pairs)
     rows = [
         {
-            "prompt_id": row["prompt_id"],
+            "prompt_id": prompt,
             "on_index": on,
             "off_index": off,
             "logit": logit,
@@ -85,17 +89,19 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
             "order_flip": flip,
             "on_length": len(pair.response_1),
             "off_length": len(pair.response_2),
-            "on_truncated": row[f"truncated_{on}"],
+            "on_truncated": ours.truncated,
         }
-        for (row, on, off), pair, logit, flip in zip(
+        for (prompt, on, off, ours, _), pair, logit, flip in zip(
             keys, pairs, verdicts.logits.tolist(), verdicts.order_flips.tolist(), strict=True
         )
     ]
     write_table(output, rows, COMPARISONS)
     dropped = {"prompts without off-policy candidates": len(on_policy) - len(shared)}
     dropped["prompts without on-policy candidates"] = only_off
-    counts |= truncated_responses(shared)
-    counts |= count_thoughts((text for four in said.values() for text in four), comparer.options.thoughts)
+    ours = [candidate for group, _ in shared for candidate in group.candidates]
+    theirs = [candidate for _, other in shared for candidate in other.candidates]
+    counts |= truncated_responses(candidate.truncated for candidate in ours)
+    counts |= count_thoughts((candidate.whole for candidate in (*ours, *theirs)), thoughts)
     finish(output, len(on_policy) + only_off, len(shared), dropped, preference_model=model.name, **counts)
 
 

@@ -1,4 +1,4 @@
-"""Sample two responses of a policy to every prompt: on-policy candidates.
+"""Sample responses of a policy to every prompt, two or --candidates: on-policy candidates.
 
 Each response is drawn with a seed of its own, made of --seed, --name, the prompt and the candidate's number: the result
 depends neither on the order of the prompts nor on which others there are, and two policies have no random numbers in
@@ -11,6 +11,7 @@ Runs in the environment vllm on all visible NVIDIA GPUs, or in vllm-cpu on OMP_N
 import argparse
 from pathlib import Path
 
+from dpo_stages.core.arguments import at_least_two
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import write_table
@@ -23,7 +24,7 @@ from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_prompts
 from dpo_stages.models.control_texts import control_texts
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
-from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
+from dpo_stages.sampling.sampler import Request, Response, Sampler, counts, read_prompts
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,6 +32,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--prompts", type=Path, metavar="PARQUET", help="table with prompt_id and prompt")
     parser.add_argument(
         "--name", required=True, metavar="POLICY", help="the policy's, without a seed, for random numbers"
+    )
+    parser.add_argument(
+        "--candidates",
+        type=at_least_two,
+        default=2,
+        metavar="N",
+        help="responses to a prompt (default: %(default)s); of more than two, the first two are those that two would be",
     )
     add_sampler_flags(parser)
     add_shared_prompts_flags(parser)
@@ -41,13 +49,40 @@ def parse_arguments() -> argparse.Namespace:
     check_serve_flag(parser, arguments, "prompts", "output")
     check_sampler_flags(arguments)
     if arguments.temperature == 0:
-        raise BadInput("--temperature is 0, which makes both candidates of a prompt the same; give a number above 0")
+        raise BadInput("--temperature is 0, which makes all candidates of a prompt the same; give a number above 0")
     return arguments
+
+
+def pair_columns(responses: list[Response]) -> dict[str, object]:
+    """Two responses in the columns of `schemas.SAMPLED_CANDIDATES`."""
+    numbered = list(enumerate(responses, start=1))
+    return {
+        **{f"response_{number}": response.text for number, response in numbered},
+        **{f"tokens_{number}": len(response.ids) for number, response in numbered},
+        **{f"truncated_{number}": response.truncated for number, response in numbered},
+        **{f"ids_{number}": response.ids for number, response in numbered},
+    }
+
+
+def group_columns(responses: list[Response]) -> dict[str, object]:
+    """Any number of responses in the columns of `schemas.SAMPLED_GROUPS`."""
+    return {
+        "responses": [response.text for response in responses],
+        "tokens": [len(response.ids) for response in responses],
+        "truncated": [response.truncated for response in responses],
+        "ids": [response.ids for response in responses],
+    }
+
+
+def count_identical(drawn: list[list[Response]]) -> dict[str, int]:
+    """Prompts whose two responses are the same, or of more how many repeat another of their prompt."""
+    repeated = [len(group) - len({response.text for response in group}) for group in drawn]
+    return {"repeated_responses" if drawn and len(drawn[0]) > 2 else "identical_pairs": sum(repeated)}
 
 
 def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, output: Path) -> None:
     """Sample the candidates of one file of prompts."""
-    from dpo_stages.data.schemas import PROMPTS, SAMPLED_CANDIDATES
+    from dpo_stages.data.schemas import PROMPTS, SAMPLED_CANDIDATES, SAMPLED_GROUPS
 
     prompts, shard = read_prompts(prompts_file, PROMPTS), parse_shard(arguments.shard)
     shared = check_shared_prompts(prompts, prompts_file, shard, arguments.trained_on, arguments.shared_prompts)
@@ -59,26 +94,23 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
     requests = [
         Request(ids, request_seed(arguments.seed, row["prompt_id"], number, arguments.name), sampler.room(ids))
         for row, ids in kept
-        for number in (1, 2)
+        for number in range(1, arguments.candidates + 1)
     ]
     responses = sampler.sample(requests)
+    drawn = [
+        responses[first : first + arguments.candidates] for first in range(0, len(responses), arguments.candidates)
+    ]
+    as_columns = pair_columns if arguments.candidates == 2 else group_columns
     rows = [
         {
             **row,
-            "response_1": first.text,
-            "response_2": second.text,
-            "tokens_1": len(first.ids),
-            "tokens_2": len(second.ids),
-            "truncated_1": first.truncated,
-            "truncated_2": second.truncated,
-            "ids_1": first.ids,
-            "ids_2": second.ids,
+            **as_columns(group),
             "vocabulary": sampler.vocabulary,
             "opens_thought": sampler.opens_thought(ids),
         }
-        for (row, ids), first, second in zip(kept, responses[::2], responses[1::2], strict=True)
+        for (row, ids), group in zip(kept, drawn, strict=True)
     ]
-    write_table(output, rows, SAMPLED_CANDIDATES)
+    write_table(output, rows, SAMPLED_CANDIDATES if arguments.candidates == 2 else SAMPLED_GROUPS)
     finish(
         output,
         prompts.num_rows,
@@ -87,7 +119,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
         **counts(responses),
         **shared,
         control_texts=sum(map(control_texts(sampler.tokenizer).found_in, rows)),
-        identical_pairs=sum(row["response_1"] == row["response_2"] for row in rows),
+        **count_identical(drawn),
         context=sampler.context,
     )
 

@@ -200,7 +200,7 @@ MISTAKES = [
     (
         ("tables", "table3", "sources"),
         ["off", "mistral"],
-        ["'mistral' is unknown", "off, on, llama, auto, blend, mix1"],
+        ["'mistral' is unknown", "off, on, llama, auto, blend, pool, pick, mix1"],
     ),
     (("tables", "table3", "sources"), ["off-on"], ["'off-on' is not allowed", "no dash"]),
     (("tables", "table3", "sources"), [], ["tables.table3 needs exactly one of sources and histories"]),

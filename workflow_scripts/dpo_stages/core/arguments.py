@@ -11,6 +11,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def at_least_two(text: str) -> int:
+    """Argument type: a whole number above one."""
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2, got {value}")
+    return value
+
+
 def positive_float(text: str) -> float:
     """Argument type: a finite number above zero."""
     value = float(text)

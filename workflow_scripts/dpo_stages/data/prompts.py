@@ -38,6 +38,11 @@ def request_seed(seed: int, identifier: str, index: int, policy: str | None = No
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+def seeded_number(seed: int, identifier: object, purpose: str) -> int:
+    """A number below 2**64 that looks random, and depends on the seed, the prompt's `prompt_id` and the purpose alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{identifier}/{purpose}".encode()).digest()[:8], "big")
+
+
 def instruction_text(prompt: Sequence[dict[str, str]]) -> str:
     """The text that the judge sees: the user's turn, or all turns with their roles where there are several."""
     if len(prompt) == 1:

@@ -110,6 +110,21 @@ CANDIDATES = pa.schema(
     ]
 )
 
+# results/scores/{dataset or policy}/{split}.parquet, and of own and off-policy candidates together
+# results/scores/{initial policy}/pooled.parquet: every two candidates of a prompt compared with each other
+SCORES = pa.schema(
+    [
+        PROMPT_ID,
+        column("scores", pa.list_(pa.float32()), "of each candidate: mean logit against the others; higher is better"),
+        column(
+            "logits",
+            pa.list_(pa.float32()),
+            "of candidates 1 and 2, 1 and 3, …, 2 and 3, …: mean over both orders; positive: the earlier one is better",
+        ),
+        column("order_flips", pa.list_(pa.bool_()), "of the same: the two orders disagree about the better one"),
+    ]
+)
+
 # results/preferences/{dataset or policy}/{split}.parquet
 PREFERENCES = pa.schema(
     [

@@ -145,7 +145,7 @@ class WorkflowCandidates:
                 continue
             labelled.append(preference(row, 1 if logit > 0 else 2, logit, flip, agrees))
         counts: dict[str, object] = {"labelled_by": BY_BOTH} if self.drop_disputed else {}
-        counts |= truncated_responses(self.rows)
+        counts |= truncated_responses(row[name] for row in self.rows for name in ("truncated_1", "truncated_2"))
         counts |= count_thoughts((text for row in kept for text in whole_responses(row)), self.thoughts)
         if agreements:
             counts["agreement_with_original"] = sum(agreements) / len(agreements)

@@ -20,7 +20,13 @@ SECONDS = 20.0
 WRONG = (401, 403, 404)
 """Statuses that another question would meet as well: a wrong key, a wrong model."""
 
-LABELLING = ("label_preferences", "compare_candidates", "compare_arms")
+LABELLING = (
+    "label_preferences",
+    "score_candidates",
+    "score_pooled_candidates",
+    "compare_candidates",
+    "compare_arms",
+)
 AUDITING = ("ask_yardstick", "compare_racing_arms")
 JUDGING = ("judge_outputs",)
 

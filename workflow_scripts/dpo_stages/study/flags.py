@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from dpo_stages.study import judges, own_labels
+from dpo_stages.study.groups import BEST_WORST
 from dpo_stages.study.paths import STAGE_OF
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import PICK, Policy
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
@@ -83,7 +84,12 @@ class Flags:
 
     def sampling(self) -> str:
         """Flags of the decoder."""
-        return as_flags(self.config["sampling"])
+        return as_flags({key: value for key, value in self.config["sampling"].items() if key != "candidates"})
+
+    def candidates(self) -> str:
+        """The flag of the number of candidates of a prompt, where it is not two."""
+        number = self.config["sampling"]["candidates"]
+        return "" if number == 2 else f" --candidates {number}"
 
     def preference_model(self, name: str) -> str:
         """Flags that say how a preference model is run, and what it is shown."""
@@ -96,6 +102,20 @@ class Flags:
         if not self.study.names.is_dataset(wildcards.labelled):
             return as_flags(self.config, ["truncated"])
         return as_flags(self.config, ["labels"]) if self.config["labels"] == own_labels.AGREE else ""
+
+    def pairing(self, wildcards: Any) -> str:
+        """How pairs are made of the candidates of a policy or data set."""
+        labels = self.config["labels"] if self.study.names.is_dataset(wildcards.labelled) else own_labels.MODEL
+        return as_flags({**self._rule, "labels": labels})
+
+    def pooled_pairing(self, wildcards: Any) -> str:
+        """The same of own and off-policy candidates together."""
+        rule = self._rule if wildcards.mixture == PICK else {**self._rule, "pairs": BEST_WORST}
+        return as_flags(rule) + (" --pick" if wildcards.mixture == PICK else "")
+
+    @property
+    def _rule(self) -> dict[str, Any]:
+        return {key: self.config[key] for key in ("pairs", "truncated", "ties")} | {"seed": self.config["seeds"][0]}
 
     def asked_judge(self, wildcards: Any) -> list[str]:
         """Flags of what the judge is asked with that a preference model stands for, shell words each."""
@@ -153,6 +173,9 @@ class Flags:
     def settings_of_table(self, number: str) -> str:
         """The sections of the configuration that Table 6 or 7 shows, as JSON."""
         if number == "7":
-            return json.dumps({"sampling": self.config["sampling"]})
+            sampling = dict(self.config["sampling"])
+            if sampling["candidates"] == 2:  # as everywhere in the paper, which says so elsewhere
+                del sampling["candidates"]
+            return json.dumps({"sampling": sampling})
         sections = {key: self.config[key] for key in ("sft", "methods", "max_length")}
         return json.dumps({**sections, "gpus": self.config["resources"]["training_gpus"] if self.study.gpu else 0})

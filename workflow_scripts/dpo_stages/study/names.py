@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, SFT, Policy, suffixed
+from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, PICK, POOL, SFT, Policy, suffixed
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -92,7 +92,7 @@ class Patterns:
         names, models, datasets = Names(config), config["models"], one_of(config["datasets"])
         self.model = self.seeded(models, names.both)
         self.method = one_of(config["methods"])
-        self.source = rf"(?:{one_of([OFF, ON, BLEND, *config['sources']])}|{MIX})"
+        self.source = rf"(?:{one_of([OFF, ON, BLEND, POOL, PICK, *config['sources']])}|{MIX})"
         fixed = rf"{self.source}(?:-{self.source})*"
         self.run = self._runs(config["replicates"])
         self.history = fixed + self.run

@@ -1,6 +1,6 @@
 """Where the files of a study are, relative to its folder. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from dpo_stages.study.policies import Policy
 STAGE_OF = {
     "candidates": "sampling",
     "preferences": "labelling",
+    "scores": "labelling",
     "comparisons": "comparison",
     "second_opinions": "comparison",
     "reference_logps": "reference",
@@ -42,6 +43,11 @@ def dataset(name: str, split: str) -> str:
     return f"results/datasets/{name}/{split}.parquet"
 
 
+def scores(labelled: str, split: str) -> str:
+    """What the preference model says of every two candidates of a prompt; `pooled`: of own and off-policy ones together."""
+    return f"results/scores/{labelled}/{split}.parquet"
+
+
 def reference_logps(initial: str | Policy, source: str) -> str:
     """Log-probabilities of a source's pairs under the policy that trains on them."""
     return f"results/reference_logps/{initial}/{source}.parquet"
@@ -67,14 +73,15 @@ class Shards:
 
     Args:
         numbers: of shards, by stage.
+        whole: kinds of outputs that one job makes nevertheless.
     """
 
-    def __init__(self, numbers: Mapping[str, int]) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: Mapping[str, int], whole: Collection[str] = ()) -> None:
+        self.numbers, self.whole = numbers, whole
 
     def of(self, kind: str) -> int:
         """How many jobs make one output of this kind."""
-        return self.numbers[STAGE_OF[kind]]
+        return 1 if kind in self.whole else self.numbers[STAGE_OF[kind]]
 
     def output(self, kind: str, path: str) -> str:
         """What a job of a wide stage writes: the file itself, or one shard of it. `path` is relative to results/KIND/."""

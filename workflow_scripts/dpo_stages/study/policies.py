@@ -8,7 +8,8 @@
 
 Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
 initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
-initial policy's boundary score; `auto`, what that score recommends if it is decided. A history with `auto` in it is no policy
+initial policy's boundary score; `pool`, the best and the worst of a prompt's own and off-policy candidates together; `pick`, a
+prompt's off-policy pair where its chosen response beats the initial policy's best, else the own pair; `auto`, what that score recommends if it is decided. A history with `auto` in it is no policy
 of its own: it stands for the fixed history that was chosen, see `Policy.resolved`.
 
 `zephyr-7b/dpo/off-on` was trained on off-policy candidates, then on its own samples. Its initial policy, which is also
@@ -37,9 +38,10 @@ NAME = r"[a-z0-9][a-z0-9._-]*"  # of models, methods, data sets and preference m
 SOURCE = r"[a-z0-9][a-z0-9._]*"  # of candidate sources: no dash, which joins them
 SFT = "sft"
 OFF, ON, AUTO, BLEND = "off", "on", "auto", "blend"
+POOL, PICK = "pool", "pick"
 RECOMMENDED = "recommended"  # stands for the source that an undecided boundary score recommends nevertheless
 MIX = r"mix[1-9][0-9]?"  # and the percentage
-RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{RECOMMENDED}|mix[0-9]+"
+RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{POOL}|{PICK}|{RECOMMENDED}|mix[0-9]+"
 
 _POLICY = re.compile(
     rf"(?P<model>{NAME})(?P<suffixes>(?:\+{NAME})*)(?:@(?P<seed>[0-9]+))?"
@@ -167,8 +169,13 @@ def combinations(sources: Sequence[str], iterations: int) -> list[tuple[str, ...
 
 
 def is_mixed(source: str) -> bool:
-    """Whether a candidate source takes some prompts from the initial policy's samples and the others from the data."""
-    return source == BLEND or re.fullmatch(MIX, source) is not None
+    """Whether a candidate source takes candidates from the initial policy's samples and from the data."""
+    return source == BLEND or is_pooled(source) or re.fullmatch(MIX, source) is not None
+
+
+def is_pooled(source: str) -> bool:
+    """Whether it compares the two with each other, prompt by prompt."""
+    return source in (POOL, PICK)
 
 
 def suffixed(name: str, suffixes: Iterable[str]) -> str:

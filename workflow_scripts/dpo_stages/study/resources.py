@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpo_stages.study.asked import Asked
+from dpo_stages.study.groups import pairs_of
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.races import Races
 from dpo_stages.study.study import Study
@@ -102,6 +103,7 @@ class Needs:
     def __init__(self, study: Study) -> None:
         self.study, self.config = study, study.config
         self.threads = 1 if study.gpu else self.config["resources"]["threads"]
+        self.candidates = self.config["sampling"]["candidates"]
         self.speeds = Speeds(**self.config["resources"]["speeds"])
         judge = study.judge
         section = {"vllm": "models", "preference_model": "preference_models"}.get(judge["kind"])
@@ -155,18 +157,23 @@ class Needs:
         return self.preference_model(wildcards)["parameters"]
 
     def labelled_pairs(self, wildcards: Any) -> float:
-        """Pairs that one job labels: of a data set, or of a policy, which has as many as there are prompts."""
+        """Pairs that one job labels: of a data set, or of a policy, which has one for every two candidates of a prompt."""
         origin = self.study.names.origin(wildcards.labelled)
         dataset = origin if self.study.names.is_dataset(origin) else self.config["preference_data"]
-        return self.rows(dataset, wildcards.split) / self.study.shards.of("preferences")
+        pairs = 1 if dataset == origin else pairs_of(self.candidates)
+        return pairs * self.rows(dataset, wildcards.split) / self.study.shards.of("scores")
+
+    def pooled_pairs(self, wildcards: Any) -> float:
+        """The same of a policy's own candidates and two off-policy ones of each training prompt together."""
+        return pairs_of(self.candidates + 2) * self.pairs("train") / self.study.shards.of("scores")
 
     def compared_pairs(self, wildcards: Any) -> float:
-        """Pairs that one job compares: both responses of one source against both of the other."""
-        return 4 * self.pairs(wildcards.split) / self.study.shards.of("comparisons")
+        """Pairs that one job compares: all responses of one source against both of the other."""
+        return 2 * self.candidates * self.pairs(wildcards.split) / self.study.shards.of("comparisons")
 
     def boundary_pairs(self, wildcards: Any) -> float:
         """Pairs of a whole boundary measurement."""
-        return 4 * self.pairs(self.config["boundary"]["split"])
+        return 2 * self.candidates * self.pairs(self.config["boundary"]["split"])
 
     def arms_pairs(self, wildcards: Any) -> float:
         """Pairs of the outputs of two arms: one an instruction."""
@@ -227,7 +234,7 @@ class Needs:
 
     def sampling_seconds(self, wildcards: Any) -> float:
         rows = self.pairs(wildcards.split) / self.study.shards.of("candidates")
-        return self.speeds.sample(self.parameters(wildcards), 2 * rows)
+        return self.speeds.sample(self.parameters(wildcards), self.candidates * rows)
 
     def generation_seconds(self, wildcards: Any) -> float:
         rows = self.rows(self.study.instruction_set, "evaluation") / self.study.shards.of("evaluations")

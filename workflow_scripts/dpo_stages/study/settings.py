@@ -11,8 +11,9 @@ import os
 import re
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.study.groups import is_grouped
 from dpo_stages.study.parameters import parameters_of
-from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, RECOMMENDED, RESERVED, SOURCE, Policy
+from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, PICK, POOL, RECOMMENDED, RESERVED, SOURCE, Policy
 from dpo_stages.study.shorthand import write_out
 
 PARAMETERS_OF_PAIRRM = 4.35e8
@@ -349,6 +350,11 @@ def _check_boundary(config: dict) -> None:
         _expect(config["preference_models"], where, name)
         if name == config["preference_model"]:
             raise BadInput(f"configuration: {where} is {name}, which measures already; name another preference model")
+        if is_grouped(config) and config["preference_models"][name]["engine"] == "rank":
+            raise BadInput(
+                f"configuration: {where} is {name}, whose engine rank compares two candidates with two; take it out, or sample "
+                "two candidates (sampling.candidates) and make pairs of two (pairs)"
+            )
 
 
 def _check_race(config: dict) -> None:
@@ -454,7 +460,7 @@ def check_source(config: dict, source: str, where: str, decided: bool = False) -
     Raises:
         BadInput: it does not; the message lists the sources there are.
     """
-    built_in = [OFF, ON, *([] if decided else [AUTO]), BLEND, "mix1 to mix99"]
+    built_in = [OFF, ON, *([] if decided else [AUTO]), BLEND, POOL, PICK, "mix1 to mix99"]
     known = ", ".join([OFF, ON, *config["sources"], *built_in[2:]])
     if not re.fullmatch(SOURCE, source):
         raise BadInput(
@@ -464,7 +470,7 @@ def check_source(config: dict, source: str, where: str, decided: bool = False) -
         raise BadInput(
             f"configuration: {where}: {AUTO} is decided only while the study runs; name a fixed source, known are {known}"
         )
-    if source not in (OFF, ON, AUTO, BLEND, *config["sources"]) and not re.fullmatch(MIX, source):
+    if source not in (OFF, ON, AUTO, BLEND, POOL, PICK, *config["sources"]) and not re.fullmatch(MIX, source):
         raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {known}")
 
 

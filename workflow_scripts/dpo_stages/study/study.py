@@ -12,8 +12,9 @@ from typing import Any
 
 from dpo_stages.core.files import fingerprint
 from dpo_stages.study import paths
+from dpo_stages.study.groups import is_grouped
 from dpo_stages.study.names import Names, Patterns
-from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Policy, combinations, is_mixed, suffixed
+from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Policy, combinations, is_mixed, is_pooled, suffixed
 from dpo_stages.study.replicates import seed_of_run, with_replicates
 
 History = tuple[str, ...]
@@ -32,6 +33,7 @@ class Study:
     Attributes:
         names: with the suffixes of the preference data and the preference model.
         patterns: of names, for wildcards.
+        grouped: whether pairs are chosen of all candidates of a prompt, after these have been scored.
         shards: of wide stages.
         gpu: whether jobs run on GPUs.
         dtype: the arithmetic of jobs that run a language model.
@@ -44,7 +46,8 @@ class Study:
     def __init__(self, config: Mapping[str, Any], decision: Callable[[Policy], str], workflow: str = "") -> None:
         self.config, self.decision, self.workflow = config, decision, workflow
         self.names, self.patterns = Names(config), Patterns(config)
-        self.shards = paths.Shards(config["resources"]["shards"])
+        self.grouped = is_grouped(config)
+        self.shards = paths.Shards(config["resources"]["shards"], whole=["preferences"] if self.grouped else [])
         self.gpu = config["accelerator"] == "gpu"
         self.dtype = "bfloat16" if self.gpu else "float32"
         self.judge = config["judges"][config["evaluation"]["judge"]]
@@ -155,8 +158,9 @@ class Study:
         for named in Policy.parse(policy).lineage:
             fixed = self.resolved(named)
             initial, source = fixed.initial, fixed.source
-            single = {one: self.preferences(initial, one) for one in ([OFF, ON] if is_mixed(source) else [source])}
-            files = {self.sampled_from(initial, one): file for one, file in single.items()}
+            mixed = is_mixed(source) and not is_pooled(source)
+            single = {one: self.preferences(initial, one) for one in ([OFF, ON] if mixed else [source])}
+            files = {self.origins(initial, one)[-1]: file for one, file in single.items()}
             found.append(
                 {
                     "policy": str(fixed),
@@ -168,7 +172,7 @@ class Study:
                     if named.source in ((BLEND,) if raced else (AUTO, BLEND))
                     else None,
                     "race": paths.race(initial) if raced and named.source == AUTO else None,
-                    "mixture": self.preferences(initial, source) if is_mixed(source) else None,
+                    "mixture": self.preferences(initial, source) if mixed else None,
                     "preferences": [
                         {
                             "origin": origin,

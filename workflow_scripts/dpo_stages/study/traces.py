@@ -38,14 +38,15 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
         if mixed is not None:
             line["on_policy_share"] = mixed["on_policy_share"]
         for pairs in step["preferences"]:
+            made = ledger(Path(pairs["file"]))
             if mixed is None:
-                number = ledger(Path(pairs["file"]))["rows_in"]
+                number = made["rows_in"]
             else:
                 number = mixed["on_policy_prompts" if pairs["own"] else "off_policy_prompts"]
-            if ledger(Path(pairs["file"])).get("labelled_by") != BY_DATASET:
-                count(labels, pairs["origin"], TRAIN, number)
+            if made.get("labelled_by") != BY_DATASET:
+                count(labels, pairs["origin"], TRAIN, round(number * a_prompt(made, "compared_pairs", 1)))
             if pairs["sampled"]:
-                count(samples, pairs["origin"], TRAIN, 2 * number)
+                count(samples, pairs["origin"], TRAIN, round(number * a_prompt(made, "samples", 2)))
         if step["boundary"] is not None:
             measured = read_json(step["boundary"])
             line |= {name: measured[name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
@@ -64,3 +65,8 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
         "labels_made": sum(labels.values()),
         "steps": told,
     }
+
+
+def a_prompt(made: Mapping[str, Any], what: str, of_pairs: int) -> float:
+    """How many of something a prompt took, by the ledger of its pairs; `of_pairs` where they were labelled as pairs."""
+    return made[what] / max(1, made["rows_in"]) if what in made else of_pairs

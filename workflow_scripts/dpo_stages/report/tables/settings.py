@@ -38,6 +38,7 @@ SAMPLING = {
     "top_k": "top_k",
     "top_p": "top_p",
     "temperature": "Temperature",
+    "candidates": "Responses to a prompt",
     "max_new_tokens": "Longest response (tokens)",
     "max_length": "Longest prompt and response (tokens)",
 }
@@ -74,7 +75,7 @@ def _training_value(key: str, section: Mapping, max_length: int, gpus: int) -> o
 
 def sampling_table(sampling: Mapping) -> dict[str, dict]:
     """Table 7: how candidates are sampled. One column, `value`."""
-    return {"value": {key: sampling[key] for key in SAMPLING}}
+    return {"value": {key: sampling.get(key) for key in SAMPLING}}
 
 
 def paper_values(number: int) -> dict[str, dict[str, str]]:
