@@ -49,10 +49,11 @@ def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.ledgers import ledger
     from dpo_stages.core.parquet import read_table, write_table
-    from dpo_stages.data.candidates import read_groups
+    from dpo_stages.data.candidates import pooled, read_groups
     from dpo_stages.data.preferences import BY_BOTH, BY_DATASET, require_own_labels
     from dpo_stages.data.schemas import PREFERENCES, SCORES
-    from dpo_stages.preferences.pairing import Margins, Pairing, PairMaker, pooled
+    from dpo_stages.preferences.margins import Margins
+    from dpo_stages.preferences.pairing import Pairing, PairMaker
 
     own, *others = map(read_groups, arguments.candidates)
     groups = pooled(own, others[0]) if others else own
@@ -86,7 +87,7 @@ def margins_from(path: Path, rows: list[dict], groups: list) -> dict:
     Raises:
         BadInput: they are not of these candidates.
     """
-    from dpo_stages.preferences.pairing import Margins
+    from dpo_stages.preferences.margins import Margins
 
     found = {row["prompt_id"]: row for row in rows}
     margins = {}

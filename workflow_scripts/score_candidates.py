@@ -29,10 +29,10 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.parquet import write_table
-    from dpo_stages.data.candidates import read_groups, truncated_responses
+    from dpo_stages.data.candidates import pooled, read_groups, truncated_responses
     from dpo_stages.data.schemas import SCORES
     from dpo_stages.data.thoughts import count_thoughts, shown
-    from dpo_stages.preferences.pairing import Margins, pooled
+    from dpo_stages.preferences.margins import Margins
     from dpo_stages.preferences.pairs import Pair, ask
 
     options = options_from(arguments)

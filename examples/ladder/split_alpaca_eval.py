@@ -19,6 +19,7 @@ from pathlib import Path
 
 LONGEST = 400  # characters of an instruction
 FOR_REWARD_MODELS = 200  # instructions
+INSTRUCTIONS = 100  # on which policies are evaluated, with text-davinci-003's responses beside theirs
 NO_ANSWERS = {"NullModel", "gpt4_gamed", "alpaca-7b_verbose"}  # made to deceive judges
 
 TIERS = {
@@ -100,9 +101,10 @@ def main() -> None:
         write(arguments.output / f"{tier}.jsonl", pairs)
     prompts = [{"prompt": p, "chosen": models["text_davinci_003"][p][0], "rejected": models["alpaca-7b"][p][0]} for p in measuring
                if p in models["text_davinci_003"]]  # fmt: skip
-    write(
-        arguments.output / "heldout.jsonl", [row for row in prompts if row["chosen"].strip() != row["rejected"].strip()]
-    )
+    heldout = [row for row in prompts if row["chosen"].strip() != row["rejected"].strip()]
+    write(arguments.output / "heldout.jsonl", heldout)
+    asked = [{"instruction": row["prompt"], "output": row["chosen"]} for row in heldout[:INSTRUCTIONS]]
+    write(arguments.output / "instructions.jsonl", asked)
 
 
 if __name__ == "__main__":

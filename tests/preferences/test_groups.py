@@ -8,7 +8,7 @@ import pytest
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table, write_table
-from dpo_stages.data.candidates import Candidate, Group, pair_of, read_candidates, read_groups
+from dpo_stages.data.candidates import Candidate, Group, pair_of, pooled, read_candidates, read_groups
 from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import (
     COMPARISONS,
@@ -19,7 +19,8 @@ from dpo_stages.data.schemas import (
     SAMPLED_GROUPS,
     SCORES,
 )
-from dpo_stages.preferences.pairing import RULES, Margins, NoPair, Pairing, pick, pooled
+from dpo_stages.preferences.margins import Margins
+from dpo_stages.preferences.pairing import RULES, NoPair, Pairing, pick
 
 WORDS = ["red", "blue", "green", "tree", "river", "seven", "eight", "stone", "cloud", "paper", "house", "wind"]
 PROMPTS = [[{"role": "user", "content": f"question {number}"}] for number in range(6)]

@@ -14,7 +14,14 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.prompts import prompt_id
-from dpo_stages.data.schemas import INSTRUCTIONS, OFF_POLICY_CANDIDATES, PREFERENCES, PROMPTS, SAMPLED_CANDIDATES
+from dpo_stages.data.schemas import (
+    INSTRUCTIONS,
+    OFF_POLICY_CANDIDATES,
+    PREFERENCES,
+    PROMPTS,
+    SAMPLED_CANDIDATES,
+    SAMPLED_GROUPS,
+)
 from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_prompts
 from dpo_stages.models.preference_tokens import tokenize_preferences
 from dpo_stages.sampling.decoding import Decoding
@@ -149,6 +156,25 @@ def test_a_sample_depends_on_no_other_prompt_and_on_no_order(candidates, sample,
     alone = read_table(output, SAMPLED_CANDIDATES).to_pylist()
     together = {row["prompt_id"]: row for row in read_table(candidates[1], SAMPLED_CANDIDATES).to_pylist()}
     assert alone == [together[row["prompt_id"]] for row in some]
+
+
+def test_more_candidates_begin_with_those_of_two(candidates, sample, policy, tmp_path):
+    done, output = sample(tmp_path, policy, prompt_rows()[:4], candidates=5)
+    assert done.returncode == 0, done.stderr
+    groups, pairs = read_table(output, SAMPLED_GROUPS).to_pylist(), read_table(candidates[1], SAMPLED_CANDIDATES)
+    for group, pair in zip(groups, pairs.to_pylist(), strict=False):
+        assert len(group["responses"]) == len(set(group["responses"])) == 5
+        for column, name in (
+            ("responses", "response"),
+            ("tokens", "tokens"),
+            ("truncated", "truncated"),
+            ("ids", "ids"),
+        ):
+            assert group[column][:2] == [pair[f"{name}_1"], pair[f"{name}_2"]] and len(group[column]) == 5
+        assert (group["vocabulary"], group["opens_thought"]) == (pair["vocabulary"], pair["opens_thought"])
+    assert read_json(output.with_name("train.ledger.json"))["repeated_responses"] == 0
+    refused, _ = sample(tmp_path / "one", policy, prompt_rows()[:4], candidates=1)
+    assert refused.returncode == 2 and "--candidates: must be at least 2, got 1" in refused.stderr
 
 
 def test_shards_sample_the_same_candidates(candidates, sample, policy, run_here, tmp_path):

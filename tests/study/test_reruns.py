@@ -26,9 +26,10 @@ TRAINED = (
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
+GROUPED_BY = "score_candidates pair_candidates score_pooled_candidates pair_pooled_candidates"
 SAMPLED = (
     "label_preferences compare_candidates make_second_opinion ask_second_opinion compute_likelihoods draw_quality_pairs "
-    "make_boundary_cost make_pairs_table"
+    f"make_boundary_cost make_pairs_table {GROUPED_BY}"
 )
 ASKING = "ask_yardstick compare_chosen"
 AUDITED = f"{ASKING} compute_pair_likelihoods audit_sources"
@@ -56,7 +57,7 @@ READERS = {
         "draw_race_prompts "
         "sample_candidates label_preferences compare_candidates make_second_opinion ask_second_opinion measure_boundary "
         "compute_likelihoods "
-        "make_pairs_table"
+        f"make_pairs_table {GROUPED_BY}"
     ),
     "prepare_dataset:instructions": (
         "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
@@ -69,7 +70,11 @@ READERS = {
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
     "gather_shards:preferences": LABELLED,
-    "fetch_preference_model": "label_preferences compare_candidates compare_arms make_second_opinion "
+    "score_candidates": "pair_candidates",
+    "pair_candidates": f"{LABELLED} make_labels_table make_pairs_table",
+    "score_pooled_candidates": "pair_pooled_candidates",
+    "pair_pooled_candidates": "compute_reference_logps train_policy trace_policy",
+    "fetch_preference_model": "score_candidates score_pooled_candidates label_preferences compare_candidates compare_arms make_second_opinion "
     "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
     "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness ask_second_opinion compare_racing_arms {ASKING}",
     "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
@@ -140,6 +145,7 @@ NOT_READ = {
     "raced": {
         "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"
     },
+    "grouped": {"train_policy": "sample_candidates measure_boundary"},
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
         "fetch_preference_model": "label_preferences compare_candidates compare_arms",
@@ -159,11 +165,12 @@ RULES_OF = {
     "vllm": f"{SAMPLING} sample_arm",
     "vllm-cpu": f"{SAMPLING} sample_arm sample_ranker_candidates",
     "pairrm": (
-        "fetch_preference_model train_ranker label_preferences compare_candidates compare_arms make_second_opinion "
+        "fetch_preference_model train_ranker score_candidates score_pooled_candidates label_preferences compare_candidates compare_arms make_second_opinion "
         "judge_with_preference_model ask_length_witness"
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms ask_second_opinion {ASKING}",
     "workflow": (
+        "pair_candidates pair_pooled_candidates "
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
@@ -179,6 +186,8 @@ PROGRAMS = {
     "ask_yardstick": ["ask_yardstick", "serve_demo_judge"],
     "compare_chosen": ["ask_yardstick", "serve_demo_judge"],
     "describe_judge": ["describe_judge", "serve_demo_judge"],
+    "score_pooled_candidates": ["score_candidates"],
+    "pair_pooled_candidates": ["pair_candidates"],
     "make_second_opinion": ["compare_candidates"],
     "ask_second_opinion": ["compare_candidates"],
     "train_arm": ["train_policy"],
@@ -197,7 +206,13 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
 NETWORKS = [f"dpo_stages.{module}" for module in program_inputs.NETWORKS]
 ASKERS = ["ask_yardstick", "compare_racing_arms"]
-LABELLERS = ["label_preferences", "compare_candidates", "compare_arms", "judge_with_preference_model"]
+LABELLERS = [
+    "label_preferences",
+    "score_candidates",
+    "compare_candidates",
+    "compare_arms",
+    "judge_with_preference_model",
+]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
 DATA = {
@@ -267,6 +282,14 @@ labels: dataset
 resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 """
 
+GROUPED = """
+pairs: best-worst
+sampling: {candidates: 4}
+resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
+tables:
+  table3: {models: [zephyr-7b], sources: [], histories: ["off", "on", pool, pick]}
+"""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -280,7 +303,7 @@ class Edit:
         spared: rules that read what is made again by name, but only of the jobs that are not touched.
         only: what every file that is made again must match.
         never: what no file that is made again may match.
-        study: "demo", "paper", "adaptive", where `auto` took "on", or "raced", where the first look decides.
+        study: "demo", "paper", "adaptive", where `auto` took "on", "raced", where the first look decides, or "grouped".
     """
 
     name: str
@@ -676,6 +699,15 @@ EDITS = [
     Edit("a race overruled by hand", "make_race make_decision", 'boundary: {decisions: {zephyr-7b/sft: "on"}}', study="raced"),
     Edit("races in the report", f"{PAGE} draw_race_prompts train_arm sample_arm compare_racing_arms decide_look make_race make_report",
          "race: {tables: [table3]}", only="race|figures/rules|cost|report"),
+    Edit("rule of pairs", "pair_candidates pair_pooled_candidates", "pairs: two",
+         never="results/(scores|candidates|boundary|datasets)|pool", study="grouped"),
+    Edit("number of candidates", "sample_candidates", "sampling: {candidates: 6}",
+         never="results/(scores|preferences)/ultrafeedback|results/datasets|policies/zephyr-7b/(sft|dpo/off)", study="grouped"),
+    Edit("ties of groups", "pair_candidates pair_pooled_candidates", "ties: second",
+         never="results/(scores|candidates|boundary)", study="grouped"),
+    Edit("what chooses pairs", "pair_candidates pair_pooled_candidates",
+         file="workflow_scripts/dpo_stages/preferences/pairing.py", append="# A comment.\n",
+         never="candidates/|boundary", study="grouped"),
     # Files
     Edit("weights of a model in a folder here", "fetch_model", file="local/phi-2/model.safetensors",
          only="phi-2|results/tables", spared="adopt_policy", study="paper"),
@@ -773,6 +805,9 @@ def studies(tmp_path_factory):
             ADAPTIVE,
             paper,
             ["results/tables/table3.csv", "results/robustness/zephyr-7b/sft.json"],
+        ),
+        "grouped": finished(
+            "grouped", tmp_path_factory.mktemp("grouped"), GROUPED, paper, ["results/tables/table3.csv"]
         ),
         "raced": finished(
             "raced", tmp_path_factory.mktemp("raced"), RACED, paper, ["results/decisions/zephyr-7b/sft.json"]

@@ -111,6 +111,20 @@ def pair_of(group: Group, first: int, second: int) -> dict:
     }
 
 
+def pooled(own: Sequence[Group], others: Sequence[Group]) -> list[Group]:
+    """Groups of two tables in one: the candidates of a prompt in `own`, then those of the same prompt in `others`.
+
+    Prompts of one table alone keep their candidates and stand behind the others where they are not in `own`.
+    """
+    nothing = Group("", [], ())
+    theirs = {group.prompt_id: group for group in others}
+    both = [
+        Group(group.prompt_id, group.prompt, (*group.candidates, *theirs.pop(group.prompt_id, nothing).candidates))
+        for group in own
+    ]
+    return [*both, *theirs.values()]
+
+
 def truncated_responses(cut: Iterable[bool | None]) -> dict[str, int]:
     """How many responses were cut when they were sampled, for a ledger; nothing where nobody knows."""
     known = [flag for flag in cut if flag is not None]

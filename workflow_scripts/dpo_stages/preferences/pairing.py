@@ -21,6 +21,7 @@ import numpy as np
 from dpo_stages.data.candidates import Group, pair_of
 from dpo_stages.data.preferences import NO_OWN_LABEL, OTHER_OWN_LABEL, preference
 from dpo_stages.data.prompts import seeded_number
+from dpo_stages.preferences.margins import Margins
 
 TWO, BEST_WORST, BEST_RANDOM, BEST_BELOW = "two", "best-worst", "best-random", "best-below"
 RULES = (TWO, BEST_WORST, BEST_RANDOM, BEST_BELOW)
@@ -29,37 +30,6 @@ CUT, IDENTICAL, TIES, OPENED = "cut responses", "identical responses", "ties", "
 
 class NoPair(Exception):
     """A prompt without a pair; the message is the reason it is counted under."""
-
-
-@dataclass(frozen=True)
-class Margins:
-    """By how much each candidate is better than each other.
-
-    Attributes:
-        logits: float [n, n], antisymmetric: positive where the row's candidate is the better one.
-        order_flips: bool [n, n]: the two orders of presentation disagree; None where nobody was asked.
-    """
-
-    logits: np.ndarray
-    order_flips: np.ndarray | None = None
-
-    @classmethod
-    def of_pairs(cls, candidates: int, logits: Sequence[float], order_flips: Sequence[bool]) -> "Margins":
-        """Those of `schemas.SCORES`: one number for every two candidates, those of the first one first."""
-        square, flips = np.zeros((candidates, candidates)), np.zeros((candidates, candidates), dtype=bool)
-        above = np.triu_indices(candidates, 1)
-        square[above], flips[above] = logits, order_flips
-        return cls(square - square.T, flips | flips.T)
-
-    @classmethod
-    def of_scores(cls, scores: Sequence[float | None]) -> "Margins":
-        """Differences of the data set's own scores; nan where a candidate has none."""
-        known = np.array(scores, dtype=float)
-        return cls(known[:, None] - known[None, :])
-
-    def scores(self, among: Sequence[int]) -> np.ndarray:
-        """float [len(among)]: mean margin of these candidates against the others of them."""
-        return self.logits[np.ix_(among, among)].sum(axis=1) / max(1, len(among) - 1)
 
 
 @dataclass(frozen=True)
@@ -144,23 +114,6 @@ class Pairing:
         if not among:
             raise NoPair(IDENTICAL)
         return among[seeded_number(self.seed, group.prompt_id, "rejected") % len(among)]
-
-
-def pooled(own: Sequence[Group], others: Sequence[Group]) -> list[Group]:
-    """Groups of two tables in one: the candidates of a prompt in `own`, then those of the same prompt in `others`.
-
-    Prompts of one table alone keep their candidates and stand behind the others where they are not in `own`.
-    """
-    theirs = {group.prompt_id: group for group in others}
-    both = [
-        Group(group.prompt_id, group.prompt, (*group.candidates, *theirs.pop(group.prompt_id, _none(group)).candidates))
-        for group in own
-    ]
-    return [*both, *theirs.values()]
-
-
-def _none(group: Group) -> Group:
-    return Group(group.prompt_id, group.prompt, ())
 
 
 def pick(pairing: Pairing, group: Group, margins: Margins) -> tuple[int, int]:
