@@ -82,6 +82,15 @@ def test_a_key_without_a_value_says_nothing():
     assert own(SHORT + "evaluation:\nyardstick:\n") == own(SHORT)
 
 
+def test_a_table_of_ones_own_takes_all_models_and_the_first_method_unless_it_says_others():
+    config = own(SHORT + "tables: {gains: {histories: [pool-pick]}, slic: {methods: [slic], sources: ['on']}}")
+    tables = {name: (table["models"], table["methods"]) for name, table in config["tables"].items()}
+    assert tables == {"gains": (["mine"], ["dpo"]), "slic": (["mine"], ["slic"])}
+    assert config["responses"] == {"table": "gains", "model": "mine"}
+    with pytest.raises(BadInput, match="tables"):
+        own(SHORT + "tables: [gains]")
+
+
 def test_what_it_came_to_comes_to_itself():
     config = own(SHORT)
     again = study_of_ones_own(config, read)

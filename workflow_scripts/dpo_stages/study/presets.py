@@ -100,11 +100,12 @@ def _who_judges(config: dict[str, Any]) -> None:
 
 
 def _what_is_shown(config: dict[str, Any]) -> None:
-    """Both arms of every model in one table, and the answers of the first."""
-    tables = config["tables"]
-    if not tables:
-        method = next(iter(config["methods"]))
-        tables[TABLE] = {"models": list(config["models"]), "methods": [method], "sources": [OFF, ON]}
-    first = next(iter(tables))
-    if "responses" not in config:
+    """Both arms of every model in one table, unless tables are named; all models and the first method in those that say none."""
+    everything = {"models": list(config["models"]), "methods": [next(iter(config["methods"]))]}
+    if not config["tables"]:
+        config["tables"] = {TABLE: {"sources": [OFF, ON]}}
+    tables = {name: {**everything, **table} for name, table in config["tables"].items() if isinstance(table, Mapping)}
+    config["tables"] = {**config["tables"], **tables}
+    if "responses" not in config and tables:
+        first = next(iter(tables))
         config["responses"] = {"table": first, "model": tables[first]["models"][0]}
