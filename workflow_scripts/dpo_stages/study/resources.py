@@ -12,6 +12,7 @@ from dpo_stages.study.asked import Asked
 from dpo_stages.study.groups import pairs_of
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.races import Races
+from dpo_stages.study.sizes import lines_of
 from dpo_stages.study.study import Study
 
 JUDGEMENT_TOKENS = 1200  # of a request to a judge: the 805 of AlpacaEval take about a million
@@ -136,7 +137,8 @@ class Needs:
     def rows(self, dataset: str, split: str) -> int:
         """Number of rows that a split is expected to have."""
         settings = self.config["datasets"][dataset]
-        rows = settings["rows"][split] if split in settings["rows"] else self.config["resources"]["rows"]
+        here = lines_of(self.study.file(settings["splits"].get(split, ""))) if settings["path"] is None else None
+        rows = settings["rows"].get(split) or here or self.config["resources"]["rows"]
         return min(rows, settings["limit"] or rows)
 
     def pairs(self, split: str) -> int:
