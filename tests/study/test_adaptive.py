@@ -147,7 +147,7 @@ def step(tmp_path, source, **files):
     taken = {"off": ["data"], "on": ["m/sft"]}.get(source, list(origins))
     return {
         "policy": f"m/dpo/{source}", "initial_policy": "m/sft", "named_source": source, "source": source,
-        "decision": None, "boundary": None, "race": None, "mixture": None,
+        "candidates": 2, "decision": None, "boundary": None, "race": None, "mixture": None,
         "preferences": [
             {
                 "origin": origin, "file": str(tmp_path / f"{origin.replace('/', '_')}.parquet"),
@@ -182,6 +182,21 @@ def test_a_trace_counts_what_a_history_needs_and_nothing_twice(tmp_path, run_her
     for one, made in ((off, 0), (mixed, 30)):  # a data set's own labels are made by nobody
         write_json(tmp_path / "data.ledger.json", {"rows_in": 100, "rows_out": 93, "labelled_by": "data set"})
         assert traced(tmp_path, run_here, one)["labels_made"] == made
+
+
+def test_a_trace_counts_all_candidates_and_every_comparison_of_them(tmp_path, run_here):
+    on = {**step(tmp_path, "on"), "candidates": 4}
+    write_json(tmp_path / "boundary.json", MEASURED)
+    write_json(tmp_path / "m_sft.ledger.json", {"rows_in": 80, "rows_out": 70, "samples": 320, "compared_pairs": 480})
+    assert costs(traced(tmp_path, run_here, on)) == (320, 480)
+    measured = {**on, "boundary": str(tmp_path / "boundary.json")}
+    assert costs(traced(tmp_path, run_here, measured)) == (320 + 4 * 50, 480 + 200)
+    write_json(
+        tmp_path / "mix.ledger.json", {"on_policy_share": 0.25, "on_policy_prompts": 20, "off_policy_prompts": 60}
+    )
+    mixed = {**step(tmp_path, "mix25", mixture=str(tmp_path / "mix.parquet")), "candidates": 4}
+    write_json(tmp_path / "m_sft.ledger.json", {"rows_in": 80, "rows_out": 70, "samples": 320, "compared_pairs": 480})
+    assert costs(traced(tmp_path, run_here, mixed)) == (80, 120 + 60)
 
 
 def test_a_trace_tells_decisions_and_counts_their_measurements(tmp_path, run_here):

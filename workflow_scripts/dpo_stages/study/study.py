@@ -167,6 +167,7 @@ class Study:
                     "initial_policy": str(initial),
                     "named_source": named.source,
                     "source": source,
+                    "candidates": self.config["sampling"]["candidates"],
                     "decision": self.decision(initial) if named.source == AUTO else None,
                     "boundary": paths.boundary(initial)
                     if named.source in ((BLEND,) if raced else (AUTO, BLEND))

@@ -16,7 +16,7 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
 
     Args:
         steps: one mapping an iteration, oldest first: `policy` that it made, `initial_policy`, `named_source` of the
-            history, `source` that it stands for; files `decision` (of `auto`), `boundary` (of `blend`, and of `auto`
+            history, `source` that it stands for, `candidates` that are sampled of a prompt; files `decision` (of `auto`), `boundary` (of `blend`, and of `auto`
             unless races decide), `race` (of `auto` if they do) and `mixture` (of mixNN and `blend`), null where there is none; and `preferences`, a list of the pairs' `origin`, a
             policy or a data set, with their `file`, and whether the origin was `sampled`, and from the initial policy
             (`own`).
@@ -46,11 +46,11 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             if made.get("labelled_by") != BY_DATASET:
                 count(labels, pairs["origin"], TRAIN, round(number * a_prompt(made, "compared_pairs", 1)))
             if pairs["sampled"]:
-                count(samples, pairs["origin"], TRAIN, round(number * a_prompt(made, "samples", 2)))
+                count(samples, pairs["origin"], TRAIN, round(number * a_prompt(made, "samples", step["candidates"])))
         if step["boundary"] is not None:
             measured = read_json(step["boundary"])
             line |= {name: measured[name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
-            count(samples, step["initial_policy"], split, 2 * measured["prompts"])
+            count(samples, step["initial_policy"], split, step["candidates"] * measured["prompts"])
             count(labels, step["initial_policy"], "boundary score", measured["comparisons"])
         if step["race"] is not None:
             race = read_json(step["race"])
