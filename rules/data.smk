@@ -22,10 +22,11 @@ rule prepare_dataset:
     params:
         kind=lambda w: config["datasets"][w.dataset]["kind"],
         adapter=lambda w: config["datasets"][w.dataset]["adapter"],
-        source=lambda w, input: config["datasets"][w.dataset]["path"] or input.rows,
+        source=lambda w, input: config["datasets"][w.dataset]["path"] or contents.file_or_folder(input.rows),
         revision=lambda w: config["datasets"][w.dataset]["revision"],
         content=lambda w: study.content("datasets", w.dataset),
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
+        columns=flags.columns,
         duplicates=lambda w: config["datasets"][w.dataset]["duplicates"],
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],
@@ -37,6 +38,7 @@ rule prepare_dataset:
         " --revision {params.revision:q}"
         " --pin results/pins/datasets/{wildcards.dataset}.json"
         " --split {params.split:q}"
+        " {params.columns:q}"
         " --duplicates {params.duplicates}"
         " --limit {params.limit}"
         " --seed {params.seed}"

@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
         "--data",
         required=True,
         metavar="FILE",
-        help="pairs: prompt, chosen, rejected; or prompt, responses with scores",
+        help="pairs: prompt, chosen, rejected; or another form of docs/data.md",
     )
     add("--test-data", metavar="FILE", help="pairs of other prompts, on which boundaries and races are measured")
     add(

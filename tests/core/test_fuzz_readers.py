@@ -74,6 +74,25 @@ FIELDS = {
     ("alpaca_eval", "instructions"): {"instruction": mostly(texts), "output": mostly(texts), "dataset": mostly(texts)},
 }
 
+dialogues = st.lists(st.tuples(st.sampled_from(["Human", "Assistant"]), texts), max_size=4).map(
+    lambda turns: "".join(f"\n\n{speaker}: {text}" for speaker, text in turns)
+)
+answers = mostly(
+    st.lists(mostly(st.fixed_dictionaries({"answer": mostly(texts), "rank": mostly(st.integers(1, 3))})), max_size=4)
+)
+FIELDS |= {("auto", kind): fields for (adapter, kind), fields in FIELDS.items() if adapter == "local"}
+FIELDS["auto", "preferences"] |= {  # of files here as well: the two are one
+    "prompt": texts | turns | dialogues,
+    "chosen": texts | turns | dialogues,
+    "rejected": texts | turns | dialogues,
+    "question": mostly(texts),
+    "system": mostly(texts),
+    "answers": answers,
+    "scores": mostly(st.lists(mostly(st.floats()), max_size=4)),
+    "response": mostly(texts),
+    "score": mostly(st.floats() | st.sampled_from(["1", "1e999", "x"])),
+}
+
 
 def records(adapter, kind):
     """Records with the columns that an adapter reads, some of which may be missing."""
@@ -105,6 +124,9 @@ def folder(tmp_path_factory):
 def test_records_of_any_content_become_rows_or_a_sentence(folder, adapter, kind, data, seed):
     some = data.draw(records(adapter, kind))
     adapted = read_or_refused("data.jsonl", lambda origin: adapt(some, adapter, kind, seed, origin))
+    if kind == "preferences":
+        groups = read_or_refused("data.jsonl", lambda origin: adapt(some, adapter, kind, seed, origin, responses="all"))
+        assert (groups and len(groups.rows)) == (adapted and len(adapted.rows))
     if adapted:
         assert adapted.records == len(some) == len(adapted.rows) + sum(adapted.dropped.values())
         write_table(folder / "rows.parquet", adapted.rows, SCHEMAS[kind])

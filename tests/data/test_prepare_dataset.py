@@ -173,6 +173,24 @@ def test_hub_data_sets_are_read_by_their_split(prepare, tmp_path, adapter, kind,
 
 
 @pytest.mark.usefixtures("offline")
+def test_a_data_set_of_the_hub_is_read_in_any_form(prepare, tmp_path):
+    folder = tmp_path / "repository/data"
+    folder.mkdir(parents=True)
+    records = [
+        {"prompt": pair["prompt"], "response": pair[name], "helpfulness": rating}
+        for pair in PAIRS
+        for name, rating in (("chosen", 4), ("rejected", 1))
+    ]
+    pd.DataFrame(records).to_parquet(folder / "train-00000-of-00001.parquet")
+    done = prepare(folder.parent, "preferences", "auto", "--revision", "main", env="train")
+    assert done.returncode == 0, done.stderr
+    assert "form prompt, response by helpfulness, the rows of a prompt together" in done.stderr
+    from_hub = prepare.output.read_bytes()
+    assert prepare(write_lines(tmp_path / "same.jsonl", PAIRS)).returncode == 0
+    assert prepare.output.read_bytes() == from_hub
+
+
+@pytest.mark.usefixtures("offline")
 def test_a_split_or_data_set_that_is_not_there(prepare, tmp_path):
     folder = tmp_path / "repository" / "data"
     folder.mkdir(parents=True)
@@ -215,6 +233,37 @@ def test_the_same_records_by_another_name_give_the_same_table(prepare, tmp_path,
     done = prepare(tmp_path / name, "preferences")
     assert done.returncode == 0, done.stderr
     assert prepare.output.read_bytes() == expected
+
+
+def test_columns_of_other_names_give_the_same_table(prepare, tmp_path):
+    assert prepare(write_lines(tmp_path / "plain.jsonl", PAIRS)).returncode == 0
+    expected = prepare.output.read_bytes()
+    renamed = [{"my question": pair["prompt"], "chosen": pair["chosen"], "bad": pair["rejected"]} for pair in PAIRS]
+    flags = ["--columns", "prompt=my question", "rejected=bad"]
+    done = prepare(write_lines(tmp_path / "renamed.jsonl", renamed), "preferences", "local", *flags)
+    assert done.returncode == 0, done.stderr
+    assert prepare.output.read_bytes() == expected
+
+
+def test_all_responses_become_groups(prepare, tmp_path):
+    records = [{"prompt": f"{n}?", "responses": ["a", "b", "c"], "scores": [1, n, 3]} for n in range(3)]
+    done = prepare(write_lines(tmp_path / "a.jsonl", records), "preferences", "local", "--responses", "all")
+    assert done.returncode == 0 and "form prompt, responses by scores" in done.stderr, done.stderr
+    table = read_table(prepare.output, schemas.OFF_POLICY_GROUPS)
+    assert table["responses"].to_pylist() == [["a", "b", "c"]] * 3
+    assert table["original_scores"].to_pylist() == [[1, n, 3] for n in range(3)]
+
+
+def test_a_file_is_shown_with_its_name_alone_and_nothing_is_written(run_script, tmp_path):
+    source = write_lines(tmp_path / "pairs.jsonl", PAIRS)
+    done = run_script("prepare_dataset", "--show", 2, "--source", source, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Record ") == 2 and "20 records, 20 rows, dropped: none" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs.jsonl"]
+    done = run_script("prepare_dataset", "--show", 1, "--kind", "chat", "--source", write_lines(source, CHATS))
+    assert "assistant: Yes, 0." in done.stdout
+    done = run_script("prepare_dataset", "--source", source)
+    assert done.returncode == 2 and "are required: --kind, --adapter, --split, --seed, --output" in done.stderr
 
 
 def test_columns_that_nothing_reads_are_named_in_the_summary(prepare, tmp_path):
@@ -263,7 +312,18 @@ BAD_FILES = {
     "an empty file": ("data.jsonl", b"", "is empty"),
     "nothing but blank lines": ("data.jsonl", b"\n \n", "has no record that can be used (it has none at all)"),
     "a folder": ("data.jsonl", "folder", "is a folder; a file is expected"),
-    "another kind of file": ("data.csv", b"prompt,chosen,rejected\n", "no name that ends in .jsonl, .json or .parquet"),
+    "another kind of file": (
+        "data.xlsx",
+        b"prompt,chosen,rejected\n",
+        "no name that ends in .jsonl, .json or .parquet",
+    ),
+    "a table of nothing but a header": ("data.csv", b"prompt,chosen,rejected\n", "it has none at all"),
+    "a table with a comma too many": ("data.csv", b"prompt,chosen,rejected\na,b,c,d\n", "record 1: more values than"),
+    "turns written by pandas": (
+        "data.csv",
+        b"""prompt,chosen,rejected\na,"[{'role': 'assistant', 'content': 'b'}]",c\n""",
+        "record 1, chosen is a list that was written as a text",
+    ),
     "a name without suffix": ("data", LINE.encode(), "no name that ends in"),
     "a line cut short": ("data.jsonl", f"{LINE}\n{LINE[:40]}\n".encode(), "line 2: not valid JSON"),
     "a line of plain text": ("data.jsonl", f"{LINE}\n\nwhy?\n".encode(), "line 3: not valid JSON"),
@@ -342,6 +402,12 @@ def test_bad_files_are_refused_in_one_sentence(prepare, tmp_path, name):
         (["--limit", "2.5"], "--limit is 2.5"),
         (["--limit", "\u00b2"], "--limit is \u00b2"),
         (["--adapter", "ultrachat_200k"], "the adapter ultrachat_200k reads chat, not preferences"),
+        (
+            ["--adapter", "ultrafeedback_binarized", "--columns", "prompt=x"],
+            "--columns is for the adapters local and auto",
+        ),
+        (["--columns", "prompt=question"], "record 1: lacks question, which `columns` names for prompt"),
+        (["--kind", "chat", "--responses", "all"], "--responses all is for preferences, not for chat"),
     ],
 )
 def test_bad_flags_are_refused_in_one_sentence(prepare, tmp_path, flags, words):
@@ -351,7 +417,7 @@ def test_bad_flags_are_refused_in_one_sentence(prepare, tmp_path, flags, words):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--kind", "pairs"], ["--adapter", "hub"], ["--seed", "zero"], ["--no-such-flag"]],
+    [["--kind", "pairs"], ["--adapter", "hub"], ["--seed", "zero"], ["--columns", "x"], ["--no-such-flag"]],
     ids=lambda flags: flags[0],
 )
 def test_flags_that_do_not_exist_exit_with_2(prepare, tmp_path, flags):

@@ -63,12 +63,30 @@ def test_nothing_stops_what_can_run():
 
 
 def test_every_file_is_read_as_the_workflow_will_read_it():
-    write("pairs.jsonl", [{"question": "x", "chosen": "yes", "rejected": "no"}])
+    write("pairs.jsonl", [{"query": "x", "chosen": "yes", "rejected": "no"}])
     write("tasks.jsonl", [{"instruction": "x"}])
     reasons = Data(study(), Jobs(JOBS)).reasons
     assert len(reasons) == 2
     assert "pairs.jsonl, record 1" in reasons[0] and "prompt" in reasons[0]
     assert "tasks.jsonl, record 1" in reasons[1] and "output" in reasons[1]
+
+
+def test_columns_of_other_names_and_labels_that_are_not_there():
+    write("pairs.jsonl", [{"question": f"question {n}", "answers": ["yes", "no"]} for n in range(40)])
+    assert not Data(study(), Jobs(JOBS)).reasons  # in a form that is known
+    own = study(labels="dataset", methods={"dpo": {"batch_size": 8}})
+    (reason,) = check.reasons_not_to_start(Data(own, Jobs(JOBS)))
+    assert reason.startswith("pairs.jsonl has no pair with a label of its own, which `labels: dataset` asks for")
+    write("pairs.jsonl", [{"x": f"question {n}", "chosen": "yes", "rejected": "no"} for n in range(40)])
+    splits = dict.fromkeys(("train", "test"), "pairs.jsonl")
+    renamed = {"kind": "preferences", "adapter": "local", "splits": splits, "columns": {"prompt": "x"}}
+    tasks = {
+        "kind": "instructions",
+        "adapter": "local",
+        "splits": dict.fromkeys(("evaluation", "verbose", "concise"), "tasks.jsonl"),
+    }
+    data = Data(study(preference_data="pairs", datasets={"pairs": renamed, "tasks": tasks}), Jobs(JOBS))
+    assert not data.reasons and len(data.of("pairs", "train")) == 40
 
 
 def test_prompts_that_training_shares_with_the_evaluation_are_counted():

@@ -558,6 +558,22 @@ tables: {{table3: {{models: [zephyr-7b]}}}}
     assert "--notes 'Win rates are plain ones" in shown and "splits verbose and concise in `datasets.mine`" in shown
 
 
+def test_data_in_a_folder_and_columns_of_other_names_reach_the_program(clone, tmp_path):
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    for name in ("state.json", "data.arrow"):
+        (folder / name).touch()
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(f"""
+datasets:
+  mine: {{kind: preferences, adapter: local, splits: {{train: "{folder}"}}, columns: {{prompt: my question}}}}
+""")
+    target = "results/datasets/mine/train.parquet"
+    shown = snakemake("-n", "-p", "--cores", "1", "--configfile", overlay, "--", target, folder=clone).stdout
+    assert f"--source '{folder}'" in shown
+    assert "--columns 'prompt=my question' --duplicates first" in shown
+
+
 def test_published_difficulties_have_no_length_control_to_check(clone):
     assert Dag("--cores", "1", "all", folder=clone).jobs["check_length_control"] == 0
     assert Dag("--profile", "demo", "all", folder=clone).jobs["check_length_control"] == 1

@@ -140,6 +140,8 @@ MISTAKES = [
     (("models", "qwen3-4b", "date"), "today", ["models.qwen3-4b.date: 'today' is not allowed", "YYYY-MM-DD"]),
     (("datasets", "ultrachat", "kind"), "chats", ["datasets.ultrachat.kind", "chat"]),
     (("datasets", "ultrachat", "adapter"), "local", ["datasets.ultrachat.path"]),
+    (("datasets", "ultrachat", "columns"), {"messages": "turns"}, ["datasets.ultrachat.columns", "local and auto"]),
+    (("datasets", "ultrachat", "columns"), {"question": "turns"}, ["datasets.ultrachat.columns", "'question'"]),
     (("datasets", "ultrafeedback", "splits"), {"train": "train_prefs"}, ["no split test"]),
     (("datasets", "ultrafeedback", "limit"), -5, ["datasets.ultrafeedback.limit"]),
     (("preference_data",), "alpaca_eval", ["preference_data", "preferences is needed"]),

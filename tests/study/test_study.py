@@ -576,3 +576,18 @@ def test_a_missing_file_is_no_input_unless_a_workflow_around_this_one_may_make_i
     assert contents.local_split(study, alone=True)(Wildcards(dataset="ultrafeedback", split="train")) == []
     (tmp_path / "nowhere.jsonl").touch()
     assert contents.local_split(study, alone=True)(train) == "nowhere.jsonl"
+
+
+def test_a_folder_of_data_is_an_input_by_its_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    splits = {"train": "saved/train"}
+    study = make_study({"datasets": {"mine": {"kind": "preferences", "adapter": "local", "splits": splits}}})
+    named = "datasets.mine.splits.train names saved/train"
+    assert any(named in sentence for sentence in contents.missing_files(study))
+    (tmp_path / "saved/train").mkdir(parents=True)
+    for name in ("state.json", "data.arrow"):
+        (tmp_path / "saved/train" / name).touch()
+    rows = contents.local_split(study, alone=True)(Wildcards(dataset="mine", split="train"))
+    assert rows == ["saved/train/data.arrow", "saved/train/state.json"]
+    assert not any(named in sentence for sentence in contents.missing_files(study))
+    assert [contents.file_or_folder(some) for some in (rows, "a.jsonl", [])] == ["saved/train", "a.jsonl", ""]

@@ -13,6 +13,7 @@ def reasons_not_to_start(data: Data) -> list[str]:
     study, jobs = data.study, data.jobs
     return [
         *data.reasons,
+        *data.labels(),
         *data.shared_prompts(),
         *data.steps(),
         *models.models(study, jobs),

@@ -11,7 +11,7 @@ from dpo_stages.data.local_files import read_local
 from dpo_stages.data.schemas import PROMPTS
 from dpo_stages.data.shared_prompts import too_many, words
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.study import paths
+from dpo_stages.study import own_labels, paths
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
@@ -44,11 +44,12 @@ class Data:
     def _read(self, name: str, split: str) -> None:
         settings = self.study.config["datasets"][name]
         file = Path(settings["splits"].get(split, split))
-        if settings["adapter"] != "local" or not file.is_file() or file.stat().st_size > self.largest:
+        if settings["adapter"] != "local" or not file.exists() or _size(file) > self.largest:
             return  # the hub's; to be made yet, or missing, which is said elsewhere; too large
         seed = self.study.config["seeds"][0]
         try:
-            adapted = adapt(read_local(file), "local", settings["kind"], seed, str(file), settings["duplicates"])
+            about = (settings["kind"], seed, str(file), settings["duplicates"], settings["columns"])
+            adapted = adapt(read_local(file), "local", *about)
         except BadInput as reason:
             self.reasons.append(str(reason))
         else:
@@ -73,6 +74,17 @@ class Data:
             if len(shared) > allowed * len(rows):
                 first = repr(words(shared[0]["prompt"])[:80])
                 yield too_many(shared, rows, self._file(name, split), self._file(data, "train"), first, allowed)
+
+    def labels(self) -> Iterator[str]:
+        """Pairs whose own labels are wanted, and that have none."""
+        name, labels = self.study.config["preference_data"], self.study.config["labels"]
+        for (data, split), adapted in self.adapted.items():
+            unlabelled = data == name and all(row["original_preference"] is None for row in adapted.rows)
+            if labels != own_labels.MODEL and unlabelled:
+                yield (
+                    f"{self._file(data, split)} has no pair with a label of its own, which `labels: {labels}` asks for; with "
+                    "`labels: model` the preference model labels them"
+                )
 
     def steps(self) -> Iterator[str]:
         """Trainings whose batches cannot be made, or that would have no step with a learning rate above zero."""
@@ -106,6 +118,11 @@ class Data:
 
     def _file(self, name: str, split: str) -> str:
         return self.study.config["datasets"][name]["splits"].get(split, split)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())
 
 
 def fitting_batch(rows: int) -> int:

@@ -1,6 +1,7 @@
 """What a study takes from elsewhere and what its report shows, as lists of names and files. Standard library only."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def from_the_hub(study: Study) -> list[str]:
 
 
 def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
-    """Input function: the file of a local data set's split, which a rule may make; nothing for a data set of the hub.
+    """Input function: the file of a local data set's split, which a rule may make, or the files of its folder; nothing for a data
+    set of the hub.
 
     Args:
         study: the study.
@@ -51,9 +53,16 @@ def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
         if dataset["adapter"] != "local":
             return []
         file = dataset["splits"][wildcards.split]
+        if Path(file).is_dir():
+            return sorted(str(part) for part in Path(file).iterdir() if part.is_file())
         return file if file.startswith("results/") or not alone or Path(file).is_file() else []
 
     return file_of
+
+
+def file_or_folder(rows: str | Sequence[str]) -> str:
+    """What `local_split` gave: the file, or the folder that the files lie in; empty where it is missing."""
+    return rows if isinstance(rows, str) else os.path.commonpath(rows) if rows else ""
 
 
 def missing_files(study: Study) -> list[str]:
@@ -69,6 +78,7 @@ def missing_files(study: Study) -> list[str]:
             for name, dataset in config["datasets"].items()
             if dataset["adapter"] == "local"
             for split, path in dataset["splits"].items()
+            if not Path(study.file(path)).is_dir()  # as `save_to_disk` leaves them
         ),
         *((f"audit.votes.{name}", path) for name, path in config["audit"]["votes"].items()),
         *((f"models.{name}.chat_template", model["chat_template"]) for name, model in config["models"].items()),

@@ -59,6 +59,11 @@ class Flags:
         given = {"--chat-template-arguments": arguments, "--date": model["date"]}
         return [word for flag, value in given.items() if value is not None for word in (flag, value)]
 
+    def columns(self, wildcards: Any) -> list[str]:
+        """The flag of what a data set calls its columns, shell words each; nothing where they have their own names."""
+        columns = self.config["datasets"][wildcards.dataset]["columns"]
+        return given(columns=[f"{name}={column}" for name, column in columns.items()])
+
     def models(self, names: Iterable[str]) -> list[str]:
         """`name=label` arguments of base models."""
         return [f"{name}={self.study.names.label(name)}" for name in names]

@@ -194,6 +194,10 @@ def _check_references(config: dict) -> None:
                 f"configuration: datasets.{name}.path is {dataset['path']!r}; it names the hub's data set, "
                 "and stays away with the adapter local, whose splits name files"
             )
+        if dataset["columns"] and dataset["adapter"] not in ("local", "auto"):
+            raise BadInput(
+                f"configuration: datasets.{name}.columns is for the adapters local and auto; {dataset['adapter']} knows its columns"
+            )
     _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "train")
     _expect_dataset(config, "preference_data", config["preference_data"], "preferences", config["boundary"]["split"])
     _expect(config["preference_models"], "preference_model", config["preference_model"])

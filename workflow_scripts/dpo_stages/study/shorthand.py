@@ -14,7 +14,7 @@ from typing import Any
 
 from dpo_stages.core.errors import BadInput
 
-ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".gz")
+ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv", ".gz")
 """Of files that hold data."""
 
 SECTIONS = ("datasets", "preference_models", "judges", "evaluation", "boundary", "tables")
@@ -85,7 +85,7 @@ def _dataset(config: dict, key: str, value: Any, kind: str, split: str) -> Any:
         if not file.endswith(ENDINGS) and not Path(file).expanduser().exists():
             raise BadInput(
                 f"configuration: {key} names {file}, which is no file here that ends in {', '.join(ENDINGS)}; correct the path, or "
-                f"describe a data set of the hub under `datasets` with kind, adapter, path and splits"
+                f"describe a data set of the hub under `datasets` with kind, adapter (auto), path and splits"
             )
     name = name_of(splits.get(split) or next(iter(splits.values())))
     return _enter(datasets, name, {"kind": kind, "adapter": "local", "splits": splits})
