@@ -24,6 +24,7 @@ from dpo_stages.study import (
     audits,
     contents,
     endings,
+    groups,
     guards,
     independence,
     judges,

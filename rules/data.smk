@@ -27,6 +27,7 @@ rule prepare_dataset:
         content=lambda w: study.content("datasets", w.dataset),
         split=lambda w: config["datasets"][w.dataset]["splits"].get(w.split, w.split),
         columns=flags.columns,
+        responses=lambda w: groups.of_data_sets(config, config["datasets"][w.dataset]["kind"]),
         duplicates=lambda w: config["datasets"][w.dataset]["duplicates"],
         limit=lambda w: config["datasets"][w.dataset]["limit"] or "none",
         seed=config["seeds"][0],
@@ -38,7 +39,7 @@ rule prepare_dataset:
         " --revision {params.revision:q}"
         " --pin results/pins/datasets/{wildcards.dataset}.json"
         " --split {params.split:q}"
-        " {params.columns:q}"
+        " {params.columns:q} {params.responses}"
         " --duplicates {params.duplicates}"
         " --limit {params.limit}"
         " --seed {params.seed}"

@@ -35,8 +35,8 @@ from dpo_stages.data.forms.record import (
     Record,
     Unusable,
 )
-from dpo_stages.data.forms.responses import IDENTICAL, Responses, Row, draw, group_of, pair_of
-from dpo_stages.data.prompts import prompt_id
+from dpo_stages.data.forms.responses import IDENTICAL, Responses, Row, group_of, pair_of
+from dpo_stages.data.prompts import prompt_id, seeded_number
 
 KINDS = ("preferences", "chat", "instructions")
 TWO, ALL = "two", "all"
@@ -230,7 +230,7 @@ def keep_subset(adapted: Adapted, limit: int | None, seed: int) -> Adapted:
     """
     if limit is None:
         return adapted
-    ranked = sorted(adapted.rows, key=lambda row: draw(seed, row["prompt_id"], "subset"))
+    ranked = sorted(adapted.rows, key=lambda row: seeded_number(seed, row["prompt_id"], "subset"))
     kept = {row["prompt_id"] for row in ranked[:limit]}
     rows = [row for row in adapted.rows if row["prompt_id"] in kept]
     dropped = {**adapted.dropped, BEYOND_LIMIT: len(adapted.rows) - len(rows)}

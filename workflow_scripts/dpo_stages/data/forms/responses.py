@@ -6,11 +6,10 @@ the prompt alone, among all whose text differs from the chosen one's. A pair of 
 preference.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from dpo_stages.data.forms.record import EMPTY_RESPONSE, Turn, Unusable, refuse_empty_prompt
-from dpo_stages.data.prompts import prompt_id
+from dpo_stages.data.prompts import prompt_id, seeded_number
 
 Row = dict[str, object]
 
@@ -45,7 +44,7 @@ def pair_of(found: Responses, seed: int) -> Row:
     written = _written(found)
     chosen, best = max(written, key=lambda response: _order(response[1]))  # the first of several
     others = [(text, score) for text, score in written if text != chosen]
-    rejected, score = others[draw(seed, prompt_id(found.prompt), "rejected") % len(others)]
+    rejected, score = others[seeded_number(seed, prompt_id(found.prompt), "rejected") % len(others)]
     return {
         "prompt_id": prompt_id(found.prompt),
         "prompt": found.prompt,
@@ -71,11 +70,6 @@ def group_of(found: Responses) -> Row:
         "responses": list(scores),
         "original_scores": [float(score) for score in scores.values()] if known else None,
     }
-
-
-def draw(seed: int, identifier: object, purpose: str) -> int:
-    """A random number that depends on the seed, what it is for and whom alone."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{identifier}/{purpose}".encode()).digest()[:8], "big")
 
 
 def _written(found: Responses) -> list[tuple[str, float | None]]:
