@@ -90,7 +90,7 @@ rule make_report:
         page=[f"{PREFIX}workflow_scripts/dpo_stages/report/{file}" for file in ("page.html.jinja", "style.css")],
         program=program("make_report", "workflow"),
     output:
-        "results/report.html",
+        report("results/report.html", category="Report", labels={"page": "Everything"}),
     log:
         "results/logs/make_report.log",
     localrule: True
