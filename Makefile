@@ -20,7 +20,7 @@ folders_of_workflow := core study data preflight boundary audit report demo stud
 .PHONY: help demo test lint lock environments packages bench-gpu clean
 
 help: ## list what make can do
-	@sed -nE 's/^([a-z%-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z%\/.-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
 
 demo: environments ## run the whole study with tiny models on two cores (TARGET=FILES for less, REPLICATES=3 for more runs)
 	envs/run workflow -m snakemake $(if $(REPLICATES),--config replicates=$(REPLICATES)) --profile demo $(TARGET)
@@ -44,6 +44,9 @@ lint: environments ## check the style of Python and Snakemake files
 bench-gpu: ## measure labelling on this machine's GPU beside llm-blender's own code
 	envs/create pairrm
 	envs/run pairrm benchmarks/labels_gpu.py
+
+docs/configuration.md: rules/config.schema.yaml docs/configuration.py ## list all settings, from the schema
+	envs/run workflow docs/configuration.py >$@
 
 environments: ## make the environments under .venvs that the demo and the tests need
 	@envs/create --demo

@@ -1,6 +1,6 @@
 """What people read first: figures, and one page with everything.
 
-Required: the tables of the study, annotations, the configuration, the workflow itself.
+Required: the tables of the study, annotations, training logs, the configuration, the workflow itself.
 Output:   results/figures/{table,rules}.svg, results/report.html
 """
 
@@ -78,6 +78,7 @@ rule make_report:
         boundaries=[paths.boundary(policy) for policy in contents.compared_for_report(study)],
         races=[paths.race(policy) for policy in races_for_report(study)],
         curves=[f"results/races/{policy}.svg" for policy in races_for_report(study)],
+        trainings=lambda w: [paths.training_log(policy) for policy in contents.trained_for_report(study)],
         comparison=multiext("results/tables/comparison", ".csv", ".json") if contents.of_the_paper(study) else [],
         responses="results/tables/table10.csv" if config["responses"] else [],
         rules="results/figures/rules.svg",
@@ -89,7 +90,7 @@ rule make_report:
         page=[f"{PREFIX}workflow_scripts/dpo_stages/report/{file}" for file in ("page.html.jinja", "style.css")],
         program=program("make_report", "workflow"),
     output:
-        "results/report.html",
+        report("results/report.html", category="Report", labels={"page": "Everything"}),
     log:
         "results/logs/make_report.log",
     localrule: True
@@ -102,6 +103,8 @@ rule make_report:
         given=lambda w, input: given(
             audits=input.audits,
             races=input.races,
+            trainings=[f"{Path(log).parent.relative_to('results/policies')}={log}" for log in input.trainings],
+            betas=[f"{method}={settings['beta']}" for method, settings in config["methods"].items()],
             comparison=input.comparison[:1],
             responses=[input.responses] if input.responses else [],
         ),

@@ -30,6 +30,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
     add("--boundaries", nargs="+", type=Path, default=[], metavar="JSON", help="of measure_boundary.py, for warnings")
     add("--races", nargs="+", type=Path, default=[], metavar="JSON", help="of make_race.py, the figures beside them")
+    add("--trainings", nargs="+", default=[], metavar="POLICY=FILE", help="training_log.jsonl of policies")
+    add("--betas", nargs="+", default=[], metavar="METHOD=BETA", help="of the methods of these, as they were trained")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what the answers are worth")
     add("--locks", nargs="+", type=Path, required=True, metavar="FILE", help="locks of the environments")
     add("--output", type=Path, required=True, metavar="OUT.html")
@@ -45,10 +47,11 @@ def main() -> None:
 
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware, ledger
-    from dpo_stages.report import gainless, page, partings, race, tallies
+    from dpo_stages.report import curves, gainless, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
+    from dpo_stages.report.writing import labels as named
     from dpo_stages.report.yardsticks import LC_WIN_RATE, labelled, leading
 
     study = json.loads(arguments.study)
@@ -65,6 +68,8 @@ def main() -> None:
         audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
         for audit in audits
     }
+    betas = {method: float(beta) for method, beta in named(arguments.betas).items()}
+    trainings = [curves.read_training(policy, Path(log), betas) for policy, log in named(arguments.trainings).items()]
     valid, shown = tallies.lc_valid(decisions), tallies.measured_with(decisions)
     context = {
         "answers": page.answers(decisions, comparison, labels, audited, warnings),
@@ -85,6 +90,8 @@ def main() -> None:
             for path, caption in zip(arguments.figures, arguments.captions, strict=True)
         ],
         "races": [race.card(read_json(path), page.picture(path.with_suffix(".svg"))) for path in arguments.races],
+        "trainings": curves.groups(trainings),
+        "displacement": curves.displacement(trainings),
         "comparison": read_parts(arguments.comparison.with_suffix(".json")) if arguments.comparison else [],
         "responses": read_csv(arguments.responses, ("label", "text", "rule")) if arguments.responses else [],
         "graph": Markup(read_text(arguments.rules)),
@@ -102,7 +109,13 @@ def main() -> None:
     write_text(arguments.output, page.render(context))
     size = arguments.output.stat().st_size
     finish(
-        arguments.output, len(decisions), len(decisions), {}, tables=len(arguments.tables), kilobytes=round(size / 1000)
+        arguments.output,
+        len(decisions),
+        len(decisions),
+        {},
+        tables=len(arguments.tables),
+        trainings=len(trainings),
+        kilobytes=round(size / 1000),
     )
 
 

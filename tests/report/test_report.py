@@ -146,6 +146,20 @@ def report(tmp_path_factory, run_script):
     (folder / "race.json").write_text(json.dumps(race))
     (folder / "race.svg").write_text((folder / "figure.svg").read_text())
     arguments += ["--boundaries", folder / "boundary.json", "--races", folder / "race.json"]
+    steps = [
+        {
+            "loss": 0.7,
+            "rewards_chosen": -0.02 * n,
+            "rewards_rejected": -0.05 * n,
+            "rewards_margin": 0.03 * n,
+            "accuracy": 0.6,
+        }
+        for n in range(20)
+    ]
+    for name, rows in {"dpo": steps, "sft": [{"loss": 2.0}, {"loss": 1.5}]}.items():
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    arguments += ["--trainings", f"tiny-llama/dpo/off={folder / 'dpo.jsonl'}", f"tiny-llama/sft={folder / 'sft.jsonl'}"]
+    arguments += ["--betas", "dpo=0.1"]
     done = run_script("make_report", *arguments, "--output", folder / "report.html")
     assert done.returncode == 0, done.stderr
     return folder / "report.html"
@@ -178,7 +192,7 @@ def test_nothing_is_fetched(report, page):
 
 def test_it_has_everything(page):
     assert {"answers", "tables", "paper", "responses", "workflow", "provenance", "cost"} <= page.ids()
-    assert {"decisions", "environments", "time", "table3", "table9", "races"} <= page.ids()
+    assert {"decisions", "environments", "time", "table3", "table9", "races", "trainings"} <= page.ids()
     links = {attributes["href"][1:] for tag, attributes in page.elements if tag == "a"}
     assert links <= page.ids()
     text = " ".join(page.text.split())
@@ -215,6 +229,8 @@ def test_it_has_everything(page):
         "640 pairs of responses in 2 evaluations and refused 1 more: 600 requests and 140,000 tokens, "
         "40 answers from its cache, 2.50" in text
     )
+    assert "Here the chosen responses became less likely while the margin grew" in text
+    assert "by 3.6 nats over 20 steps, the rejected ones by 9." in text and "tiny-llama/sft, 2 steps" in text
     assert "torch 2.13.0" in text and "numpy 2.4.6" in text and "Commit of the workflow" in text
 
 

@@ -64,8 +64,8 @@ READERS = {
         "judge_with_preference_model:gamed compare_arms make_table10 take_reference_outputs ask_length_witness"
     ),
     "adopt_policy": f"{TRAINED} train_arm sample_ranker_candidates",
-    "train_sft": f"{TRAINED} train_arm",
-    "train_policy": f"{TRAINED} train_arm make_intra_diversity make_boundary_cost make_rq1",
+    "train_sft": f"{TRAINED} train_arm make_report",
+    "train_policy": f"{TRAINED} train_arm make_intra_diversity make_boundary_cost make_rq1 make_report",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,

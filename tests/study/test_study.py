@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -361,6 +362,19 @@ def test_what_is_downloaded_and_what_the_report_shows(paper):
 
 
 # The workflow elsewhere than the study
+
+
+def test_the_report_draws_what_was_trained_and_trains_nothing_again_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = make_study()
+    trained = contents.trained_for_report(study)
+    assert {"phi-2/sft", "phi-2/dpo/off", "zephyr-7b/dpo/off-on", "phi-2/slic/on"} <= set(trained)
+    assert "zephyr-7b/sft" not in trained  # taken as it is
+    evaluated = paths.evaluation("phi-2/dpo/off", "annotations.json")
+    for file in (evaluated, paths.evaluation("phi-2/dpo/on", "annotations.json"), paths.training_log("phi-2/dpo/on")):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    assert set(trained) - set(contents.trained_for_report(study)) == {"phi-2/dpo/off"}  # whose folder was deleted
 
 
 def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_stay(tmp_path):

@@ -167,6 +167,23 @@ def judged_for_report(study: Study) -> list[str]:
     return [*sorted(policies), *gamed, *quality_pairs(study)]
 
 
+def trained_for_report(study: Study) -> list[str]:
+    """The trained policies of the tables of the study, whose trainings the report draws.
+
+    One that was deleted after its evaluation has no curves: it is not trained again for them.
+    """
+    tables = [(table, chosen) for table in study.config["tables"] for chosen in (False, True)]
+    policies = {Policy.parse(name) for table in tables for name in study.policies_of_table(*table)}
+    return sorted(
+        str(policy)
+        for policy in policies
+        if (policy.history or study.config["models"][policy.model]["sft"])
+        and (
+            Path(paths.training_log(policy)).exists() or not Path(paths.evaluation(policy, "annotations.json")).exists()
+        )
+    )
+
+
 def of_the_paper(study: Study) -> list[str]:
     """The tables that stand in the paper as well."""
     return [table for table in study.config["tables"] if table in PAPER_TABLES]
