@@ -12,7 +12,7 @@ from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
 _SFT = ("packing", "loss_on_prompts", "empty_system_turn")
-_LOSS = ("loss", "beta", "delta", "sft_weight")
+_LOSS = ("loss", "beta", "delta", "sft_weight", "label_smoothing")
 
 
 def as_flags(settings: Mapping[str, Any], keys: Iterable[str] | None = None) -> str:
@@ -79,7 +79,8 @@ class Flags:
 
     def loss(self, wildcards: Any) -> str:
         """Flags of a method's loss."""
-        return as_flags(self.config["methods"][wildcards.method], _LOSS)
+        method = self.config["methods"][wildcards.method]
+        return as_flags(method, _LOSS) + (" --use-weighting" if method["use_weighting"] else "")
 
     def sampling(self) -> str:
         """Flags of the decoder."""
