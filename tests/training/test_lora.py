@@ -317,6 +317,47 @@ def test_narrow_weights_give_the_log_probabilities_of_wide_ones_to_the_bit(narro
     assert logps_of(folder, pairs, narrow=True) == logps_of(folder, pairs, narrow=False)
 
 
+@pytest.mark.parametrize("architecture", ["Mistral", "Phi", "Qwen2", "Qwen3", "GPTNeoX", "Gemma2"])
+def test_every_architecture_is_narrow_to_the_bit_and_merged_under_its_own_names(
+    tmp_path, tokenizer, pairs, architecture
+):
+    import torch
+    import transformers
+    from peft import get_peft_model
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        tie_word_embeddings=architecture in ("Qwen2", "Gemma2"),
+        **({} if architecture in ("Phi", "GPTNeoX") else {"num_key_value_heads": 1, "head_dim": 32}),
+    )
+    transformers.AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(tmp_path / "initial")
+    initial = tmp_path / "initial"
+    assert logps_of(initial, pairs, narrow=True) == logps_of(initial, pairs, narrow=False)
+    lora = Lora(rank=2, alpha=2.0, dropout=0.0, targets=["all-linear"])
+    base = load_model(initial, 96)
+    adapted = get_peft_model(base, lora.config(base, initial), autocast_adapter_dtype=False)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(0.05)
+    adapted.save_pretrained(tmp_path / "merged")
+    merge_adapter(tmp_path / "merged", initial, lora)
+    (tmp_path / "merged/adapter_config.json").unlink()
+    write_config(initial, tmp_path / "merged", "float32")
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        theirs, ours = adapted.eval()(ids).logits, load_model(tmp_path / "merged", 96).eval()(ids).logits
+        assert not torch.allclose(theirs, load_model(initial, 96).eval()(ids).logits, atol=1e-2)
+    assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_mixed_precision_trains_wide_products_beside_narrow_weights(tmp_path, run_here, flags, narrow, preferences):
     import torch
 

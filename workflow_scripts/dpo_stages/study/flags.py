@@ -41,6 +41,14 @@ def pretraining(settings: Mapping[str, Any] | None) -> str:
     )
 
 
+def lora(settings: Mapping[str, Any] | None) -> str:
+    """Flags of what is trained beside frozen weights, if that is all."""
+    if settings is None:
+        return ""
+    targets = [settings["targets"]] if isinstance(settings["targets"], str) else settings["targets"]
+    return as_flags({f"lora_{key}": value for key, value in settings.items()} | {"lora_targets": " ".join(targets)})
+
+
 class Flags:
     """Flags of a study's programs; those that depend on a job are input functions.
 
@@ -68,8 +76,9 @@ class Flags:
         return [f"{policy}={origins[0]}" for policy, origins in of.items() if len(origins) == 1]
 
     def optimisation(self, section: Mapping[str, Any]) -> str:
-        """Flags of the optimiser, and of how its weights are saved where they have to be rounded for that."""
-        return as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
+        """Flags of the optimiser, of how its weights are saved where they have to be rounded for that, and of LoRA."""
+        optimiser = as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
+        return f"{optimiser} {lora(section['lora'])}".strip()
 
     def sft(self) -> str:
         """Flags of supervised fine-tuning: of the optimiser, and of what is not as it is in conversations."""

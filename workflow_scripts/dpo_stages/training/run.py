@@ -13,7 +13,7 @@ from dpo_stages.core.manifests import link_files, write_manifest
 from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, load_model, unchanged_weights, write_config
 from dpo_stages.training.adapters import merge_adapter
 from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints, pausing_step
-from dpo_stages.training.margins import MarginSample, kept_margin, warn_of_lost_margin
+from dpo_stages.training.margins import MarginSample, kept_margin, room_for, warn_of_lost_margin
 from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
 
@@ -148,7 +148,8 @@ def _finish_weights(
             path.unlink()
     write_config(initial, folder, "float32")
     rounds = settings.saved_dtype != "float32"
-    differences = [sample.difference(policy) for policy in (initial, folder)] if rounds and sample else []
+    measured = rounds and sample and room_for(folder)
+    differences = [sample.difference(policy) for policy in (initial, folder)] if measured else []
     if rounds:
         narrow_weights(folder, settings.rounding, settings.rounding_key)
         write_config(initial, folder, settings.saved_dtype)
