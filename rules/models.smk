@@ -60,6 +60,7 @@ rule train_sft:
         gpu=needs.gpus("training"),
         mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
+        report_to=config["report_to"],
         seconds=needs.expected(needs.sft_seconds),
         runtime=needs.limit(needs.sft_seconds),
         disk_mb=needs.checkpoint_size,
@@ -78,6 +79,7 @@ rule train_sft:
         " --policy {wildcards.model}/sft"
         " --checkpoints results/checkpoints/{wildcards.model}/sft"
         " --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --report-to {resources.report_to} --curves results/logs/curves/{wildcards.model}/sft"
         " --output {output.manifest:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -162,6 +164,7 @@ TRAIN_POLICY = (
     " --policy {wildcards.model}/{wildcards.method}/{wildcards.history}"
     " --checkpoints results/checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.history}"
     " --checkpoint-minutes {resources.checkpoint_minutes}"
+    " --report-to {resources.report_to} --curves results/logs/curves/{wildcards.model}/{wildcards.method}/{wildcards.history}"
 )
 
 
@@ -185,6 +188,7 @@ rule train_policy:
         gpu=needs.gpus("training"),
         mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
+        report_to=config["report_to"],
         seconds=needs.expected(needs.training_seconds),
         runtime=needs.limit(needs.training_seconds),
         disk_mb=needs.checkpoint_size,

@@ -44,15 +44,13 @@ def main() -> None:
         )
     without_hub()
     with importing_libraries():
-        import torch
-
         from dpo_stages.models.chat_tokens import load_tokenizer
-        from dpo_stages.models.weights import load_model
         from dpo_stages.training.likelihoods import candidate_likelihoods
+        from dpo_stages.training.logps import load_policy
     quiet_libraries()
     folder = arguments.policy.parent
     rows, dropped, counts = candidate_likelihoods(
-        load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu"),
+        load_policy(folder, arguments.max_length, arguments.dtype),
         load_tokenizer(folder),
         on_policy,
         off_policy,

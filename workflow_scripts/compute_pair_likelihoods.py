@@ -35,17 +35,14 @@ def main() -> None:
     drawn = [draw_pairs(path, arguments.pairs, arguments.seed)[0] for path in arguments.preferences]
     without_hub()
     with importing_libraries():
-        import torch
-
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.models.weights import load_model
-        from dpo_stages.training.logps import response_logps
+        from dpo_stages.training.logps import load_policy, response_logps
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
     tokens = [tokenize_preferences(tokenizer, table, arguments.max_length) for table in drawn]
-    model = load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
+    model = load_policy(folder, arguments.max_length, arguments.dtype)
     rows = []
     for source, tokenized in zip(arguments.sources, tokens, strict=True):
         logps = response_logps(model, tokenized.table, tokenizer.pad_token_id, arguments.dtype)

@@ -40,19 +40,17 @@ def main() -> None:
     without_hub()
     with importing_libraries():
         import pyarrow as pa
-        import torch
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.models.weights import load_model
-        from dpo_stages.training.logps import response_logps
+        from dpo_stages.training.logps import load_policy, response_logps
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
     tokens = tokenize_preferences(tokenizer, preferences, arguments.max_length)
     if not tokens.table.num_rows and shard.total == 1:  # another shard may have some
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
-    model = load_model(folder, arguments.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
+    model = load_policy(folder, arguments.max_length, arguments.dtype)
     logps = response_logps(model, tokens.table, tokenizer.pad_token_id, arguments.dtype)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)

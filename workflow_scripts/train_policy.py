@@ -6,7 +6,10 @@ The reference model is the initial policy; its log-probabilities are given, so t
     hinge          SLiC-HF on log-ratios: max(0, 1 - beta * D)
     slic-original  SLiC-HF as first published, without a reference model: max(0, delta - log pi(y_w|x) + log pi(y_l|x))
                    - sft_weight * log pi(y_w|x); needs --delta and --sft-weight, and beta scales only the logged rewards
-    ipo, …         TRL's, by its names
+    ipo, …         TRL's, by its names; robust and exo_pair need --label-smoothing
+
+With --sft-weight the others have a supervised term as well, TRL's mean of -log pi over tokens of chosen responses; with
+--use-weighting pairs weigh as much as the policy is likely to say them (WPO). docs/training.md says which go together.
 
 The first step's loss must be what the loss gives for a policy that equals its reference (ln 2 for DPO), or the run
 stops: log-probabilities of another model or of other tokens would go unnoticed otherwise.
@@ -24,7 +27,7 @@ than half of it kept is a warning.
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 from dpo_stages.core.arguments import positive_float
@@ -34,9 +37,10 @@ from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.training.losses import LOSSES, ORIGINAL_SLIC, Objective
+from dpo_stages.study.objectives import ORIGINAL_SLIC
+from dpo_stages.training.losses import LOSSES, Objective
 from dpo_stages.training.margins import MarginSample
-from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
+from dpo_stages.training.run import describe, end_process, save_policy, starting_point, train, training_log
 from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
 
@@ -54,7 +58,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--loss", choices=LOSSES, required=True, metavar="NAME", help=", ".join(LOSSES))
     parser.add_argument("--beta", type=positive_float, required=True, help="strength of the tie to the reference model")
     parser.add_argument("--delta", type=positive_float, help=f"margin of {ORIGINAL_SLIC}, in nats")
-    parser.add_argument("--sft-weight", type=float, help=f"weight of the supervised term of {ORIGINAL_SLIC}")
+    parser.add_argument("--sft-weight", type=float, help="weight of a supervised term on the chosen responses")
+    parser.add_argument("--label-smoothing", type=float, help="probability that a label is wrong, below 0.5")
+    parser.add_argument(
+        "--use-weighting", action="store_true", help="weigh pairs by how likely the policy is to say them"
+    )
     parser.add_argument(
         "--until",
         type=positive_float,
@@ -87,7 +95,7 @@ def join_reference(tokens, reference, path: Path):
 
 def main() -> None:
     arguments = parse_arguments()
-    objective = Objective(arguments.loss, arguments.beta, arguments.delta, arguments.sft_weight)
+    objective = Objective(**{field.name: getattr(arguments, field.name) for field in fields(Objective)})
     settings = training_settings_from(arguments, trained_by="preferences")
     inputs = {
         "initial": arguments.initial,
@@ -97,7 +105,7 @@ def main() -> None:
     initial = read_manifest(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
-    about = {**describe(settings, inputs, **asdict(objective)), "initial_policy": initial.get("policy")}
+    about = {**describe(settings, inputs, **objective.arguments()), "initial_policy": initial.get("policy")}
     without_hub()
     with importing_libraries():
         from datasets import Dataset
@@ -105,22 +113,16 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
-    config = DPOConfig(
-        **trainer_arguments(settings),
-        loss_type=["hinge" if objective.loss == ORIGINAL_SLIC else objective.loss],  # replaced by the original form
-        beta=objective.beta,
-        precompute_ref_log_probs=True,
-    )
+    config = DPOConfig(**trainer_arguments(settings), **objective.trl_arguments(), precompute_ref_log_probs=True)
     tokenizer = load_tokenizer(arguments.initial.parent)
     tokens = tokenize_preferences(tokenizer, preferences, settings.max_length)
     pairs = join_reference(tokens.table, reference, arguments.reference_logps)
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
     trainer = PreferenceTrainer(
-        load_model(arguments.initial.parent, settings.max_length),
+        **starting_point(arguments.initial.parent, settings),
         args=config,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,

@@ -19,7 +19,7 @@ from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import CHAT
 from dpo_stages.models.conversation_tokens import SWITCHES, count_tokens, pack, tokenize_conversations
-from dpo_stages.training.run import describe, end_process, save_policy, train, training_log
+from dpo_stages.training.run import describe, end_process, save_policy, starting_point, train, training_log
 from dpo_stages.training.settings import add_training_flags, trainer_arguments, training_settings_from
 
 
@@ -57,7 +57,6 @@ def main() -> None:
         from trl import SFTConfig
 
         from dpo_stages.models.chat_tokens import load_tokenizer
-        from dpo_stages.models.weights import load_model
         from dpo_stages.training.trainers import SupervisedTrainer
     quiet_libraries()
     config = SFTConfig(**trainer_arguments(settings), dataset_kwargs={"skip_prepare_dataset": True})
@@ -67,7 +66,7 @@ def main() -> None:
         raise BadInput(f"{arguments.dataset} has no conversation with an assistant's turn to learn")
     rows, packed = pack(tokens.table, settings.max_length, settings.seed) if arguments.packing else (tokens.table, {})
     trainer = SupervisedTrainer(
-        load_model(arguments.base.parent, settings.max_length),
+        **starting_point(arguments.base.parent, settings),
         args=config,
         train_dataset=Dataset(rows, fingerprint="conversations"),
         processing_class=tokenizer,

@@ -64,19 +64,19 @@ def logps(model, tokenizer, pairs) -> dict[str, list[float]]:
 
 @pytest.fixture(scope="session")
 def make_trainer(tmp_path_factory, model, tokenizer, pairs, logps):
-    """Trainers of `model` on `pairs`, and a batch of all of them; by default the reference is the policy itself."""
+    """Trainers of `model` on `pairs` by settings of `DPOConfig`, and a batch of all of them; by default the reference is
+    the policy itself."""
     from datasets import Dataset
     from trl import DPOConfig
 
     from dpo_stages.models.weights import load_model
 
-    def make(kind: type, loss: str, beta: float, reference=logps, **more):
+    def make(kind: type, settings: dict, reference=logps, **more):
         rows = pairs.append_column("ref_chosen_logps", [reference["chosen"]])
         rows = rows.append_column("ref_rejected_logps", [reference["rejected"]])
         config = DPOConfig(
             output_dir=str(tmp_path_factory.mktemp("trainer")),
-            loss_type=[loss],
-            beta=beta,
+            **settings,
             precompute_ref_log_probs=True,
             per_device_train_batch_size=pairs.num_rows,
             report_to="none",
@@ -96,13 +96,11 @@ def make_trainer(tmp_path_factory, model, tokenizer, pairs, logps):
 @pytest.fixture(scope="session")
 def make_ours(make_trainer):
     """Our trainers of an objective, and a batch."""
-    from dpo_stages.training.losses import ORIGINAL_SLIC
     from dpo_stages.training.trainers import PreferenceTrainer
 
     def make(objective, **more):
-        loss = "hinge" if objective.loss == ORIGINAL_SLIC else objective.loss
         more = {"checkpoint_minutes": math.inf, "objective": objective, **more}
-        return make_trainer(PreferenceTrainer, loss, objective.beta, **more)
+        return make_trainer(PreferenceTrainer, objective.trl_arguments(), **more)
 
     return make
 

@@ -30,6 +30,8 @@ def set_up_with_plugin(self, *args, **kwargs):
     set_up(self, *args, **kwargs)
     if kwargs.get("fsdp_plugin") is not None:
         self.fsdp_plugin = kwargs["fsdp_plugin"]
+        if self.mixed_precision != "no":
+            self.fsdp_plugin.set_mixed_precision(self.mixed_precision)
 
 
 def train_and_look(self, *args, **kwargs):

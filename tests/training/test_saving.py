@@ -208,3 +208,14 @@ def test_the_memory_of_the_model_is_free_when_margins_are_measured(make_ours):
     held = [weakref.ref(trainer.model), weakref.ref(next(trainer.model.parameters()))]
     trainer.release_model()
     assert [one() for one in held] == [None, None], "transformers.Trainer or accelerate holds the model elsewhere, too"
+
+
+@pytest.mark.parametrize(("free", "room"), [(1e9, True), (1e5, False)])
+def test_margins_are_measured_where_the_policy_has_room(policy, monkeypatch, capsys, free, room):
+    import torch
+
+    assert margins.room_for(policy.parent)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda: (int(free), int(1e9)))
+    assert margins.room_for(policy.parent) == room
+    assert ("margins before and after rounding are not measured" in capsys.readouterr().err) != room

@@ -15,7 +15,7 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.training.losses import ORIGINAL_SLIC
+from dpo_stages.study.objectives import ORIGINAL_SLIC
 
 LN_2 = 0.69314718
 
@@ -235,6 +235,7 @@ def test_bfloat16_is_mixed_precision_saved_narrow(tmp_path, run_here, model, pre
     [
         ("sigmoid", {}, LN_2),
         ("hinge", {}, 1.0),
+        ("sigmoid", {"sft_weight": 0.1}, None),
         (ORIGINAL_SLIC, {"delta": 1.0, "sft_weight": 0.1}, None),
     ],
 )
@@ -305,8 +306,8 @@ def test_a_broken_training_stops(tmp_path, run_here, flags):
     [
         ({"per_device_batch_size": 3}, "the batch size 8 is no multiple of 3 rows a device on 1 device"),
         ({"policy": "tiny/sft"}, "the name of the policy that this program makes is MODEL/METHOD/SOURCE-SOURCE"),
-        ({"loss": ORIGINAL_SLIC}, "needs --delta and --sft-weight"),
-        ({"delta": 1.0}, "belong to --loss slic-original alone"),
+        ({"loss": ORIGINAL_SLIC}, "needs delta and sft_weight"),
+        ({"delta": 1.0}, "delta belongs to slic-original alone"),
         ({"output": "elsewhere/policy.json"}, "--output must end in manifest.json"),
     ],
 )

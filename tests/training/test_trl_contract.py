@@ -32,7 +32,7 @@ def test_the_data_are_prepared_by_the_methods_that_are_overridden(make_trainer):
             called.append("_precompute_ref_logps")
             return super()._precompute_ref_logps(dataset, *args, **kwargs)
 
-    make_trainer(Noting, "sigmoid", 0.1)
+    make_trainer(Noting, DPO.trl_arguments())
     assert called == ["_prepare_dataset", "_precompute_ref_logps"], (
         f"trl.DPOTrainer prepares its data by {called} alone"
     )
@@ -55,9 +55,9 @@ def test_under_fsdp_a_reference_model_is_loaded_by_the_function_that_is_replaced
 
     loaded = []
     monkeypatch.setattr(dpo_trainer, "create_model_from_path", lambda *args, **kwargs: loaded.append(args))
-    make_trainer(type("Theirs", (Sharded, DPOTrainer), {}), "sigmoid", 0.1)
+    make_trainer(type("Theirs", (Sharded, DPOTrainer), {}), DPO.trl_arguments())
     assert len(loaded) == 1, "under FSDP, trl.DPOTrainer no longer loads its reference model by create_model_from_path"
-    trainer, _ = make_trainer(type("Ours", (Sharded, GivenReferenceTrainer), {}), "sigmoid", 0.1)
+    trainer, _ = make_trainer(type("Ours", (Sharded, GivenReferenceTrainer), {}), DPO.trl_arguments())
     assert len(loaded) == 1 and trainer.ref_model is None, "under FSDP, trl.DPOTrainer loads a reference model even so"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from dpo_stages.preflight.data import Data, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
 from dpo_stages.preflight.models import config_of, network
+from dpo_stages.study.memory import GIB, training_bytes, weight_bytes
 from dpo_stages.study.presets import study_of_ones_own
 from dpo_stages.study.schedule import critical_path, dry_run, read_jobs
 from dpo_stages.study.settings import check_settings
@@ -47,7 +48,9 @@ class Description:
             return yaml.safe_load((workflow / name).read_text(encoding="utf-8"))
 
         config = study_of_ones_own(copy.deepcopy(dict(written)), read)
-        check_settings(config, read("rules/config.schema.yaml"))
+        schema = read("rules/config.schema.yaml")
+        check_settings(config, schema)
+        self._rank = schema["$defs"]["optimisation"]["lora"]["properties"]["rank"]["default"]
         self.study = Study(config, lambda initial: "")
         self.method = next(iter(config["methods"]))
         self.data = Data(self.study, everything(self.study), largest=math.inf)
@@ -66,7 +69,7 @@ class Description:
     def sentences(self) -> Iterator[str]:
         """What was understood."""
         for name, model in self.study.config["models"].items():
-            yield f"Model {name}: {self._model(model)}."
+            yield f"Model {name}: {self._model(model)}. {self._memory(model['parameters'])}."
         for split, data in self._data.items():
             if data:
                 yield f"Data, {split}: {self._pairs(data)}."
@@ -116,6 +119,21 @@ class Description:
         context = config.get("max_position_embeddings")
         kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
         return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
+
+    def _memory(self, parameters: float) -> str:
+        """What it takes to train it, all of it or with LoRA."""
+        method = self.study.config["methods"][self.method]
+        tokens = 2 * method["per_device_batch_size"] * self.study.config["max_length"]
+
+        def takes(rank: int | None) -> str:
+            if self.study.gpu:
+                return f"{training_bytes(parameters, tokens, rank) / GIB:.0f} GB"
+            return f"{weight_bytes(parameters, rank, mixed=False) / GIB:.1f} GB"
+
+        where = "of a GPU's memory" if self.study.gpu else "of memory and what its activations need"
+        if method["lora"]:
+            return f"Training it with LoRA takes about {takes(method['lora']['rank'])} {where}"
+        return f"Training it takes about {takes(None)} {where}, with `lora: {{}}` in methods.{self.method} {takes(self._rank)}"
 
     def _pairs(self, data: Any) -> str:
         dropped = ", ".join(f"{number} {reason}" for reason, number in data.dropped.items() if number)

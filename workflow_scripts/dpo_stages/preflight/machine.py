@@ -4,30 +4,30 @@ import os
 from collections.abc import Iterator
 
 from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study.memory import FLOAT32, weight_bytes
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
-TRAINING = 16
-"""Bytes a parameter of a training in float32: weights, gradients and both of AdamW's moments, without activations."""
-
-INFERENCE = 4
-"""Bytes a parameter of a model in float32."""
+LORA = "; train with `lora: {}`, take a smaller model, or a GPU"
+SMALLER = "; take a smaller model, or a GPU"
 
 
 def memory(study: Study, jobs: Jobs) -> Iterator[str]:
     """Models that cannot be run, or trained, in this machine's memory. Jobs on GPUs and clusters are not looked at."""
     if study.gpu:
         return
-    trained = {
-        Policy.parse(f"{job['model']}/sft").model
-        for job in jobs.of("train_sft", "train_policy", "train_arm", "adopt_choice")
-    }
-    fetched = {job["base"] for job in jobs.of("fetch_model")}
+    config, needed = study.config, {}
+    for job in jobs.of("fetch_model"):
+        needed[job["base"]] = (FLOAT32 * config["models"][job["base"]]["parameters"], "running", SMALLER)
+    for job in jobs.of("train_sft", "train_policy", "train_arm", "adopt_choice"):
+        name = Policy.parse(f"{job['model']}/sft").model
+        lora = (config["methods"][job["method"]] if "method" in job else config["sft"])["lora"]
+        takes = weight_bytes(config["models"][name]["parameters"], lora["rank"] if lora else None, mixed=False)
+        needed[name] = max(needed.get(name, (0,)), (takes, "training", SMALLER if lora else LORA))
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in sorted(trained | fetched):
-        each, what = (TRAINING, "training") if name in trained else (INFERENCE, "running")
-        if (needed := each * study.config["models"][name]["parameters"]) > have:
+    for name, (takes, what, remedy) in sorted(needed.items()):
+        if takes > have:
             yield (
-                f"models.{name}: {what} {study.config['models'][name]['parameters'] / 1e9:.2g} billion parameters in float32 takes "
-                f"at least {needed / 1e9:.0f} GB of memory, and this machine has {have / 1e9:.0f} GB; take a smaller model, or a GPU"
+                f"models.{name}: {what} {config['models'][name]['parameters'] / 1e9:.2g} billion parameters in float32 takes at least "
+                f"{takes / 1e9:.0f} GB of memory, and this machine has {have / 1e9:.0f} GB{remedy}"
             )

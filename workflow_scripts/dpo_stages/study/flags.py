@@ -13,7 +13,7 @@ from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
 _SFT = ("packing", "loss_on_prompts", "empty_system_turn")
-_LOSS = ("loss", "beta", "delta", "sft_weight")
+_LOSS = ("loss", "beta", "delta", "sft_weight", "label_smoothing")
 
 
 def as_flags(settings: Mapping[str, Any], keys: Iterable[str] | None = None) -> str:
@@ -40,6 +40,14 @@ def pretraining(settings: Mapping[str, Any] | None) -> str:
     return f"--pretraining {settings['texts']} " + " ".join(
         f"--pretraining-{key.replace('_', '-')} {settings[key]}" for key in ("epochs", "learning_rate")
     )
+
+
+def lora(settings: Mapping[str, Any] | None) -> str:
+    """Flags of what is trained beside frozen weights, if that is all."""
+    if settings is None:
+        return ""
+    targets = [settings["targets"]] if isinstance(settings["targets"], str) else settings["targets"]
+    return as_flags({f"lora_{key}": value for key, value in settings.items()} | {"lora_targets": " ".join(targets)})
 
 
 class Flags:
@@ -74,8 +82,9 @@ class Flags:
         return [f"{policy}={origins[0]}" for policy, origins in of.items() if len(origins) == 1]
 
     def optimisation(self, section: Mapping[str, Any]) -> str:
-        """Flags of the optimiser, and of how its weights are saved where they have to be rounded for that."""
-        return as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
+        """Flags of the optimiser, of how its weights are saved where they have to be rounded for that, and of LoRA."""
+        optimiser = as_flags(section, (*_OPTIMISATION, "rounding") if self.study.gpu else _OPTIMISATION)
+        return f"{optimiser} {lora(section['lora'])}".strip()
 
     def sft(self) -> str:
         """Flags of supervised fine-tuning: of the optimiser, and of what is not as it is in conversations."""
@@ -85,7 +94,8 @@ class Flags:
 
     def loss(self, wildcards: Any) -> str:
         """Flags of a method's loss."""
-        return as_flags(self.config["methods"][wildcards.method], _LOSS)
+        method = self.config["methods"][wildcards.method]
+        return as_flags(method, _LOSS) + (" --use-weighting" if method["use_weighting"] else "")
 
     def sampling(self) -> str:
         """Flags of the decoder."""

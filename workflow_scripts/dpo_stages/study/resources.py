@@ -5,73 +5,18 @@ Standard library only. N is a model's number of parameters. Nothing here changes
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.groups import pairs_of
 from dpo_stages.study.judges import WORDS
+from dpo_stages.study.memory import trained_parameters
 from dpo_stages.study.races import Races
 from dpo_stages.study.sizes import lines_of
+from dpo_stages.study.speeds import Speeds
 from dpo_stages.study.study import Study
 
 JUDGEMENT_TOKENS = 1200  # of a request to a judge: the 805 of AlpacaEval take about a million
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """How fast one GPU is, and how long texts are: `resources.speeds` of the configuration.
-
-    Attributes:
-        prompt_tokens: mean length of a prompt.
-        response_tokens: mean length of a response.
-        training: useful floating-point operations a second.
-        scoring: the same for forward passes alone.
-        sampling: tokens sampled a second, times N.
-        labelling: pairs a second that a preference model compares, in both orders, times N.
-        judging: judgements a second that a judge's endpoint gives.
-        startup: seconds until a model is loaded and ready, whatever its size.
-        loading: bytes a second that a checkpoint is read with.
-    """
-
-    prompt_tokens: float
-    response_tokens: float
-    training: float
-    scoring: float
-    sampling: float
-    labelling: float
-    judging: float
-    startup: float
-    loading: float
-
-    def ready(self, parameters: float) -> float:
-        """Seconds until a model in bfloat16 is loaded."""
-        return self.startup + 2 * parameters / self.loading
-
-    def train(self, parameters: float, sequences: float, epochs: float, gpus: int) -> float:
-        """Seconds of training on `sequences` of a prompt and a response (a preference pair is two).
-
-        A token costs 2N operations forward, 4N backward and 2N again where activations are recomputed.
-        """
-        tokens = sequences * epochs * (self.prompt_tokens + self.response_tokens)
-        return self.ready(parameters) + 8 * parameters * tokens / (self.training * max(1, gpus))
-
-    def score(self, parameters: float, sequences: float) -> float:
-        """Seconds of computing log-probabilities of `sequences`."""
-        tokens = sequences * (self.prompt_tokens + self.response_tokens)
-        return self.ready(parameters) + 2 * parameters * tokens / self.scoring
-
-    def sample(self, parameters: float, responses: float) -> float:
-        """Seconds of sampling `responses`."""
-        return self.ready(parameters) + responses * self.response_tokens * parameters / self.sampling
-
-    def compare(self, parameters: float, pairs: float) -> float:
-        """Seconds of comparing `pairs` with a preference model."""
-        return self.ready(parameters) + pairs * parameters / self.labelling
-
-    def judge(self, pairs: float) -> float:
-        """Seconds of asking a judge's endpoint about `pairs`."""
-        return self.startup + pairs / self.judging
 
 
 def judgement_tokens(judge: Mapping[str, Any]) -> int:
@@ -149,6 +94,15 @@ class Needs:
         """Parameters of the policy that a job runs."""
         return self.study.model_of(wildcards)["parameters"]
 
+    def trained_by(self, wildcards: Any) -> Mapping[str, Any]:
+        """The section of the configuration that a job trains by."""
+        return self.config["methods"][wildcards.method] if wildcards.get("method") else self.config["sft"]
+
+    def rank(self, wildcards: Any) -> int | None:
+        """The rank of LoRA in a job's training; None if it trains all weights."""
+        lora = self.trained_by(wildcards)["lora"]
+        return lora["rank"] if lora else None
+
     def preference_model(self, wildcards: Any, name: str | None = None) -> Mapping[str, Any]:
         """The preference model that a job asks: the one named, a second opinion, a witness, a yardstick, or the study's."""
         asked = (name, *(wildcards.get(one) for one in ("opinion", "witness", "yardstick")))
@@ -203,20 +157,24 @@ class Needs:
     def sft_seconds(self, wildcards: Any) -> float:
         """A conversation counts as a prompt and a response; packed into rows it has the same tokens."""
         rows, sft = self.rows(self.study.model_of(wildcards)["sft"], "train"), self.config["sft"]
-        return self.speeds.train(self.parameters(wildcards), rows, sft["epochs"], self.gpus("training"))
+        return self._train(wildcards, rows, sft["epochs"])
 
     def training_seconds(self, wildcards: Any) -> float:
         sequences, method = 2 * self.pairs("train"), self.config["methods"][wildcards.method]
-        return self.speeds.train(self.parameters(wildcards), sequences, method["epochs"], self.gpus("training"))
+        return self._train(wildcards, sequences, method["epochs"])
 
     def arm_seconds(self, races: Races) -> Callable[[Any], float]:
         """Training an arm of a race from one share of an epoch to the next."""
 
         def seconds(wildcards: Any) -> float:
             share = float(wildcards.share) - races.before(wildcards.share)
-            return self.speeds.train(self.parameters(wildcards), 2 * self.pairs("train"), share, self.gpus("training"))
+            return self._train(wildcards, 2 * self.pairs("train"), share)
 
         return seconds
+
+    def _train(self, wildcards: Any, sequences: float, epochs: float) -> float:
+        lora = self.rank(wildcards) is not None
+        return self.speeds.train(self.parameters(wildcards), sequences, epochs, self.gpus("training"), lora)
 
     def race_sampling_seconds(self, wildcards: Any) -> float:
         return self.speeds.sample(self.parameters(wildcards), 2 * self.race_prompts())
@@ -273,7 +231,9 @@ class Needs:
     # Memory and disk, in MB, and cents
 
     def training_memory(self, wildcards: Any, attempt: int) -> int:
-        return attempt * int(16_000 + 8 * self.parameters(wildcards) / 1e6)
+        """Of the machine: the weights in float32 once, and gathered once more to be saved unless they are frozen."""
+        each = 8 if self.rank(wildcards) is None else 4
+        return attempt * int(16_000 + each * self.parameters(wildcards) / 1e6)
 
     def inference_memory(self, wildcards: Any, attempt: int) -> int:
         return attempt * int(16_000 + 4 * self.parameters(wildcards) / 1e6)
@@ -286,13 +246,12 @@ class Needs:
 
     def checkpoint_size(self, wildcards: Any) -> int:
         """The resource `disk_mb` of what keeps a policy: two bytes a parameter if its weights are rounded, else four."""
-        training = self.config["methods"][wildcards.method] if wildcards.get("method") else self.config["sft"]
-        rounded = self.study.gpu and training["rounding"] != "none"
+        rounded = self.study.gpu and self.trained_by(wildcards)["rounding"] != "none"
         return round((2 if rounded else 4) * self.parameters(wildcards) / 1e6)
 
     def resumable_size(self, wildcards: Any) -> int:
-        """The resource `checkpoint_mb` of a training: weights and both of AdamW's moments in float32."""
-        return round(12 * self.parameters(wildcards) / 1e6)
+        """The resource `checkpoint_mb` of a training: what is trained and both of AdamW's moments in float32."""
+        return round(12 * trained_parameters(self.parameters(wildcards), self.rank(wildcards)) / 1e6)
 
     def preference_cents(self, pairs: Callable[[Any], float], name: str | None = None) -> Callable[[Any], int]:
         """What the preference model costs for the pairs of a job, if it is an API's judge: two judgements a pair."""

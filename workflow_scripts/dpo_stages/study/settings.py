@@ -12,6 +12,7 @@ import re
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.study.groups import is_grouped
+from dpo_stages.study.objectives import why_not
 from dpo_stages.study.parameters import parameters_of
 from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, PICK, POOL, RECOMMENDED, RESERVED, SOURCE, Policy
 from dpo_stages.study.shorthand import write_out
@@ -245,12 +246,9 @@ def _check_references(config: dict) -> None:
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
     for name, method in config["methods"].items():
-        original = method["loss"] == "slic-original"
-        if any((method[key] is None) == original for key in ("delta", "sft_weight")):
-            raise BadInput(
-                f"configuration: methods.{name} has the loss {method['loss']}; delta and sft_weight belong to "
-                "slic-original, which needs both"
-            )
+        keys = ("loss", "delta", "sft_weight", "label_smoothing", "use_weighting")
+        if reason := why_not(**{key: method[key] for key in keys}):
+            raise BadInput(f"configuration: methods.{name}: {reason}")
     for name, value in config["sources"].items():
         if re.fullmatch(RESERVED, name):
             raise BadInput(f"configuration: sources.{name} is built in; choose another name")

@@ -25,7 +25,7 @@ def candidate_likelihoods(
     """Compute log pi(y|x) of both on-policy and both off-policy candidates of every prompt that the two tables share.
 
     Args:
-        model: the policy, in float32, on its device.
+        model: the policy, of `load_policy`.
         tokenizer: the policy's.
         on_policy: `schemas.CANDIDATES`, the policy's own samples.
         off_policy: `schemas.CANDIDATES`, of another origin.

@@ -7,6 +7,8 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     import torch
     from transformers import PreTrainedModel
@@ -19,13 +21,29 @@ TOKENS_PER_BATCH = 16 * 1024
 paper's models; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
 
 
+def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel":
+    """Load a policy to compute log-probabilities with, on its device; in mixed precision it takes half the memory.
+
+    Args:
+        folder: of the policy.
+        max_length: tokens that it has to read at a time.
+        dtype: of `response_logps`.
+    """
+    import torch
+
+    from dpo_stages.models.weights import load_model
+
+    model = load_model(folder, max_length, narrow=dtype == "bfloat16").eval()
+    return model.to(torch.accelerator.current_accelerator() or "cpu")
+
+
 def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str) -> dict[str, list[float]]:
     """Compute log pi(y|x) of the chosen and rejected responses, summed over their tokens.
 
     Sequences are batched by length, so that little is padded.
 
     Args:
-        model: the policy, in float32, on its device.
+        model: of `load_policy`.
         tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `tokenize_preferences` makes.
         padding: token id that fills shorter sequences; it is masked.
         dtype: "float32", or "bfloat16" for the mixed precision of training.

@@ -1,37 +1,41 @@
 """Preference losses by name: TRL's, and the original form of SLiC-HF.
 
 What the first step's loss must be follows from the policy being its own reference model then: every log-ratio
-log pi(y|x) - log pi_ref(y|x) is zero, so that the loss depends on beta alone.
+log pi(y|x) - log pi_ref(y|x) is zero, so that the loss depends on beta and label smoothing alone. A supervised term adds what it
+is under the reference model. Where pairs are weighted (WPO), the weights depend on all probabilities of every token, which
+reference log-probabilities do not tell, so that the loss has no value to be held against.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.study.objectives import ORIGINAL_SLIC, why_not
 
 if TYPE_CHECKING:
     import torch
 
-ORIGINAL_SLIC = "slic-original"
-
 _LN_2 = math.log(2)
 
-# TRL's loss types that need no setting beyond beta, with the first step's loss as a function of it; None: it depends
-# on the log-probabilities themselves.
+# TRL's loss types, with the first step's loss as a function of beta and label smoothing; None: it depends on the
+# log-probabilities themselves.
 _FIRST_LOSS = {
-    "sigmoid": lambda beta: _LN_2,  # DPO, equation 6
-    "hinge": lambda beta: 1.0,  # SLiC-HF on log-ratios
-    "ipo": lambda beta: (1 / (2 * beta)) ** 2,
-    "nca_pair": lambda beta: 2 * _LN_2,
-    "bco_pair": lambda beta: 2 * _LN_2,
-    "sppo_hard": lambda beta: 2 * (1 / (2 * beta)) ** 2,
-    "aot": lambda beta: _LN_2,
-    "aot_unpaired": lambda beta: _LN_2,
-    "apo_zero": lambda beta: 1.0,
-    "apo_down": lambda beta: 1.0,
-    "discopop": lambda beta: (_LN_2 + 1) / 2,
-    "sigmoid_norm": lambda beta: _LN_2,
+    "sigmoid": lambda beta, smoothing: _LN_2,  # DPO, equation 6
+    "hinge": lambda beta, smoothing: 1.0,  # SLiC-HF on log-ratios
+    "ipo": lambda beta, smoothing: (1 / (2 * beta)) ** 2,
+    "exo_pair": lambda beta, smoothing: -_LN_2 - math.log(smoothing * (1 - smoothing)) / 2,
+    "nca_pair": lambda beta, smoothing: 2 * _LN_2,
+    "robust": lambda beta, smoothing: _LN_2,
+    "bco_pair": lambda beta, smoothing: 2 * _LN_2,
+    "sppo_hard": lambda beta, smoothing: 2 * (1 / (2 * beta)) ** 2,
+    "aot": lambda beta, smoothing: _LN_2,
+    "aot_unpaired": lambda beta, smoothing: _LN_2,
+    "apo_zero": lambda beta, smoothing: 1.0,
+    "apo_down": lambda beta, smoothing: 1.0,
+    "discopop": lambda beta, smoothing: (_LN_2 + 1) / 2,
+    "sigmoid_norm": lambda beta, smoothing: _LN_2,
     ORIGINAL_SLIC: None,
 }
 LOSSES = tuple(_FIRST_LOSS)
@@ -45,31 +49,79 @@ class Objective:
         loss: one of `LOSSES`.
         beta: strength of the tie to the reference model; of `ORIGINAL_SLIC`, it scales the logged rewards alone.
         delta: margin of `ORIGINAL_SLIC`, in nats.
-        sft_weight: weight of the supervised term of `ORIGINAL_SLIC`, not negative.
+        sft_weight: weight of a supervised term, not negative: of `ORIGINAL_SLIC`, of -log pi(y_w|x); of the others, of the mean
+            of -log pi over the tokens of the chosen responses that a device holds at a time.
+        label_smoothing: probability that a label is wrong, in (0, 0.5), for the losses that have it.
+        use_weighting: weigh pairs by how likely the policy is to say them (WPO, arXiv 2406.11827).
 
     Raises:
-        BadInput: values that do not belong together; the message names the flags.
+        BadInput: values that do not belong together; the message names the settings.
     """
 
     loss: str
     beta: float
     delta: float | None = None
     sft_weight: float | None = None
+    label_smoothing: float | None = None
+    use_weighting: bool = False
 
     def __post_init__(self) -> None:
-        given = [self.delta is not None, self.sft_weight is not None]
-        if self.loss == ORIGINAL_SLIC and not all(given):
-            raise BadInput(f"--loss {ORIGINAL_SLIC} needs --delta and --sft-weight")
-        if self.loss != ORIGINAL_SLIC and any(given):
-            raise BadInput(f"--delta and --sft-weight belong to --loss {ORIGINAL_SLIC} alone; take them out")
+        settings = {key: value for key, value in asdict(self).items() if key != "beta"}
+        if reason := why_not(**settings):
+            raise BadInput(f"--loss {self.loss}: {reason}")
         if not (self.sft_weight or 0) >= 0:
             raise BadInput(f"--sft-weight must not be negative, got {self.sft_weight}")
+        if not 0 < (0.1 if self.label_smoothing is None else self.label_smoothing) < 0.5:
+            raise BadInput(f"--label-smoothing must lie between 0 and 0.5, got {self.label_smoothing}")
+
+    @property
+    def supervised_weight(self) -> float:
+        """Weight of the supervised term that TRL computes; 0 without one, and where it is a part of the loss."""
+        return 0.0 if self.loss == ORIGINAL_SLIC else self.sft_weight or 0.0
+
+    def arguments(self) -> dict[str, object]:
+        """What the manifest says of it: what was added to the first four settings, only where it is set."""
+        return {
+            key: value for key, value in asdict(self).items() if value or key in ("loss", "beta", "delta", "sft_weight")
+        }
+
+    def trl_arguments(self) -> dict[str, object]:
+        """Keyword arguments of `trl.DPOConfig`."""
+        types = {"hinge" if self.loss == ORIGINAL_SLIC else self.loss: 1.0}  # replaced by the original form
+        if self.supervised_weight:
+            types["sft"] = self.supervised_weight
+        return {
+            "loss_type": list(types),
+            "loss_weights": list(types.values()),
+            "beta": self.beta,
+            "label_smoothing": self.label_smoothing or 0.0,
+            "use_weighting": self.use_weighting,
+        }
+
+    def first_loss(self, supervised: float = 0.0) -> float | None:
+        """Loss of the first step, where the policy still is its reference model; None where it has no fixed value.
+
+        Args:
+            supervised: mean of the supervised term under the reference model, in nats a token.
+        """
+        value = _FIRST_LOSS[self.loss]
+        if value is None or self.use_weighting:
+            return None
+        return value(self.beta, self.label_smoothing) + self.supervised_weight * supervised
 
 
-def first_loss(name: str, beta: float) -> float | None:
-    """Loss of the first step, where the policy still is its reference model; None where it has no fixed value."""
-    value = _FIRST_LOSS[name]
-    return None if value is None else value(beta)
+def supervised_loss(inputs: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":
+    """The supervised term of a batch as TRL computes it, under the reference model instead of the policy.
+
+    Args:
+        inputs: of TRL's collator: `completion_mask`, shape (2 * pairs, tokens), the chosen responses first, and
+            `ref_chosen_logps`, shape (pairs,), in nats.
+
+    Returns:
+        Nats a token.
+    """
+    chosen, _ = inputs["completion_mask"][:, 1:].chunk(2)
+    return -inputs["ref_chosen_logps"].sum() / chosen.sum()
 
 
 def original_slic_loss(

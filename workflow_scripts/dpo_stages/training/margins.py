@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dpo_stages.study.memory import FLOAT32
+from dpo_stages.study.parameters import parameters_of
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -19,6 +22,9 @@ PAIRS = 32
 much less from pair to pair than the margin itself."""
 
 LITTLE_KEPT = 0.5
+
+ROOM = 0.8
+"""Share of the free memory that weights may take; the rest is for what is computed."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,31 @@ class MarginSample:
 
     def difference(self, folder: Path) -> float:
         """Mean of log pi(y1|x) - log pi(y2|x) under the policy of a folder, in nats."""
-        import torch
+        from dpo_stages.training.logps import load_policy, response_logps
 
-        from dpo_stages.models.weights import load_model
-        from dpo_stages.training.logps import response_logps
-
-        model = load_model(folder, self.max_length).eval().to(torch.accelerator.current_accelerator() or "cpu")
+        model = load_policy(folder, self.max_length, "float32")
         logps = response_logps(model, self.tokens, self.padding, "float32")
         return (sum(logps["chosen"]) - sum(logps["rejected"])) / self.tokens.num_rows
+
+
+def room_for(folder: Path) -> bool:
+    """Whether the device that would run a folder's policy in float32 has the memory; a GPU that trained with LoRA may not.
+
+    It says so if not.
+    """
+    import torch
+
+    if not torch.accelerator.is_available():
+        return True
+    needed, free = FLOAT32 * parameters_of(str(folder)), torch.accelerator.get_memory_info()[0]
+    if needed < ROOM * free:
+        return True
+    print(
+        f"margins before and after rounding are not measured: in float32 the policy takes {needed / 1e9:.0f} GB, and the GPU has "
+        f"{free / 1e9:.0f} GB left",
+        file=sys.stderr,
+    )
+    return False
 
 
 def kept_margin(reference: float, before: float, after: float) -> dict[str, float | None]:

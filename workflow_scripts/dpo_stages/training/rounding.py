@@ -6,12 +6,10 @@ likelier, so that its expectation is the weight itself.
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.core.files import write_json
-from dpo_stages.models.weights import INDEX
+from dpo_stages.models.weights import rewrite_weights
 
 if TYPE_CHECKING:
     import torch
@@ -32,22 +30,13 @@ def narrow_weights(folder: Path, rounding: str, key: str) -> None:
             number of processes nor on how tensors are spread over files.
     """
     import torch
-    from safetensors.torch import load_file, save_file
 
-    total = 0
-    for path in sorted(folder.glob("model*.safetensors")):
-        tensors = load_file(path)
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point():
-                stochastic = rounding == "stochastic"
-                tensors[name] = rounded_at_random(tensor, f"{key}/{name}") if stochastic else tensor.to(torch.bfloat16)
-        total += sum(tensor.nbytes for tensor in tensors.values())
-        save_file(tensors, path, metadata={"format": "pt"})
-    index = folder / INDEX
-    if index.exists():
-        content = json.loads(index.read_text(encoding="utf-8"))
-        content["metadata"]["total_size"] = total
-        write_json(index, content)
+    def narrow(name: str, tensor: "torch.Tensor") -> "torch.Tensor":
+        if not tensor.is_floating_point():
+            return tensor
+        return rounded_at_random(tensor, f"{key}/{name}") if rounding == "stochastic" else tensor.to(torch.bfloat16)
+
+    rewrite_weights(folder, folder, narrow)
 
 
 def rounded_at_random(weights: "torch.Tensor", key: str) -> "torch.Tensor":

@@ -10,9 +10,10 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, sha256, write_text
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
-from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, unchanged_weights, write_config
+from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, load_model, unchanged_weights, write_config
+from dpo_stages.training.adapters import merge_adapter
 from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints, pausing_step
-from dpo_stages.training.margins import MarginSample, kept_margin, warn_of_lost_margin
+from dpo_stages.training.margins import MarginSample, kept_margin, room_for, warn_of_lost_margin
 from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
 
@@ -31,14 +32,27 @@ def describe(settings: TrainingSettings, inputs: dict[str, Path], **method: obje
         method: settings that only this kind of training has.
     """
     deciding = {name: value for name, value in asdict(settings).items() if name not in PLACES} | method
-    if settings.rounding is None:
-        del deciding["rounding"]
+    deciding = {
+        name: value for name, value in deciding.items() if value is not None or name not in ("rounding", "lora")
+    }
     return {
         "policy": deciding.pop("policy"),
         "arguments": dict(sorted(deciding.items())),
         "inputs": {name: sha256(path) for name, path in inputs.items()},
         "versions": {name: version(name) for name in VERSIONED},
     }
+
+
+def starting_point(folder: Path, settings: TrainingSettings) -> dict[str, object]:
+    """The trainer's arguments `model` and `peft_config`: a policy, and what is trained beside its frozen weights, if anything.
+
+    Nobody else may hold the model, whose memory is freed before the policy is saved.
+
+    Raises:
+        BadInput: the policy cannot be loaded, or has not the layers that LoRA is to train.
+    """
+    model = load_model(folder, settings.max_length, narrow=settings.narrow)
+    return {"model": model, "peft_config": settings.lora.config(model, folder) if settings.lora else None}
 
 
 def train(trainer: "ResumableTrainer", checkpoints: Path, about: dict) -> None:
@@ -127,12 +141,15 @@ def _finish_weights(
     folder: Path, settings: TrainingSettings, initial: Path, sample: MarginSample | None
 ) -> dict[str, float | None]:
     """Turn what the trainer saved into weights in the precision that is kept and their configuration; see `save_policy`."""
+    if settings.lora:
+        merge_adapter(folder, initial, settings.lora)
     for path in folder.iterdir():
         if not is_weights(path.name):
             path.unlink()
     write_config(initial, folder, "float32")
     rounds = settings.saved_dtype != "float32"
-    differences = [sample.difference(policy) for policy in (initial, folder)] if rounds and sample else []
+    measured = rounds and sample and room_for(folder)
+    differences = [sample.difference(policy) for policy in (initial, folder)] if measured else []
     if rounds:
         narrow_weights(folder, settings.rounding, settings.rounding_key)
         write_config(initial, folder, settings.saved_dtype)

@@ -9,7 +9,9 @@ from dpo_stages.core.arguments import duration, positive_float, positive_int, se
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.manifests import MANIFEST
 from dpo_stages.study.policies import Policy
+from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
 from dpo_stages.training.rounding import ROUNDINGS
+from dpo_stages.training.watching import NOBODY, WATCHERS, prepare
 
 DTYPES = ("float32", "bfloat16")
 SCHEDULERS = ("cosine", "linear", "constant_with_warmup", "constant")
@@ -30,10 +32,13 @@ class TrainingSettings:
         max_length: of a whole row, in tokens.
         dtype: one of `DTYPES`; bfloat16 is mixed precision with float32 master weights.
         rounding: one of `ROUNDINGS`, by which the master weights are saved; None if `dtype` is float32.
+        lora: what is trained beside frozen weights; None to train all weights.
         seed: of the rows' order, of dropout and of stochastic rounding.
         policy: name of the policy that is made.
         checkpoints: folder of this training alone; kept until it is done, so that a rerun goes on where a killed run was.
         checkpoint_minutes: between two checkpoints; 0 writes one after every step.
+        report_to: one of `WATCHERS`, which shows the training while it runs.
+        curves: folder of what it keeps here.
         output: the manifest that is written; its folder is replaced.
     """
 
@@ -46,16 +51,24 @@ class TrainingSettings:
     max_length: int
     dtype: str
     rounding: str | None
+    lora: Lora | None
     seed: int
     policy: str
     checkpoints: Path
     checkpoint_minutes: float
+    report_to: str
+    curves: Path | None
     output: Path
 
     @property
     def saved_dtype(self) -> str:
         """Precision of the weights in the policy's folder."""
         return "float32" if self.rounding in (None, "none") else "bfloat16"
+
+    @property
+    def narrow(self) -> bool:
+        """Whether frozen weights take no more memory than products need."""
+        return self.lora is not None and self.dtype == "bfloat16"
 
     @property
     def rounding_key(self) -> str:
@@ -66,7 +79,7 @@ class TrainingSettings:
         return f"{self.seed}/{Policy.parse(self.policy).iteration}"
 
 
-PLACES = ("checkpoints", "checkpoint_minutes", "output")
+PLACES = ("checkpoints", "checkpoint_minutes", "report_to", "curves", "output")
 """Settings that do not decide the trained weights."""
 
 
@@ -95,6 +108,14 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         help="how --dtype bfloat16 saves the master weights: each as the nearest bfloat16, as one of its two neighbours "
         "drawn without a bias, or in float32",
     )
+    parser.add_argument(
+        "--lora-rank", type=positive_int, metavar="N", help="train products of this rank beside frozen weights"
+    )
+    parser.add_argument("--lora-alpha", type=positive_float, metavar="X", help="scales them by this over the rank")
+    parser.add_argument("--lora-dropout", type=share, metavar="SHARE", help="of a layer's inputs that they do not see")
+    parser.add_argument(
+        "--lora-targets", nargs="+", metavar="LAYER", help=f"names of linear layers, as q_proj; or {ALL_LINEAR}"
+    )
     parser.add_argument("--seed", type=seed, required=True, help="of the rows' order, dropout and stochastic rounding")
     parser.add_argument("--policy", required=True, metavar="NAME", help="name of the policy that is made")
     parser.add_argument(
@@ -111,6 +132,8 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="between two checkpoints; 0 writes one after every step",
     )
+    parser.add_argument("--report-to", choices=WATCHERS, default=NOBODY, help="shows the training while it runs")
+    parser.add_argument("--curves", type=Path, metavar="FOLDER", help="of what that keeps here")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
@@ -124,9 +147,10 @@ def training_settings_from(arguments: argparse.Namespace, trained_by: str) -> Tr
         trained_by: "sft" or "preferences": what the policy's name must agree with.
 
     Raises:
-        BadInput: the policy's name, the output's name or the batch sizes do not fit.
+        BadInput: the policy's name, the output's name or the batch sizes do not fit, or nobody can watch.
     """
-    settings = TrainingSettings(**{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)})
+    given = {field.name: getattr(arguments, field.name) for field in fields(TrainingSettings) if field.name != "lora"}
+    settings = TrainingSettings(**given, lora=lora_from(arguments))
     policy = Policy.parse(settings.policy)
     if (policy.iteration == 0) != (trained_by == "sft"):
         expected = "MODEL/sft" if trained_by == "sft" else "MODEL/METHOD/SOURCE-SOURCE"
@@ -138,6 +162,7 @@ def training_settings_from(arguments: argparse.Namespace, trained_by: str) -> Tr
     checkpoints = settings.checkpoints.resolve()
     if settings.output.parent.resolve() in (checkpoints, *checkpoints.parents):
         raise BadInput("--checkpoints must lie outside the folder of --output, which is replaced in the end")
+    prepare(settings.report_to, settings.curves)
     accumulation_steps(settings.batch_size, settings.per_device_batch_size, world_size())
     return settings
 
@@ -171,6 +196,8 @@ def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
     import torch
 
     on_accelerator = torch.accelerator.is_available()
+    if settings.lora:  # of layers that FSDP wraps for it, PEFT would save nothing, without a word
+        os.environ["FSDP_ACTIVATION_CHECKPOINTING"] = "false"
     processes = world_size()
     if processes == 1 and torch.cuda.device_count() > 1:
         raise BadInput(
@@ -202,6 +229,7 @@ def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
         "log_level": "error",
         "log_level_replica": "error",
         "save_strategy": "no",  # trainers.Checkpointing saves
-        "report_to": "none",
+        "report_to": settings.report_to,
+        "run_name": settings.policy,
         "disable_tqdm": True,
     }

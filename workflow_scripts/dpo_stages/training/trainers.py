@@ -14,8 +14,10 @@ from trl import SFTTrainer
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
+from dpo_stages.study.objectives import ORIGINAL_SLIC
+from dpo_stages.training.adapters import keep_dropout
 from dpo_stages.training.checkpoints import close_checkpoint, pausing_step
-from dpo_stages.training.losses import ORIGINAL_SLIC, Objective, first_loss, original_slic_loss
+from dpo_stages.training.losses import Objective, original_slic_loss, supervised_loss
 from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTrainer
 
 
@@ -92,8 +94,9 @@ class ResumableTrainer(LocalTrainer):
         until: share of an epoch after which training pauses, with a checkpoint to go on from; None: it does not.
     """
 
-    def __init__(self, *args, checkpoint_minutes: float, until: float | None = None, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, model, args, *, checkpoint_minutes: float, until: float | None = None, **kwargs) -> None:
+        torch.manual_seed(args.seed)  # TRL draws LoRA's first matrices before Transformers sets the seed
+        super().__init__(model, args=args, **kwargs)
         self.until = until
         self.remove_callback(PrinterCallback)
         self.add_callback(ProgressLines())
@@ -118,20 +121,25 @@ class PreferenceTrainer(ResumableTrainer, GivenReferenceTrainer):
     """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given.
 
     Args:
-        objective: what is minimised; `args` must have its beta.
+        objective: what is minimised; `args` must have its `trl_arguments`.
         train_dataset: columns `prompt_ids`, `chosen_ids`, `rejected_ids`, `ref_chosen_logps`, `ref_rejected_logps`.
     """
 
     def __init__(self, *args, objective: Objective, **kwargs) -> None:
         self.objective = objective
         self._pairs: list[torch.Tensor] = []
+        self._supervised: list[torch.Tensor] = []
         super().__init__(*args, **kwargs)
+        if kwargs.get("peft_config"):
+            keep_dropout(self.model, kwargs["peft_config"].lora_dropout)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, chosen, rejected = self.loss_and_logps(model, inputs, num_items_in_batch)
         references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         pairs = torch.stack([chosen.detach(), rejected.detach(), *references], dim=1)
         self._pairs.append(self.accelerator.gather(pairs))
+        if self.objective.supervised_weight and not self.state.global_step:
+            self._supervised.append(self.accelerator.gather(supervised_loss(inputs)).mean())
         if self.objective.loss == ORIGINAL_SLIC:
             loss = original_slic_loss(chosen, rejected, self.objective.delta, self.objective.sft_weight).mean()
         return loss
@@ -149,7 +157,8 @@ class PreferenceTrainer(ResumableTrainer, GivenReferenceTrainer):
     def _check_first_step(self, loss: float, pairs: torch.Tensor) -> None:
         """Stop unless the policy of the first step gives the responses the reference model's log-probabilities."""
         narrow = self.args.bf16
-        expected = first_loss(self.objective.loss, self.objective.beta)
+        supervised = torch.stack(self._supervised).mean().item() if self._supervised else 0.0
+        expected = self.objective.first_loss(supervised)
         loss_tolerance = 2e-2 if narrow else 1e-3
         hint = (
             "the reference log-probabilities were not computed with this initial policy, template, --max-length and "

@@ -25,6 +25,9 @@ TRAINING = {
     "beta": "β",
     "delta": "Margin",
     "sft_weight": "SFT weight",
+    "label_smoothing": "Label smoothing",
+    "use_weighting": "Weighted pairs (WPO)",
+    "lora": "LoRA",
     "warmup_ratio": "Warm-up ratio",
     "scheduler": "Scheduler",
     "rounding": "Rounding of saved weights",
@@ -69,8 +72,15 @@ def _training_value(key: str, section: Mapping, max_length: int, gpus: int) -> o
         return section["batch_size"] // (section["per_device_batch_size"] * max(1, gpus))
     if key == "rounding" and not gpus:
         return None  # float32 is saved as it is
+    if key == "lora" and section.get("lora"):
+        return _lora(**section["lora"])
     value = {"max_length": max_length, "gpus": gpus}.get(key, section.get(key))
     return {True: "yes", False: None}[value] if isinstance(value, bool) else value
+
+
+def _lora(rank: int, alpha: float, dropout: float, targets: str | Sequence[str]) -> str:
+    words = [f"rank {rank}", f"α {alpha:g}", *([f"dropout {dropout:g}"] if dropout else [])]
+    return ", ".join([*words, targets if isinstance(targets, str) else " ".join(targets)])
 
 
 def sampling_table(sampling: Mapping) -> dict[str, dict]:
