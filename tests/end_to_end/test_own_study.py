@@ -96,3 +96,29 @@ def test_the_readmes_commands_measure_train_and_report(own):
     tables = re.findall(r'<article id="(\w+)">', page)
     assert tables == ["gains", "pairs", "labels", "table6", "table7", "table9"]
     assert "Beside the paper" not in page
+
+
+def test_lora_on_the_best_and_the_worst_of_more_candidates_and_the_pairs_of_either_source(own):
+    """After the report: the same study with three candidates a prompt, then with another rule of pairs."""
+    more = BESIDES.replace("sampling: {", "sampling: {candidates: 3, ") + "methods: {dpo: {lora: {rank: 4}}}\n"
+    write_study(own, f"{more}pairs: best-worst\n")
+    _, policy, _ = commands("mine.yaml --")
+    pick = policy.replace("dpo/auto", "dpo/pick")
+    run(own, pick)
+    scored, picked = (
+        json.loads((own / f"results/{name}.ledger.json").read_text())
+        for name in ("scores/my-model/sft/pooled", "mixtures/my-model/sft/pick")
+    )
+    assert scored["candidates"] == 24 * (3 + 2) and picked["rows_in"] == 24
+    assert picked["own_pairs"] + picked["off_policy_pairs"] == picked["rows_out"] and picked["mixed_pairs"] == 0
+    manifest = json.loads((own / "results/policies/my-model/dpo/pick/manifest.json").read_text())
+    assert manifest["arguments"]["lora"]["rank"] == 4 and "model.safetensors" in manifest["files"]
+
+    on = policy.replace("dpo/auto", "dpo/on")
+    run(own, on)
+    scores = own / "results/scores/my-model/sft/train.parquet"
+    before = scores.stat().st_mtime_ns
+    write_study(own, f"{more}pairs: two\n")
+    said = run(own, on)
+    assert "pair_candidates" in said and "score_candidates" not in said and "sample_candidates" not in said
+    assert scores.stat().st_mtime_ns == before
