@@ -140,7 +140,9 @@ READERS = {
 NOT_READ = {
     "demo": {"describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"},
     "raced": {
-        "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"
+        "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
+        "make_decision": "trace_policy",  # the card is that of a history without `auto`
+        "train_policy": "sample_candidates measure_boundary",
     },
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
