@@ -93,7 +93,7 @@ wildcard_constraints:
     history=patterns.history,
     run=patterns.run,
     undecided=patterns.undecided,
-    traced=rf"{patterns.model}/(?:{patterns.method})/(?:{patterns.history}|{patterns.undecided})",
+    traced=patterns.traced,
     policy=patterns.policy,
     sampled=patterns.sampled,
     initial=patterns.initial,

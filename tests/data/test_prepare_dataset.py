@@ -319,6 +319,12 @@ BAD_FILES = {
     ),
     "a table of nothing but a header": ("data.csv", b"prompt,chosen,rejected\n", "it has none at all"),
     "a table with a comma too many": ("data.csv", b"prompt,chosen,rejected\na,b,c,d\n", "record 1: more values than"),
+    "a quote that is never closed": (
+        "data.tsv",
+        b'prompt\tchosen\trejected\na\t"b\tc\nd\te\tf\n',
+        "not readable as a table",
+    ),
+    "a column twice": ("data.csv", b"prompt,chosen,chosen\na,b,c\n", "has two columns chosen"),
     "turns written by pandas": (
         "data.csv",
         b"""prompt,chosen,rejected\na,"[{'role': 'assistant', 'content': 'b'}]",c\n""",

@@ -558,6 +558,18 @@ tables: {{table3: {{models: [zephyr-7b]}}}}
     assert "--notes 'Win rates are plain ones" in shown and "splits verbose and concise in `datasets.mine`" in shown
 
 
+def test_exports_and_cards_are_made_of_what_the_policies_are_made_of(clone):
+    exports = ["results/exports/zephyr-7b/sft/train.jsonl", "results/exports/ultrafeedback/test.jsonl"]
+    jobs = Dag("--cores", "1", *exports, "results/exports/zephyr-7b/sft/mix50.jsonl", folder=clone).jobs
+    assert (jobs["export_preferences"], jobs["export_mixture"], jobs["mix_preferences"]) == (2, 1, 1)
+    assert not jobs["train_policy"]
+    cards = [f"results/policies/{policy}/README.md" for policy in ("phi-2/sft", "phi-2/dpo/off-mix50")]
+    jobs = Dag("--cores", "1", *cards, folder=clone).jobs
+    assert (jobs["write_model_card"], jobs["trace_policy"], jobs["train_policy"]) == (2, 1, 2)
+    shown = snakemake("-n", "-p", "--cores", "1", "--", cards[1], folder=clone).stdout
+    assert "--about 'Conversations of SFT=ultrachat' 'Off-policy data=ultrafeedback' 'Preference model=pairrm'" in shown
+
+
 def test_data_in_a_folder_and_columns_of_other_names_reach_the_program(clone, tmp_path):
     folder = tmp_path / "my data"
     folder.mkdir()

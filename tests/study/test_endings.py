@@ -10,6 +10,13 @@ def test_a_policy_is_said_to_be_loaded_by_two_lines_that_are_python():
     assert 'from_pretrained("results/policies/mine/dpo/auto")' in second
 
 
+def test_a_policys_card_is_read_and_stands_for_the_policy():
+    where, _, second, read = last_words(["results/policies/mine/dpo/auto/README.md"])
+    assert where.startswith("results/policies/mine/dpo/auto/ is the policy") and "mine/dpo/auto" in second
+    assert read == "To read: results/policies/mine/dpo/auto/README.md"
+    assert len([*last_words([f"results/policies/mine/sft/{name}" for name in ("README.md", "manifest.json")])]) == 4
+
+
 def test_pages_are_named_and_nothing_is_said_of_other_files():
     assert [*last_words(["results/report.html", "results/boundary/mine/sft.md"])] == [
         "To read: results/boundary/mine/sft.md, results/report.html"

@@ -35,7 +35,7 @@ ASKING = "ask_yardstick compare_chosen"
 AUDITED = f"{ASKING} compute_pair_likelihoods audit_sources"
 LABELLED = (
     "compute_reference_logps train_policy train_arm mix_preferences trace_policy draw_quality_pairs make_boundary_cost write_vote_sheet "
-    f"read_votes {AUDITED}"
+    f"read_votes export_preferences {AUDITED}"
 )
 COMPARED = "measure_boundary measure_robustness measure_consistency make_boundary_cost make_labels_table"
 READERS = {
@@ -47,8 +47,8 @@ READERS = {
     "label_ranker_samples": "train_ranker",
     "measure_label_accuracy": "make_labels_table",
     "make_demo_model": "adopt_policy train_sft",
-    "fetch_model": "adopt_policy train_sft",
-    "fetch_model:untuned": "train_sft",
+    "fetch_model": "adopt_policy train_sft write_model_card",
+    "fetch_model:untuned": "train_sft write_model_card",
     "prepare_dataset": (
         "prepare_dataset:chat prepare_dataset:preferences prepare_dataset:instructions sample_ranker_candidates"
     ),
@@ -65,7 +65,7 @@ READERS = {
     ),
     "adopt_policy": f"{TRAINED} train_arm sample_ranker_candidates",
     "train_sft": f"{TRAINED} train_arm make_report",
-    "train_policy": f"{TRAINED} train_arm make_intra_diversity make_boundary_cost make_rq1 make_report",
+    "train_policy": f"{TRAINED} train_arm write_model_card make_intra_diversity make_boundary_cost make_rq1 make_report",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
@@ -96,7 +96,9 @@ READERS = {
     "make_race": "make_decision make_report",
     "make_decision": "trace_policy make_table",  # and what is trained on the chosen source, once that is known
     "mix_preferences": "compute_reference_logps train_policy trace_policy",
-    "trace_policy": "make_table",
+    "trace_policy": "make_table write_model_card",
+    "write_model_card": "",
+    "export_preferences": "",
     "compute_likelihoods": "measure_consistency",
     "measure_consistency": "make_table8",
     "make_table8": "make_report",
@@ -143,7 +145,9 @@ READERS = {
 NOT_READ = {
     "demo": {"describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"},
     "raced": {
-        "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness"
+        "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
+        "make_decision": "trace_policy",  # the card is that of a history without `auto`
+        "train_policy": "sample_candidates measure_boundary",
     },
     "grouped": {"train_policy": "sample_candidates measure_boundary"},
     "adaptive": {
@@ -176,7 +180,7 @@ RULES_OF = {
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
         "take_own_labels draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
-        "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race"
+        "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race write_model_card export_preferences"
     ),
 }
 PROGRAMS = {
@@ -191,6 +195,7 @@ PROGRAMS = {
     "make_second_opinion": ["compare_candidates"],
     "ask_second_opinion": ["compare_candidates"],
     "train_arm": ["train_policy"],
+    "export_mixture": ["export_preferences"],
     "sample_arm": ["sample_candidates"],
     "decide_look": ["decide_race"],
     "ask_length_witness": ["judge_with_preference_model"],
@@ -275,6 +280,7 @@ tables:
 
 SHEET = "results/audits/sheets/tiny-mistral/dpo/on.csv"
 
+GIVEN_AWAY = ["results/policies/zephyr-7b/dpo/off/README.md", "results/exports/ultrafeedback/train.jsonl"]
 
 RACED = """
 decide_by: race
@@ -394,6 +400,8 @@ EDITS = [
     Edit("the preference model's labels again", "label_preferences", "labels: model", study="raced"),
     Edit("duplicate prompts", f"{PAGE} prepare_dataset:preferences",
          "datasets: {demo-preferences: {duplicates: last}}", never=SFT),
+    Edit("columns of other names", f"{PAGE} prepare_dataset:preferences",
+         "datasets: {demo-preferences: {columns: {prompt: question}}}", never=SFT),
     Edit("sampling temperature", f"{PAGE} {SAMPLING} make_settings_table", "sampling: {temperature: 1.0}", never=SFT),
     Edit(
         "longest training example",
@@ -810,7 +818,11 @@ def studies(tmp_path_factory):
             "grouped", tmp_path_factory.mktemp("grouped"), GROUPED, paper, ["results/tables/table3.csv"]
         ),
         "raced": finished(
-            "raced", tmp_path_factory.mktemp("raced"), RACED, paper, ["results/decisions/zephyr-7b/sft.json"]
+            "raced",
+            tmp_path_factory.mktemp("raced"),
+            RACED,
+            paper,
+            ["results/decisions/zephyr-7b/sft.json", *GIVEN_AWAY],
         ),
     }
 

@@ -60,8 +60,12 @@ def _table_of_text(path: Path, delimiter: str) -> list[dict]:
     header = text.partition("\n")[0]
     if delimiter not in header:  # as spreadsheets write where a comma stands in numbers
         delimiter = next((other for other in ";\t" if other in header), delimiter)
-    reader = csv.DictReader(io.StringIO(text, newline=""), restval="", delimiter=delimiter)
+    # Strict, or a quote that nothing closes would take all rows behind it for one text.
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="", delimiter=delimiter, strict=True)
     try:
+        columns = reader.fieldnames or []
+        if twice := [name for name in dict.fromkeys(columns) if columns.count(name) > 1]:
+            raise BadInput(f"{path} has two columns {twice[0]}; rename one of them")
         rows = list(reader)
     except csv.Error as error:
         raise BadInput(f"{path}, line {reader.line_num}: not readable as a table ({error})") from error

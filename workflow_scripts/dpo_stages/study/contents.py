@@ -7,6 +7,7 @@ from typing import Any
 
 from dpo_stages.study import own_labels, paths
 from dpo_stages.study.audits import for_report
+from dpo_stages.study.cards import DATA
 from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import RECOMMENDED, Policy
 from dpo_stages.study.races import races_for_report
@@ -109,6 +110,16 @@ def missing_files(study: Study) -> list[str]:
         if not study.file(path).startswith("results/")
         and not (Path(study.file(path)).is_file() if kind == "file" else Path(study.file(path)).is_dir())
     ]
+
+
+def on_cards(study: Study, policy: Policy) -> list[str]:
+    """What a policy was made with and its name does not say, as `WHAT=NAME`."""
+    conversations = study.config["models"][policy.model]["sft"]
+    told = {"Conversations of SFT": conversations} if conversations else {}
+    if policy.history:
+        words = in_words(study)
+        told |= {what: words[what] for what in (DATA, "Preference model", "Labels of data sets") if what in words}
+    return [f"{what}={name}" for what, name in told.items()]
 
 
 def _one_or_several(files: str | list[str]) -> list[str]:
@@ -225,7 +236,7 @@ def in_words(study: Study) -> dict[str, Any]:
             f"{config['models'][model]['label']} ({config['models'][model]['path'] or 'made by the workflow'})"
             for model in dict.fromkeys(model for table in config["tables"].values() for model in table["models"])
         ),
-        "Off-policy data": config["preference_data"],
+        DATA: config["preference_data"],
         "Preference model": config["preference_model"],
         **({"Labels of data sets": config["labels"]} if config["labels"] != own_labels.MODEL else {}),
         "What auto follows": followed(study),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-_POLICY = re.compile(r"(results/policies/.+)/manifest\.json")
+_POLICY = re.compile(r"(results/policies/.+)/(?:manifest\.json|README\.md)")
 _PAGE = re.compile(r"results/.+\.(?:html|md)")
 
 
@@ -14,7 +14,7 @@ def last_words(targets: Iterable[str]) -> Iterator[str]:
         targets: files, as they were asked for.
     """
     targets = sorted(targets)
-    policies = [found.group(1) for target in targets if (found := _POLICY.fullmatch(target))]
+    policies = list(dict.fromkeys(found.group(1) for target in targets if (found := _POLICY.fullmatch(target))))
     for policy in policies:
         yield f"{policy}/ is the policy, a folder that Transformers and vLLM load:"
     if policies:

@@ -1,0 +1,117 @@
+"""A policy's card says what made it, in front matter that is YAML and lines that are Python."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from dpo_stages.core.errors import BadInput
+from dpo_stages.study.cards import card
+
+MANIFEST = {
+    "policy": "tiny/dpo/on",
+    "arguments": {"beta": 0.1, "delta": None, "learning_rate": 5e-7, "loss": "sigmoid"},
+    "versions": {"trl": "1.16.0"},
+    "initial_policy": "tiny/sft",
+}
+LEDGER = {
+    "rows_out": 96,
+    "steps": 3,
+    "provenance": {"commit": "0123456789" * 4 + ", with changes that are not committed", "ended": "2026-11-26"},
+}
+HUB = {"path": "org/Tiny", "revision": "f" * 40}
+ABOUT = {"Off-policy data": "pairs", "Preference model": "ranker"}
+STEP = {"policy": "tiny/dpo/on", "initial_policy": "tiny/sft", "named_source": "on", "source": "on"}
+MEASURED = {"boundary_score": 0.6, "interval": [0.55, 0.65], "verdict": "decided", "recommended_source": "on"}
+CHOSEN = {**STEP, "named_source": "auto", "decided_by": "boundary score", **MEASURED}
+
+
+def traced(*steps):
+    return {"resolved_policy": steps[-1]["policy"], "steps": [*steps], "samples_drawn": 1200, "labels_made": 34}
+
+
+def test_a_card_of_a_policy_that_was_chosen():
+    text = card("tiny/dpo/auto", MANIFEST, LEDGER, HUB, traced(CHOSEN), ABOUT)
+    _, matter, body = text.split("---\n", 2)
+    assert yaml.safe_load(matter) == {
+        "base_model": "org/Tiny",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["dpo", "trl", "dpo-stages"],
+    }
+    for words in (
+        "# tiny/dpo/auto",
+        "[org/Tiny](https://huggingface.co/org/Tiny) at commit ffffffffff by 1 iteration of",
+        "it is `tiny/dpo/on`",
+        "1. `tiny/dpo/on` from `tiny/sft`, on on-policy pairs: its initial policy's own samples for the prompts of pairs.",
+        "Decided by the boundary score: the boundary score of `tiny/sft` is 0.600 (0.550 to 0.650), which is decided.",
+        "It took 1,200 samples of policies and 34 labels.",
+        "| learning rate | 5e-07 |",
+        "| steps | 3 |",
+        "- Preference model: ranker",
+        "- Versions: trl 1.16.0",
+        "commit 0123456789, with changes that are not committed",
+    ):
+        assert words in body, words
+    assert "delta" not in text
+    for block in re.findall(r"```python\n(.*?)```", body, re.DOTALL):
+        compile(block, "card", "exec")
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (STEP, "for the prompts of pairs.\n"),
+        ({**STEP, "source": "off"}, "on off-policy pairs: responses of pairs.\n"),
+        ({**STEP, "source": "llama"}, "on samples of another policy (`llama`).\n"),
+        (
+            {**STEP, "source": "mix30", "on_policy_share": 0.3},
+            "own samples for 30% of the prompts, pairs for the others.\n",
+        ),
+        (
+            {**STEP, "named_source": "blend", "source": "blend", "on_policy_share": 0.6, **MEASURED},
+            "The share follows from a measurement: the boundary score of `tiny/sft` is 0.600",
+        ),
+        ({**CHOSEN, "decided_by": "hand"}, "Decided by hand: the boundary score"),
+        (
+            {**CHOSEN, "decided_by": "the rule for undecided scores"},
+            "Decided by the rule for undecided scores: the bou",
+        ),
+        (
+            {
+                **STEP,
+                "named_source": "auto",
+                "decided_by": "race",
+                "verdict": "decided",
+                "race_leader": "on",
+                "race_epochs": 0.8,
+            },
+            "Decided by the race: the race from `tiny/sft` is decided after 0.8 epochs of training, with `on` ahead.\n",
+        ),
+    ],
+)
+def test_a_card_says_what_a_policy_was_trained_on_and_why(step, words):
+    assert words in card("tiny/dpo/on", MANIFEST, LEDGER, HUB, traced(step), ABOUT)
+
+
+def test_a_card_of_a_model_that_was_given_names_no_folder_and_no_training():
+    text = card("tiny/sft", {"policy": "tiny/sft"}, {}, {"path": "/home/me/tiny", "revision": None}, None, {})
+    assert "base_model" not in text and "/home/me" not in text and "Settings" not in text and "dpo, " not in text
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, value in (("manifest", MANIFEST), ("manifest.ledger", LEDGER), ("base", HUB), ("trace", traced(CHOSEN))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(value))
+    return tmp_path
+
+
+def test_the_program_writes_it_beside_the_policy(run_here, folder):
+    files = ["--trained", folder / "manifest.json", "--base", folder / "base.json", "--trace", folder / "trace.json"]
+    about = ["--about", *(f"{what}={name}" for what, name in ABOUT.items())]
+    run_here("write_model_card", "--policy", "tiny/dpo/auto", *files, *about, "--output", folder / "README.md")
+    assert (folder / "README.md").read_text() == card("tiny/dpo/auto", MANIFEST, LEDGER, HUB, traced(CHOSEN), ABOUT)
+    with pytest.raises(BadInput, match="--about x is not of the form WHAT=NAME"):
+        run_here("write_model_card", "--policy", "a/sft", *files, "--about", "x", "--output", folder / "other.md")
+    assert not (folder / "other.md").exists()
