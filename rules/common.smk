@@ -22,6 +22,7 @@ from dpo_stages.core.files import write_text
 from dpo_stages.study import (
     arms,
     audits,
+    capabilities,
     contents,
     endings,
     groups,

@@ -21,6 +21,9 @@ if config["analyses"]["figure3"]:
     REPORT_FIGURES["figure3"] = (
         "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."
     )
+ENVIRONMENTS = ["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]
+if config["capabilities"]["tables"]:
+    ENVIRONMENTS.append("lm-eval")
 
 
 rule plot_boundary:
@@ -86,7 +89,7 @@ rule make_report:
         judgements=lambda w: [
             paths.evaluation(judged, "annotations.json") for judged in contents.judged_for_report(study)
         ],
-        locks=expand(f"{PREFIX}envs/{{env}}.lock.txt", env=["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]),
+        locks=expand(f"{PREFIX}envs/{{env}}.lock.txt", env=ENVIRONMENTS),
         page=[f"{PREFIX}workflow_scripts/dpo_stages/report/{file}" for file in ("page.html.jinja", "style.css")],
         program=program("make_report", "workflow"),
     output:

@@ -1,6 +1,6 @@
 """Tables of policies: win rates, gains and which arm is better, beside the boundary scores.
 
-Required: win rates, comparisons of arms, boundary scores, traces.
+Required: win rates, comparisons of arms, boundary scores, traces; capabilities where they are asked for.
 Output:   results/tables/{table}.{csv,md,json}; results/tables/{table}_policies.txt where `auto` decides
 """
 
@@ -32,6 +32,8 @@ rule make_table:
         },
         arms=lambda w: arms.comparisons_of_table(study, w.table),
         chosen_arms=lambda w: arms.comparisons_of_table(study, w.table, chosen=True),
+        capabilities=lambda w: capabilities.of_table(study, w.table),
+        chosen_capabilities=lambda w: capabilities.of_table(study, w.table, chosen=True),
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
         length_control=independence.length_control(study) or [],
         undecided=lambda w: contents.lists_of_undecided(study, w.table),
@@ -56,6 +58,7 @@ rule make_table:
         seeds=config["seeds"],
         given=lambda w, input: given(
             arms=[*input.arms, *input.chosen_arms],
+            capabilities=[*input.capabilities, *input.chosen_capabilities],
             length_control=[input.length_control] if input.length_control else [],
             notes=[*plain_win_rates.why(study), *independence.cautions(study)],
             replicates=[str(config["replicates"])],

@@ -47,7 +47,7 @@ def main() -> None:
 
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware, ledger
-    from dpo_stages.report import curves, gainless, page, partings, race, tallies
+    from dpo_stages.report import capabilities, curves, gainless, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
@@ -76,7 +76,16 @@ def main() -> None:
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),
-        "notes": [text for text in (gainless.count(decisions), partings.sentence(decisions), *arguments.notes) if text],
+        "notes": [
+            text
+            for text in (
+                gainless.count(decisions),
+                capabilities.count(arguments.policy_tables),
+                partings.sentence(decisions),
+                *arguments.notes,
+            )
+            if text
+        ],
         "audited_by": " and ".join(sorted({audit["yardstick"] for audit in audits})),
         "agreement": page.agreement(labels),
         "labels_known": any(row["accuracy"] for row in labels),

@@ -4,7 +4,8 @@ The rows are, for each model, method and seed, the SFT policy and the policies o
 has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
 resamples beside the win rates; those of several runs hold that another run gives another policy. Which arm is better is said
 on three yardsticks: by the preference model that labels (--arms), by win rate and by length-controlled win rate, of which the
-plain one leads where --length-control says that the other is not valid, and stands alone where there is none. Win rates of two judges, or boundary scores under two
+plain one leads where --length-control says that the other is not valid, and stands alone where there is none. With --capabilities the
+accuracy on tasks stands beside win rates, and where a gain by the judge goes with a loss there that is said. Win rates of two judges, or boundary scores under two
 preference models, never meet in one table.
 """
 
@@ -48,6 +49,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--length-control", type=Path, metavar="JSON", help="whether length control is valid for these instructions")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences for the caption")
     add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
+    add(
+        "--capabilities",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="of measure_capabilities.py, every policy's",
+    )
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
     arguments = parser.parse_args()
     if arguments.decisions and not arguments.boundaries:
@@ -87,6 +96,7 @@ def main() -> None:
     from dpo_stages.evaluation.gains import read_evaluation, resamples_path
     from dpo_stages.evaluation.length_validity import read_length_control
     from dpo_stages.evaluation.verdicts import read_verdict
+    from dpo_stages.report.capabilities import read_capabilities
 
     def read(paths: list[Path] | None, what: str) -> dict[str, dict] | None:
         if paths is None:
@@ -131,7 +141,8 @@ def main() -> None:
     found = decisions.decisions(rows)
     if arguments.decisions:
         write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
-    table(arguments.table, rows, arguments.columns, [*notes, *arguments.notes]).write(arguments.csv)
+    measured = read_capabilities(arguments.capabilities)
+    table(arguments.table, rows, arguments.columns, [*notes, *arguments.notes], measured).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {}
     if arguments.boundaries:

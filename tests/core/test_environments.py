@@ -38,7 +38,7 @@ def pins(name: str) -> dict[str, str]:
 
 
 def test_every_environment_is_there():
-    assert sorted([*DEMO, "vllm"]) == ENVIRONMENTS
+    assert sorted([*DEMO, "vllm", "lm-eval"]) == ENVIRONMENTS
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -85,7 +85,7 @@ def test_every_environment_reads_tables_and_runs_tests(name):
     assert {"pyarrow", "pytest"} <= set(pins(name))
 
 
-@pytest.mark.parametrize("name", DEMO)
+@pytest.mark.parametrize("name", [*DEMO, "lm-eval"])
 def test_what_is_installed_is_what_is_locked(name):
     packages = list((ROOT / ".venvs" / name).glob("lib/python3.*/site-packages"))
     if not packages:
@@ -291,7 +291,7 @@ def test_create_explains_itself(sandbox):
     ("arguments", "sentence"),
     [
         (["train"], "say which environment and which program"),
-        (["trian", "x.py"], "there is no environment trian; there are alpaca-eval pairrm train"),
+        (["trian", "x.py"], "there is no environment trian; there are alpaca-eval lm-eval pairrm train"),
         (["train", "x.py"], "make it with envs/create train"),
     ],
 )

@@ -22,7 +22,7 @@ from dpo_stages.study import program_inputs
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
     "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
-    "compute_likelihoods compute_pair_likelihoods"
+    "compute_likelihoods compute_pair_likelihoods measure_capabilities"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
@@ -104,6 +104,8 @@ READERS = {
     "make_table8": "make_report",
     "generate_evaluation_outputs": "judge_outputs judge_with_preference_model compare_arms make_table10",
     "compare_arms": "make_table",
+    "fetch_tasks": "measure_capabilities",
+    "measure_capabilities": "make_table",
     "take_reference_outputs": "judge_outputs:gamed judge_with_preference_model:gamed ask_length_witness",
     "judge_outputs": JUDGED,
     "judge_outputs:gamed": GAMED,
@@ -173,6 +175,7 @@ RULES_OF = {
         "judge_with_preference_model ask_length_witness"
     ),
     "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms ask_second_opinion {ASKING}",
+    "lm-eval": "fetch_tasks measure_capabilities",
     "workflow": (
         "pair_candidates pair_pooled_candidates "
         "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
@@ -264,6 +267,7 @@ datasets: {ultrachat: {path: local/ultrachat}}
 resources: {shards: {sampling: 2, labelling: 2}}
 tables:
   table3: {models: [zephyr-7b, phi-2], sources: [], histories: ["off", "on", off-on]}
+capabilities: {tasks: [gsm8k], task_folder: local/tasks, tables: [table3]}
 """
 
 ADAPTIVE = """
@@ -620,7 +624,7 @@ EDITS = [
         "sample_candidates train_policy make_table",
         'tables: {table3: {histories: ["off", "on", off-on, on-on]}}',
         spared="compare_arms",
-        only="/dpo/on(-on)?/|results/boundary/.*/dpo/on[.]|results/tables",
+        only="/dpo/on(-on)?[/.]|results/tables",
         study="paper",
     ),
     Edit(
@@ -716,7 +720,12 @@ EDITS = [
     Edit("what chooses pairs", "pair_candidates pair_pooled_candidates",
          file="workflow_scripts/dpo_stages/preferences/pairing.py", append="# A comment.\n",
          never="candidates/|boundary", study="grouped"),
+    Edit("how many questions are asked", "measure_capabilities", "capabilities: {limit: 100}",
+         only="results/(capabilities|tables)", study="paper"),
+    Edit("another task", "fetch_tasks", "capabilities: {tasks: [gsm8k, ifeval]}", only="results/(capabilities|tables)", study="paper"),
+    Edit("no capabilities in a table", "make_table", "capabilities: {tables: []}", study="paper"),
     # Files
+    Edit("a task's file", "fetch_tasks", file="local/tasks/own.yaml", only="results/(capabilities|tables)", study="paper"),
     Edit("weights of a model in a folder here", "fetch_model", file="local/phi-2/model.safetensors",
          only="phi-2|results/tables", spared="adopt_policy", study="paper"),
     Edit("weights of a preference model in a folder here", "fetch_preference_model", file="local/pairrm/pytorch_model.bin",
@@ -935,7 +944,7 @@ def test_files_of_any_size_are_compared_by_content(profile):
 
 @pytest.mark.parametrize("env", RULES_OF)
 def test_a_lock_reruns_the_rules_of_its_environment(studies, rules, followed, env):
-    study = "paper" if env == "vllm" else "demo"
+    study = "paper" if env in ("vllm", "lm-eval") else "demo"
     file = f"envs/{env}.lock.txt"
     with studies[study].edited(file, (studies[study].folder / file).read_text() + "\n"):
         plan = studies[study].plan()

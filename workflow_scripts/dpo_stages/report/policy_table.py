@@ -4,8 +4,9 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from dpo_stages.report import gainless, partings, tallies
+from dpo_stages.report import capabilities, gainless, partings, tallies
 from dpo_stages.report.arms import NOISE, Interval, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import History, Row
@@ -28,7 +29,13 @@ COLUMNS = tuple(HEADERS)
 """What may be shown besides the LC win rate and the win rate."""
 
 
-def table(name: str, rows: Sequence[Row], columns: Sequence[str], notes: Sequence[str] = ()) -> Table:
+def table(
+    name: str,
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    notes: Sequence[str] = (),
+    measured: capabilities.Measured = MappingProxyType({}),
+) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
     Where there are several seeds or replicates, cells hold means over them, win rates and gains ± half of their 95 % interval
@@ -41,6 +48,7 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str], notes: Sequenc
         rows: as `build_rows` gives them.
         columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
         notes: sentences on what the figures are worth, for the caption.
+        measured: what the policies can do on tasks, a column each; empty if that was not asked.
     """
     shown = {
         "average_length": True,
@@ -53,17 +61,26 @@ def table(name: str, rows: Sequence[Row], columns: Sequence[str], notes: Sequenc
     columns = [column for column in COLUMNS if column in columns and shown[column]]
     parts: list[tuple[str, str | Grid]] = [("title", re.sub("^table", "Table ", name))]
     methods = {row.method: row.method_label for row in rows}
+    runs: dict[tuple, list[Row]] = {}
+    for row in rows:
+        runs.setdefault((row.model, row.method, row.history), []).append(row)
     for method, label in methods.items():
         models: dict[str, list[Row]] = {}
         for row in rows:
             if row.method == method:
                 models.setdefault(row.model, []).append(row)
         parts += [("heading", label)] if len(methods) > 1 else []
-        parts += _side_by_side([_block(group, columns) for group in models.values()])
-    parts.append(("words", " ".join([_caption(rows, columns), *notes])))
+        parts += _side_by_side([_block(group, columns, measured) for group in models.values()])
+    said = [capabilities.caption(measured)] if measured else []
+    parts.append(("words", " ".join([_caption(rows, columns), *said, *notes])))
+    if warning := capabilities.words([*runs.values()], measured) if measured else "":
+        parts.append(("words", warning))
     if shown["boundary_score"]:
         parts += _answers(decisions(rows))
-    return Table(with_iterations(rows), parts)
+    lines = with_iterations(rows)
+    if measured:
+        lines = [line | capabilities.columns(row, measured) for line, row in zip(lines, rows, strict=True)]
+    return Table(lines, parts)
 
 
 def _answers(found: Sequence[Decision]) -> list[tuple[str, str | Grid]]:
@@ -96,7 +113,7 @@ def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
     ]
 
 
-def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
+def _block(rows: Sequence[Row], columns: Sequence[str], measured: capabilities.Measured) -> Grid:
     """Lines of one model and method under its label; rows of several runs become one line."""
     depth, valid = max(len(row.history) for row in rows), rows[0].lc_valid
     lead = leading(valid)
@@ -119,9 +136,11 @@ def _block(rows: Sequence[Row], columns: Sequence[str]) -> Grid:
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rates = [_with_gain(group, lead), *(_level(group, one) for one in others)]
-        lines.append([*iterations, *win_rates, *(cells[column] for column in columns)])
+        able = (capabilities.cell(group, task, measured) for task in capabilities.tasks(measured))
+        lines.append([*iterations, *win_rates, *(cells[column] for column in columns), *able])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
     header = [*(labelled(one, valid) for one in (lead, *others)), *(HEADERS[column] for column in columns)]
+    header += capabilities.tasks(measured)
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 

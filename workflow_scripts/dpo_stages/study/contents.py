@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.study import own_labels, paths
+from dpo_stages.study import capabilities, own_labels, paths
 from dpo_stages.study.audits import for_report
 from dpo_stages.study.cards import DATA
 from dpo_stages.study.independence import length_control, length_witness
@@ -36,6 +36,7 @@ def from_the_hub(study: Study) -> list[str]:
             if config["datasets"][dataset]["adapter"] != "local"
         ),
         *(paths.preference_model(name) for name in sorted(rankers) if config["preference_models"][name]["path"]),
+        *([capabilities.TASKS] if config["capabilities"]["tables"] else []),
     ]
 
 
@@ -103,7 +104,8 @@ def missing_files(study: Study) -> list[str]:
         for name, settings in config[section].items()
         if settings["path"] and settings["path"].startswith((".", "/", "~"))
     }
-    named = [(key, path, "file") for key, path in files if path] + [(k, p, "folder") for k, p in folders.items()]
+    folders["capabilities.task_folder"] = config["capabilities"]["task_folder"]
+    named = [(key, path, "file") for key, path in files if path] + [(k, p, "folder") for k, p in folders.items() if p]
     return [
         f"configuration: {key} names {path}, which is no {kind} here; correct the path, or bring the {kind}"
         for key, path, kind in named

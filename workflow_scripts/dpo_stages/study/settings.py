@@ -42,6 +42,7 @@ def check_settings(config: dict, schema: dict) -> None:
     _check_analyses(config)
     _check_report(config)
     _check_audit(config)
+    _check_capabilities(config)
 
 
 def _check_against_schema(config: dict, schema: dict) -> None:
@@ -448,6 +449,16 @@ def _check_audit(config: dict) -> None:
             check_policy(config, name, where)
     for table in audit["tables"]:
         _expect(config["tables"], "audit.tables", table)
+
+
+def _check_capabilities(config: dict) -> None:
+    """Tables that show what policies can do are there, and so are tasks to ask."""
+    for table in config["capabilities"]["tables"]:
+        _expect(config["tables"], "capabilities.tables", table)
+    if config["capabilities"]["tables"] and not config["capabilities"]["tasks"]:
+        raise BadInput(
+            "configuration: capabilities.tables names tables, but capabilities.tasks no task; name one, such as gsm8k"
+        )
 
 
 def check_source(config: dict, source: str, where: str, decided: bool = False) -> None:
