@@ -50,7 +50,7 @@ if YARDSTICK:
             gpu=needs.gpus("training"),
             mem_mb=needs.training_memory,
             checkpoint_minutes=config["resources"]["checkpoint_minutes"],
-        report_to=config["report_to"],
+            report_to=config["report_to"],
             seconds=needs.expected(needs.arm_seconds(races)),
             runtime=needs.limit(needs.arm_seconds(races)),
             disk_mb=needs.checkpoint_size,

@@ -149,7 +149,10 @@ def test_all_that_the_hub_would_have_to_give_is_said_in_one_sentence(tmp_path, m
 def test_memory_that_no_machine_has_is_said():
     of = study(models={"mine": {"path": "./model", "parameters": 1e15}})
     (reason,) = machine.memory(of, Jobs(JOBS))
-    assert "training 1e+06 billion parameters" in reason
+    assert "training 1e+06 billion parameters" in reason and "train with `lora: {}`, take a smaller model" in reason
+    with_lora = study(models={"mine": {"path": "./model", "parameters": 1e15}}, methods={"dpo": {"lora": {}}})
+    (reason,) = machine.memory(with_lora, Jobs(JOBS))
+    assert "takes at least 4" in reason and "lora" not in reason  # four bytes of each
     assert not [*machine.memory(study(), Jobs(JOBS))]
 
 
