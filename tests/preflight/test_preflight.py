@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -124,6 +125,20 @@ def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
     spoil(tmp_path / "model")
     (reason,) = models.models(study(), Jobs({"fetch_model": [{"base": "mine"}]}))
     assert words in reason
+
+
+def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_path):
+    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in "qkv"]
+    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
+    (tmp_path / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    jobs = Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})
+    for targets, wrong in (("all-linear", None), (["q_proj", "v_proj"], None), (["q_proj", "query"], "query")):
+        of = study(methods={"dpo": {"lora": {"targets": targets}}})
+        reasons = [*models.models(of, jobs)]
+        expected = (
+            f"methods.dpo.lora.targets names {wrong}, and models.mine has no such layer; it has k_proj, q_proj, v_proj"
+        )
+        assert reasons == ([expected] if wrong else [])
 
 
 def test_a_preference_models_folder_is_looked_at(tmp_path):
