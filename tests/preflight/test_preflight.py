@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import struct
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -144,6 +145,20 @@ def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
     assert words in reason
 
 
+def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_path):
+    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in "qkv"]
+    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
+    (tmp_path / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    jobs = Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})
+    for targets, wrong in (("all-linear", None), (["q_proj", "v_proj"], None), (["q_proj", "query"], "query")):
+        of = study(methods={"dpo": {"lora": {"targets": targets}}})
+        reasons = [*models.models(of, jobs)]
+        expected = (
+            f"methods.dpo.lora.targets names {wrong}, and models.mine has no such layer; it has k_proj, q_proj, v_proj"
+        )
+        assert reasons == ([expected] if wrong else [])
+
+
 def test_a_preference_models_folder_is_looked_at(tmp_path):
     of = study(preference_model="./model")
     (reason,) = models.preference_models(of, Jobs({"fetch_preference_model": [{"name": "model"}]}))
@@ -167,7 +182,10 @@ def test_all_that_the_hub_would_have_to_give_is_said_in_one_sentence(tmp_path, m
 def test_memory_that_no_machine_has_is_said():
     of = study(models={"mine": {"path": "./model", "parameters": 1e15}})
     (reason,) = machine.memory(of, Jobs(JOBS))
-    assert "training 1e+06 billion parameters" in reason
+    assert "training 1e+06 billion parameters" in reason and "train with `lora: {}`, take a smaller model" in reason
+    with_lora = study(models={"mine": {"path": "./model", "parameters": 1e15}}, methods={"dpo": {"lora": {}}})
+    (reason,) = machine.memory(with_lora, Jobs(JOBS))
+    assert "takes at least 4" in reason and "lora" not in reason  # four bytes of each
     assert not [*machine.memory(study(), Jobs(JOBS))]
 
 

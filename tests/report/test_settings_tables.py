@@ -54,6 +54,16 @@ def test_rounding_is_shown_where_weights_are_rounded(study):
     assert "rounding" not in {row["parameter"] for row in made.rows_of(6, made.training_table(sft, {}, 1, 0))}
 
 
+def test_lora_and_the_terms_of_a_loss_are_shown_where_there_are_any(study):
+    lora = {"rank": 8, "alpha": 32.0, "dropout": 0.05, "targets": ["q_proj", "v_proj"]}
+    dpo = {**study["methods"]["dpo"], "lora": lora, "use_weighting": True, "label_smoothing": 0.1}
+    table = made.training_table({**study["sft"], "lora": None}, {"dpo": dpo}, 1, 4)
+    assert table["dpo"]["lora"] == "rank 8, α 32, dropout 0.05, q_proj v_proj"
+    assert (table["dpo"]["use_weighting"], table["dpo"]["label_smoothing"]) == ("yes", 0.1)
+    assert table["sft"]["lora"] is None
+    assert "lora" not in {row["parameter"] for row in made.rows_of(6, training(study))}
+
+
 def test_the_program_writes_both_tables(tmp_path, run_script, study):
     sections = {key: study[key] for key in ("sft", "max_length")}
     dpo = {**study["methods"]["dpo"], "delta": None, "sft_weight": None}

@@ -9,8 +9,9 @@ import yaml
 from conftest import ROOT
 from plan_study import words_of_runs
 
-from dpo_stages.study.resources import Speeds, time_limit
+from dpo_stages.study.resources import time_limit
 from dpo_stages.study.schedule import Job, critical_path, dependencies, gpu_seconds, makespan, read_jobs
+from dpo_stages.study.speeds import Speeds
 
 SPEEDS = Speeds(**yaml.safe_load((ROOT / "config.yaml").read_text())["resources"]["speeds"])
 

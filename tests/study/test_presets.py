@@ -74,6 +74,9 @@ def test_a_preset_gives_settings_and_the_file_the_last_word():
         "rounding": "stochastic",
         "delta": None,
         "sft_weight": None,
+        "label_smoothing": None,
+        "use_weighting": False,
+        "lora": None,
     }
     assert own(SHORT + "methods: {dpo: {beta: 0.5}}")["methods"]["dpo"]["beta"] == 0.5
 
@@ -153,7 +156,7 @@ def test_parameters_are_counted_in_a_folder_or_read_from_an_id(tmp_path):
     assert parameters_of(str(folder)) is None  # no weights yet, whatever the name says
     for number, shape in enumerate([[3, 5], [7]]):
         header = json.dumps(
-            {"__metadata__": {}, "w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}
+            {"__metadata__": {}, f"w{number}": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}
         ).encode()
         (folder / f"model-{number}.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     assert parameters_of(str(folder)) == 22

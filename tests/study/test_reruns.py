@@ -352,6 +352,20 @@ EDITS = [
         never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
     ),
     Edit(
+        "LoRA of a method",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {lora: {rank: 4}}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit("LoRA of SFT", "train_sft", "sft: {lora: {}}", only="phi-2|results/tables", study="paper"),
+    Edit(
+        "a supervised term",
+        f"{PAGE} train_policy make_settings_table",
+        "methods: {dpo: {sft_weight: 0.1}}",
+        never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
+    ),
+    Edit("who watches trainings", PAGE, "report_to: tensorboard"),
+    Edit(
         "rounding of a method",
         "train_policy",
         "methods: {dpo: {rounding: none}}",

@@ -166,9 +166,19 @@ MISTAKES = [
     (("methods", "dpo", "beta"), 0, ["methods.dpo.beta"]),
     (("methods", "dpo", "scheduler"), "cosin", ["methods.dpo.scheduler is 'cosin'", "cosine"]),
     (("methods", "dpo", "loss"), "sigmoidal", ["methods.dpo.loss is 'sigmoidal'", "sigmoid, hinge"]),
-    (("methods", "dpo", "loss"), "robust", ["methods.dpo.loss is 'robust'", "sigmoid, hinge"]),
-    (("methods", "dpo", "delta"), 1.0, ["methods.dpo has the loss sigmoid", "belong to slic-original"]),
-    (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original", "needs both"]),
+    (("methods", "dpo", "loss"), "robust", ["methods.dpo: robust needs label_smoothing, such as 0.1"]),
+    (("methods", "dpo", "delta"), 1.0, ["methods.dpo: delta belongs to slic-original alone"]),
+    (("methods", "dpo", "label_smoothing"), 0.1, ["methods.dpo: sigmoid takes no label_smoothing", "robust, exo_pair"]),
+    (("methods", "dpo", "label_smoothing"), 0.5, ["methods.dpo.label_smoothing"]),
+    (("methods", "slic-original", "sft_weight"), None, ["methods.slic-original: slic-original needs delta and sft"]),
+    (("methods", "slic-original", "use_weighting"), True, ["methods.slic-original", "leave it out, or take hinge"]),
+    (("methods", "dpo", "lora"), {"ranks": 8}, ["methods.dpo.lora.ranks is unknown; did you mean rank?"]),
+    (("methods", "dpo", "lora"), {"rank": 0}, ["methods.dpo.lora.rank"]),
+    (("methods", "dpo", "lora"), {"dropout": 1}, ["methods.dpo.lora.dropout"]),
+    (("methods", "dpo", "lora"), {"targets": []}, ["methods.dpo.lora.targets"]),
+    (("methods", "dpo", "lora"), {"targets": ["a b"]}, ["methods.dpo.lora.targets.0: 'a b' is not allowed"]),
+    (("sft", "lora"), 16, ["sft.lora is 16", "object or null"]),
+    (("report_to",), "mlflow", ["report_to is 'mlflow'", "none, tensorboard, wandb, trackio"]),
     (("methods", "sft"), PAPER["methods"]["dpo"], ["'sft' is reserved"]),
     (("boundary", "confidence"), 1, ["boundary.confidence"]),
     (("boundary", "sequential"), "maybe", ["boundary.sequential is 'maybe'", "boolean"]),
@@ -345,3 +355,23 @@ def test_defaults_within_a_default_are_filled_in_for_each_study_anew():
     assert first == {"pairs": 200, "sources": ["off", "on"], "votes": {}, "tables": []}
     first["sources"].append("llama")
     assert checked(PAPER)["audit"]["sources"] == ["off", "on"] and SCHEMA["properties"]["audit"]["default"] == {}
+
+
+def test_an_empty_entry_of_lora_has_the_defaults_and_none_trains_all_weights():
+    config = checked(
+        merged(PAPER, {"methods": {"dpo": {"lora": {}}, "slic": {"lora": {"rank": 4, "targets": ["q_proj"]}}}})
+    )
+    assert config["methods"]["dpo"]["lora"] == {"rank": 16, "alpha": 32, "dropout": 0, "targets": "all-linear"}
+    assert config["methods"]["slic"]["lora"] == {"rank": 4, "alpha": 32, "dropout": 0, "targets": ["q_proj"]}
+    assert config["sft"]["lora"] is None and config["methods"]["slic-original"]["lora"] is None
+
+
+def test_the_losses_that_take_more_settings_are_allowed_with_them():
+    more = [
+        {"loss": "robust", "label_smoothing": 0.1},
+        {"loss": "aot"},
+        {"loss": "ipo", "sft_weight": 0.2},
+        {"use_weighting": True},
+    ]
+    for settings in more:
+        assert checked(merged(PAPER, {"methods": {"dpo": settings}}))["methods"]["dpo"]["beta"] == 0.01

@@ -485,6 +485,13 @@ def test_flags_are_the_configurations_own_words(paper):
     assert flags.optimisation(unrounded).endswith("--scheduler cosine --rounding none")
     assert flags.optimisation(unrounded).startswith(Flags(make_study("accelerator: cpu")).optimisation(unrounded))
     assert "--rounding" not in Flags(make_study("accelerator: cpu")).optimisation(unrounded)
+    robust = "dpo: {loss: robust, label_smoothing: 0.1, use_weighting: true}"
+    changed = make_study(f"methods: {{{robust}, slic: {{lora: {{targets: [q, v]}}}}}}", "sft: {lora: {rank: 8}}")
+    assert Flags(changed).loss(Wildcards(method="dpo")).endswith("--label-smoothing 0.1 --use-weighting")
+    lora = " --lora-rank 16 --lora-alpha 32 --lora-dropout 0 --lora-targets q v"
+    assert Flags(changed).optimisation(changed.config["methods"]["slic"]).endswith(lora)
+    assert "--lora-rank 8 --lora-alpha 32 --lora-dropout 0 --lora-targets all-linear --packing" in Flags(changed).sft()
+    assert "lora" not in flags.sft() + flags.optimisation(paper.config["methods"]["dpo"])
     assert flags.preference_model("pairrm") == "--engine batched --precision float32 --thoughts hide"
     assert labelled(paper.config["models"], ["phi-2"]) == ["phi-2=Phi-2-2.7B"]
     assert pretraining(None) == ""
@@ -557,6 +564,20 @@ def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
     larger = Needs(make_study("preference_models: {other: {path: a/b, parameters: 8.0e+9}}"))
     assert larger.labelling_memory(opinion, 1) == 16_000 + 32_000
     assert Needs(make_study("accelerator: cpu")).gpus("training") == 0
+
+
+def test_lora_takes_less_memory_time_and_room_for_checkpoints_and_the_policy_is_as_large(paper):
+    full, lora = Needs(paper), Needs(make_study("methods: {dpo: {lora: {}}}", "sft: {lora: {rank: 4}}"))
+    trained, sft = Wildcards(policy="zephyr-7b/dpo/off", method="dpo"), Wildcards(policy="phi-2/sft", model="phi-2")
+    for job in (trained, sft):
+        assert lora.checkpoint_size(job) == full.checkpoint_size(job)
+        assert lora.resumable_size(job) < 0.02 * full.resumable_size(job)
+        assert lora.training_memory(job, 1) - 16_000 == (full.training_memory(job, 1) - 16_000) // 2
+    ready = full.speeds.ready(full.parameters(trained))
+    assert lora.training_seconds(trained) - ready == pytest.approx(0.75 * (full.training_seconds(trained) - ready))
+    assert lora.training_seconds(Wildcards(policy="zephyr-7b/slic/off", method="slic")) == full.training_seconds(
+        trained
+    )
 
 
 def test_threads_are_those_of_jobs_on_cpu_cores():

@@ -60,6 +60,7 @@ def weights_of(folder: Path) -> dict:
 
 def test_the_folder_holds_a_policy_like_any_other(trained, model):
     manifest = read_manifest(trained / "manifest.json")
+    assert "peft" in manifest["versions"]
     assert manifest["arguments"]["lora"] == {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": ["all-linear"]}
     assert set(manifest["files"]) == {*read_manifest(model)["files"], "training_log.jsonl"}
     load_model(trained, 96)
@@ -377,6 +378,22 @@ def test_mixed_precision_trains_wide_products_beside_narrow_weights(tmp_path, ru
     name = "model.layers.0.mlp.up_proj.weight"
     assert torch.linalg.matrix_rank(after[name] - before[name].float(), rtol=1e-3) == 4
     assert 0 < read_json(tmp_path / "policy/manifest.ledger.json")["unchanged_weights"] < 1
+
+
+def test_layers_that_are_computed_again_give_the_same(tmp_path, run_here, flags, narrow, preferences, monkeypatch):
+    """As on GPUs, where activations are not kept: gradients have to get through frozen layers."""
+    import train_policy
+
+    reference = tmp_path / "r.parquet"
+    run_here("compute_reference_logps", *reference_flags(narrow, preferences, reference, dtype="bfloat16"))
+    changes = {"initial": narrow, "reference_logps": reference, "dtype": "bfloat16", "rounding": "none"}
+    run_here("train_policy", *flags(tmp_path / "kept", **changes))
+    arguments = train_policy.trainer_arguments
+    again = {"activation_checkpointing": True}
+    monkeypatch.setattr(train_policy, "trainer_arguments", lambda settings: {**arguments(settings), **again})
+    run_here("train_policy", *flags(tmp_path / "again", **changes))
+    kept, made = log_of(tmp_path / "kept/policy"), log_of(tmp_path / "again/policy")
+    assert [row["loss"] for row in made] == pytest.approx([row["loss"] for row in kept], rel=1e-5)
 
 
 def test_what_is_rounded_is_the_sum(tmp_path, run_here, flags, narrow, preferences):

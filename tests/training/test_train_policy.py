@@ -60,6 +60,7 @@ def test_the_folder_holds_a_policy(trained, model):
     assert manifest["policy"] == "tiny/dpo/off"
     assert manifest["initial_policy"] == "tiny/sft"
     assert manifest["arguments"]["beta"] == 0.1
+    assert not manifest["arguments"].keys() & {"lora", "rounding", "label_smoothing", "use_weighting", "report_to"}
     assert set(manifest["files"]) == {*read_manifest(model)["files"], "training_log.jsonl"}
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (trained / name).samefile(model.parent / name)

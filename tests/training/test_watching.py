@@ -70,7 +70,7 @@ def test_supervised_fine_tuning_can_be_watched(tmp_path, run_here, model, flags)
 
 def test_a_package_that_is_not_there_is_named_before_anything_is_loaded(tmp_path, run_here, flags, monkeypatch):
     monkeypatch.setattr(watching.importlib.util, "find_spec", lambda name: None)
-    words = "report_to wandb needs the package wandb, .* install it with 'uv pip install --python .* wandb'"
+    words = "report_to wandb needs the package wandb, .* install it with 'python3 -m pip --python .* install wandb'"
     with pytest.raises(BadInput, match=words):
         run_here("train_policy", *flags(tmp_path, report_to="wandb", curves=tmp_path / "curves"))
     assert not (tmp_path / "curves").exists() and not (tmp_path / "policy").exists()

@@ -58,27 +58,31 @@ def load_model(folder: Path, max_length: int, narrow: bool = False) -> "PreTrain
     # Nothing is generated here, and some published settings of generation are refused when a checkpoint is saved.
     model.generation_config = GenerationConfig()
     if narrow:
-        narrow_weights_of_products(model)
+        narrow_weights_of_products(model, embedding=stored_dtypes(folder) == {"BF16"})
     return model
 
 
-def narrow_weights_of_products(model: "PreTrainedModel") -> None:
+def narrow_weights_of_products(model: "PreTrainedModel", embedding: bool) -> None:
     """Keep in bfloat16 what mixed precision rounds to it before each product anyway: the weights of linear layers.
 
-    The embedding as well, if bfloat16 holds it exactly; what it looks up is float32, as before. So log-probabilities in mixed
-    precision are the same, bit for bit, in half the memory.
+    What an embedding looks up is float32, as before, so that log-probabilities in mixed precision are the same, bit for bit, in half
+    the memory.
+
+    Args:
+        model: in float32.
+        embedding: whether bfloat16 holds the embedding, too, exactly; it is asked of the files, since not every process of several
+            has read them.
     """
     import torch
 
-    embedding = model.get_input_embeddings()
-    narrow = embedding.weight.bfloat16()
-    exact = type(embedding) is torch.nn.Embedding and torch.equal(narrow.float(), embedding.weight)  # others compute
+    lookup = model.get_input_embeddings()
+    embedding &= type(lookup) is torch.nn.Embedding  # others compute with what they look up
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module.weight is not embedding.weight:
+        if isinstance(module, torch.nn.Linear) and (embedding or module.weight is not lookup.weight):
             module.weight.data = module.weight.data.bfloat16()
-    if exact:
-        embedding.weight.data = narrow  # of the output layer too, where it shares them
-        embedding.register_forward_hook(lambda module, inputs, output: output.float())
+    if embedding:
+        lookup.weight.data = lookup.weight.data.bfloat16()
+        lookup.register_forward_hook(lambda module, inputs, output: output.float())
 
 
 def write_config(source: Path, target: Path, dtype: str) -> None:
@@ -114,6 +118,17 @@ def rewrite_weights(source: Path, target: Path, change: Callable[[str, "torch.Te
 def tensor_names(folder: Path) -> set[str]:
     """Names of the tensors in a folder's weights."""
     return {name for name, _ in _tensors(folder)}
+
+
+def stored_dtypes(folder: Path) -> set[str]:
+    """Precisions of the tensors in a folder's weights, as safetensors calls them."""
+    from safetensors import safe_open
+
+    found = set()
+    for path in folder.glob("model*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - no dictionary
+    return found
 
 
 def unchanged_weights(folder: Path, other: Path) -> float:

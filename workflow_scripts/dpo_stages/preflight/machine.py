@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 
 from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.preflight.trainings import trainings
 from dpo_stages.study.memory import FLOAT32, weight_bytes
-from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
 LORA = "; train with `lora: {}`, take a smaller model, or a GPU"
@@ -19,11 +19,10 @@ def memory(study: Study, jobs: Jobs) -> Iterator[str]:
     config, needed = study.config, {}
     for job in jobs.of("fetch_model"):
         needed[job["base"]] = (FLOAT32 * config["models"][job["base"]]["parameters"], "running", SMALLER)
-    for job in jobs.of("train_sft", "train_policy", "train_arm", "adopt_choice"):
-        name = Policy.parse(f"{job['model']}/sft").model
-        lora = (config["methods"][job["method"]] if "method" in job else config["sft"])["lora"]
-        takes = weight_bytes(config["models"][name]["parameters"], lora["rank"] if lora else None, mixed=False)
-        needed[name] = max(needed.get(name, (0,)), (takes, "training", SMALLER if lora else LORA))
+    for (name, _), settings in trainings(study, jobs).items():
+        rank = settings["lora"]["rank"] if settings["lora"] else None
+        takes = weight_bytes(config["models"][name]["parameters"], rank, mixed=False)
+        needed[name] = max(needed.get(name, (0,)), (takes, "training", SMALLER if settings["lora"] else LORA))
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name, (takes, what, remedy) in sorted(needed.items()):
         if takes > have:

@@ -12,6 +12,8 @@ from dpo_stages.core.hub import cache_folder
 from dpo_stages.models.templates import own_template
 from dpo_stages.preflight.hosts import refused
 from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.preflight.trainings import trainings
+from dpo_stages.study.parameters import tensors_of
 from dpo_stages.study.study import Study
 
 WEIGHTS = ("*.safetensors", "*.bin")
@@ -32,6 +34,7 @@ def models(study: Study, jobs: Jobs) -> Iterator[str]:
                     '"{workflow}/workflow_scripts/dpo_stages/models/chat_templates/zephyr.jinja"'
                 )
             yield from _context(study, name, folder)
+            yield from _targets(study, jobs, name, folder)
 
 
 def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
@@ -51,6 +54,20 @@ def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
     for key, length in lengths.items():
         if length > context:
             yield f"{key} is {length}, and models.{name} reads no more than {context} tokens; set it to {context} or less"
+
+
+def _targets(study: Study, jobs: Jobs, name: str, folder: Path) -> Iterator[str]:
+    """Layers beside which LoRA is to train that the weights of a model do not have."""
+    layers = {tensor.split(".")[-2] for tensor in tensors_of(folder) if tensor.endswith(".weight")}
+    for (model, key), settings in trainings(study, jobs).items():
+        lora = settings["lora"]
+        if model != name or not layers or not lora or lora["targets"] == "all-linear":
+            continue
+        wanted = {lora["targets"]} if isinstance(lora["targets"], str) else set(lora["targets"])
+        if missing := sorted(wanted - layers):
+            yield (
+                f"{key}.lora.targets names {', '.join(missing)}, and models.{name} has no such layer; it has {', '.join(sorted(layers))}"
+            )
 
 
 def config_of(folder: Path) -> Mapping[str, Any]:

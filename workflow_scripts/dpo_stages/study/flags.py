@@ -47,7 +47,8 @@ def lora(settings: Mapping[str, Any] | None) -> str:
     if settings is None:
         return ""
     targets = [settings["targets"]] if isinstance(settings["targets"], str) else settings["targets"]
-    return as_flags({f"lora_{key}": value for key, value in settings.items()} | {"lora_targets": " ".join(targets)})
+    given = {f"lora_{key}": settings[key] for key in ("rank", "alpha", "dropout")}
+    return as_flags({**given, "lora_targets": " ".join(targets)})
 
 
 class Flags:

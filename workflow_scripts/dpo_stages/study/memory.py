@@ -30,6 +30,9 @@ LOGITS = 3 * 4096 * 32768 * BFLOAT16
 OVERHEAD = 1.5e9
 """Bytes of CUDA's context and of what an allocator cannot give out again."""
 
+ROOMY = 0.85
+"""Share of a GPU's memory up to which an estimate is trusted to fit."""
+
 GIB = 2**30
 """Bytes in one of the gigabytes that a GPU is sold with."""
 
@@ -109,7 +112,10 @@ def what_fits(sizes: Iterable[float], memories: Sequence[float], tokens: float, 
     for size in sizes:
         for one, words in ((None, "all weights"), (rank, f"LoRA, rank {rank}")):
             alone, shared = (training_bytes(size, tokens, one, gpus) / GIB for gpus in (1, 4))
-            fits = [*(alone <= memory for memory in memories), shared <= largest]
-            marks = ["yes" if one else "no" for one in fits]
+            marks = [*(_mark(alone / memory) for memory in memories), _mark(shared / largest)]
             lines.append(f"| {' | '.join([f'{size / 1e9:g}B', words, f'{alone:.0f}', *marks])} |")
     return lines
+
+
+def _mark(share: float) -> str:
+    return "yes" if share <= ROOMY else "tight" if share <= 1 else "no"

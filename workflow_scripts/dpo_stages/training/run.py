@@ -39,7 +39,7 @@ def describe(settings: TrainingSettings, inputs: dict[str, Path], **method: obje
         "policy": deciding.pop("policy"),
         "arguments": dict(sorted(deciding.items())),
         "inputs": {name: sha256(path) for name, path in inputs.items()},
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": {name: version(name) for name in (*VERSIONED, *(["peft"] if settings.lora else []))},
     }
 
 

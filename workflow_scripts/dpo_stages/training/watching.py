@@ -34,7 +34,7 @@ def prepare(watcher: str, folder: Path | None) -> None:
     if importlib.util.find_spec(package) is None:
         raise BadInput(
             f"report_to {watcher} needs the package {package}, which this environment has not: install it with "
-            f"'uv pip install --python {sys.executable} {package}', or set report_to to tensorboard or none"
+            f"'python3 -m pip --python {sys.executable} install {package}', or set report_to to tensorboard or none"
         )
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

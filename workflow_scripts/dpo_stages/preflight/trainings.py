@@ -1,0 +1,18 @@
+"""What the jobs of a run train, and by which settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dpo_stages.preflight.jobs import Jobs
+from dpo_stages.study.policies import Policy
+from dpo_stages.study.study import Study
+
+
+def trainings(study: Study, jobs: Jobs) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Settings of each kind of training, by the base model's name and the key of the settings, `sft` or `methods.NAME`."""
+    found = {}
+    for job in jobs.of("train_sft", "train_policy", "train_arm", "adopt_choice"):
+        model, method = Policy.parse(f"{job['model']}/sft").model, job.get("method")
+        key = f"methods.{method}" if method else "sft"
+        found[model, key] = study.config["methods"][method] if method else study.config["sft"]
+    return found
