@@ -5,10 +5,13 @@ writing it changes nothing that is made from the policy.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+
+MANIFEST, TRACE = ("files",), ("resolved_policy", "steps", "samples_drawn", "labels_made")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -32,18 +35,29 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def read_object(path: Path, names: Sequence[str]) -> dict:
+    """A JSON object that has these keys."""
+    from dpo_stages.core.files import read_json
+
+    value = read_json(path)
+    missing = [name for name in names if name not in value] if isinstance(value, dict) else names
+    if missing:
+        raise BadInput(f"{path} lacks {', '.join(missing)}; make it again")
+    return value
+
+
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.core.files import read_json, write_text
+    from dpo_stages.core.files import write_text
     from dpo_stages.core.ledgers import ledger
     from dpo_stages.study.cards import card
 
-    trace = read_json(arguments.trace) if arguments.trace else None
+    trace = read_object(arguments.trace, TRACE) if arguments.trace else None
     text = card(
         arguments.policy,
-        read_json(arguments.trained),
+        read_object(arguments.trained, MANIFEST),
         ledger(arguments.trained),
-        read_json(arguments.base),
+        read_object(arguments.base, MANIFEST),
         trace,
         dict(text.split("=", 1) for text in arguments.about),
     )

@@ -14,13 +14,14 @@ MANIFEST = {
     "arguments": {"beta": 0.1, "delta": None, "learning_rate": 5e-7, "loss": "sigmoid"},
     "versions": {"trl": "1.16.0"},
     "initial_policy": "tiny/sft",
+    "files": {"model.safetensors": "0"},
 }
 LEDGER = {
     "rows_out": 96,
     "steps": 3,
     "provenance": {"commit": "0123456789" * 4 + ", with changes that are not committed", "ended": "2026-11-26"},
 }
-HUB = {"path": "org/Tiny", "revision": "f" * 40}
+HUB = {"path": "org/Tiny", "revision": "f" * 40, "files": {}}
 ABOUT = {"Off-policy data": "pairs", "Preference model": "ranker"}
 STEP = {"policy": "tiny/dpo/on", "initial_policy": "tiny/sft", "named_source": "on", "source": "on"}
 MEASURED = {"boundary_score": 0.6, "interval": [0.55, 0.65], "verdict": "decided", "recommended_source": "on"}
@@ -115,3 +116,20 @@ def test_the_program_writes_it_beside_the_policy(run_here, folder):
     with pytest.raises(BadInput, match="--about x is not of the form WHAT=NAME"):
         run_here("write_model_card", "--policy", "a/sft", *files, "--about", "x", "--output", folder / "other.md")
     assert not (folder / "other.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "content", "words"),
+    [
+        ("trained", "{}", "manifest.json lacks files; make it again"),
+        ("base", "[1]", "base.json lacks files; make it again"),
+        ("trace", '{"steps": []}', "trace.json lacks resolved_policy, samples_drawn, labels_made; make it again"),
+    ],
+)
+def test_what_is_no_manifest_or_trace_is_refused(run_here, folder, flag, content, words):
+    files = {"trained": "manifest.json", "base": "base.json", "trace": "trace.json"}
+    (folder / files[flag]).write_text(content)
+    given = [word for name, file in files.items() for word in (f"--{name}", folder / file)]
+    with pytest.raises(BadInput, match=words):
+        run_here("write_model_card", "--policy", "tiny/dpo/auto", *given, "--output", folder / "README.md")
+    assert not (folder / "README.md").exists()

@@ -137,11 +137,11 @@ class Description:
 
     def _pairs(self, data: Any) -> str:
         dropped = ", ".join(f"{number} {reason}" for reason, number in data.dropped.items() if number)
-        forms = f", of {' and of '.join(data.forms)}" if data.forms else ""
+        forms = f", read as {'; '.join(data.forms)}" if data.forms else ""
         unread = f"; columns that nothing reads: {', '.join(data.unused)}" if data.unused else ""
         return (
             f"{len(data.rows)} pairs of {data.records} records{forms}"
-            + (f" ({dropped} dropped)" if dropped else "")
+            + (f" (dropped: {dropped})" if dropped else "")
             + unread
         )
 

@@ -10,7 +10,7 @@ from dpo_stages.study.policies import BLEND, OFF, ON, is_mixed
 DATA = "Off-policy data"
 """What the preference data are called where it is said what a study is made of."""
 
-_HOME = "https://arxiv.org/abs/2508.10530"
+_PAPER = "https://arxiv.org/abs/2508.10530"
 _LOADED = """\
 From this folder, or with its id on the hub instead of `.`:
 
@@ -85,7 +85,7 @@ def _beginning(name: str, base: Mapping[str, Any], trace: Mapping[str, Any] | No
     iterations = len(trace["steps"])
     return (
         f"A language model made from {_origin(base)} by {iterations} iteration{'s' if iterations > 1 else ''} of preference "
-        f"optimisation on off-policy or on-policy data ([the study]({_HOME})).{chosen}"
+        f"optimisation on off-policy or on-policy data ([the paper]({_PAPER})).{chosen}"
     )
 
 
