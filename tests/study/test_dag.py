@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from clones import link_workflow
+from conftest import ROOT
 from dry_runs import snakemake
 
 PAPER_MODELS = ["llama-3-8b-instruct", "zephyr-7b", "phi-2"]
@@ -589,3 +590,21 @@ datasets:
 def test_published_difficulties_have_no_length_control_to_check(clone):
     assert Dag("--cores", "1", "all", folder=clone).jobs["check_length_control"] == 0
     assert Dag("--profile", "demo", "all", folder=clone).jobs["check_length_control"] == 1
+
+
+def test_the_readmes_study_for_one_gpu_is_what_it_says(clone, tmp_path):
+    """Its file and its command, on a machine without a GPU and a hub: as a dry run."""
+    text = (ROOT / "README.md").read_text()
+    block = text.split("## One GPU, 8B, your pairs")[1].split("```bash\n")[1].split("```")[0]
+    written = block.split("<<'END'\n")[1].split("END\n")[0]
+    (tmp_path / "mine.yaml").write_text(written)
+    (tmp_path / "my-pairs.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
+    target = block.strip().split(" -- ")[1]
+    arguments = ["--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--profile", ROOT / "small"]
+    on = target.replace("auto", "on")
+    done = snakemake(*map(str, arguments), "--configfile", "mine.yaml", "-n", "-p", on, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    for part in ("--candidates 8", "--pairs best-worst", "--lora-rank 16", "envs/run vllm ", "write_model_card"):
+        assert part in said
+    assert len(block.strip().splitlines()) <= 11
