@@ -602,7 +602,9 @@ def test_the_readmes_study_for_one_gpu_is_what_it_says(clone, tmp_path):
     target = block.strip().split(" -- ")[1]
     arguments = ["--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--profile", ROOT / "small"]
     on = target.replace("auto", "on")
-    done = snakemake(*map(str, arguments), "--configfile", "mine.yaml", "-n", "-p", on, folder=tmp_path)
+    done = snakemake(
+        *map(str, arguments), "--configfile", "mine.yaml", "-n", "-p", "--quiet", "host", "--", on, folder=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     said = done.stdout + done.stderr
     for part in ("--candidates 8", "--pairs best-worst", "--lora-rank 16", "envs/run vllm ", "write_model_card"):
