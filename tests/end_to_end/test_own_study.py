@@ -109,7 +109,7 @@ def test_lora_on_the_best_and_the_worst_of_more_candidates_and_the_pairs_of_eith
         json.loads((own / f"results/{name}.ledger.json").read_text())
         for name in ("scores/my-model/sft/pooled", "mixtures/my-model/sft/pick")
     )
-    assert scored["candidates"] == 24 * (3 + 2) and picked["rows_in"] == 24
+    assert scored["candidates"] == 24 * (3 + 4) and picked["rows_in"] == 24
     assert picked["own_pairs"] + picked["off_policy_pairs"] == picked["rows_out"] and picked["mixed_pairs"] == 0
     manifest = json.loads((own / "results/policies/my-model/dpo/pick/manifest.json").read_text())
     assert manifest["arguments"]["lora"]["rank"] == 4 and "model.safetensors" in manifest["files"]

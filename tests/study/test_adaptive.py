@@ -189,6 +189,11 @@ def test_a_trace_counts_all_candidates_and_every_comparison_of_them(tmp_path, ru
     write_json(tmp_path / "boundary.json", MEASURED)
     write_json(tmp_path / "m_sft.ledger.json", {"rows_in": 80, "rows_out": 70, "samples": 320, "compared_pairs": 480})
     assert costs(traced(tmp_path, run_here, on)) == (320, 480)
+    pooled = {**step(tmp_path, "on"), "source": "pool"}
+    shares = {"rows_in": 80, "samples": 320, "compared_pairs": 1200, "on_policy_share": 0.4}
+    write_json(tmp_path / "m_sft.ledger.json", shares)
+    assert traced(tmp_path, run_here, pooled)["steps"][0]["on_policy_share"] == 0.4
+    write_json(tmp_path / "m_sft.ledger.json", {"rows_in": 80, "rows_out": 70, "samples": 320, "compared_pairs": 480})
     measured = {**on, "boundary": str(tmp_path / "boundary.json")}
     assert costs(traced(tmp_path, run_here, measured)) == (320 + 4 * 50, 480 + 200)
     write_json(
