@@ -70,6 +70,8 @@ def test_a_card_of_a_policy_that_was_chosen():
             {**STEP, "source": "mix30", "on_policy_share": 0.3},
             "own samples for 30% of the prompts, pairs for the others.\n",
         ),
+        ({**STEP, "source": "pool"}, "own samples and the responses of pairs together.\n"),
+        ({**STEP, "source": "pick", "on_policy_share": 0.25}, "own pairs for the others, 25% of the prompts.\n"),
         (
             {**STEP, "named_source": "blend", "source": "blend", "on_policy_share": 0.6, **MEASURED},
             "The share follows from a measurement: the boundary score of `tiny/sft` is 0.600",

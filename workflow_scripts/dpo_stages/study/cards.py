@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dpo_stages.study.choices import BY_RACE, BY_SCORE
-from dpo_stages.study.policies import BLEND, OFF, ON, is_mixed
+from dpo_stages.study.policies import BLEND, OFF, ON, PICK, POOL, is_mixed
 
 DATA = "Off-policy data"
 """What the preference data are called where it is said what a study is made of."""
@@ -101,6 +101,13 @@ def _source(step: Mapping[str, Any], about: Mapping[str, str]) -> str:
         return f"off-policy pairs: responses of {data}"
     if source == ON:
         return f"on-policy pairs: its initial policy's own samples for the prompts of {data}"
+    if source == POOL:
+        return f"the best and the worst of its initial policy's own samples and the responses of {data} together"
+    if source == PICK:
+        return (
+            f"pairs of {data} where the chosen response beats the initial policy's own best, and own pairs for the others, "
+            f"{step['on_policy_share']:.0%} of the prompts"
+        )
     if is_mixed(source):
         return f"a mixture: own samples for {step['on_policy_share']:.0%} of the prompts, {data} for the others"
     return f"samples of another policy (`{source}`)"
