@@ -22,7 +22,7 @@ from dpo_stages.study import program_inputs
 # Who reads what a rule makes. Where jobs of one rule have different readers, a suffix tells them apart.
 TRAINED = (
     "sample_candidates measure_boundary compute_reference_logps train_policy generate_evaluation_outputs "
-    "compute_likelihoods compute_pair_likelihoods measure_capabilities"
+    "compute_likelihoods compute_pair_likelihoods"
 )
 JUDGED = "fit_instruction_difficulty compute_fitted_win_rates compute_win_rate make_report"
 GAMED = "fit_instruction_difficulty check_length_control make_report"
@@ -63,9 +63,9 @@ READERS = {
         "generate_evaluation_outputs judge_outputs judge_outputs:gamed judge_with_preference_model "
         "judge_with_preference_model:gamed compare_arms make_table10 take_reference_outputs ask_length_witness"
     ),
-    "adopt_policy": f"{TRAINED} train_arm sample_ranker_candidates",
-    "train_sft": f"{TRAINED} train_arm make_report",
-    "train_policy": f"{TRAINED} train_arm write_model_card make_intra_diversity make_boundary_cost make_rq1 make_report",
+    "adopt_policy": f"{TRAINED} measure_capabilities train_arm sample_ranker_candidates",
+    "train_sft": f"{TRAINED} measure_capabilities train_arm make_report",
+    "train_policy": f"{TRAINED} measure_capabilities train_arm write_model_card make_intra_diversity make_boundary_cost make_rq1 make_report",
     "sample_candidates": f"{SAMPLED} gather_shards:candidates",
     "gather_shards": "gather_shards:candidates gather_shards:preferences",
     "gather_shards:candidates": SAMPLED,
