@@ -122,38 +122,6 @@ use rule adopt_policy as adopt_choice with:
         policy="{model}/{method}/{undecided}",
 
 
-rule compute_reference_logps:
-    input:
-        policy=lambda w: paths.policy(w.initial),
-        preferences=lambda w: study.preferences(w.initial, w.source),
-        program=program("compute_reference_logps", "train"),
-    output:
-        shards.output("reference_logps", "{initial}/{source}.parquet"),
-    log:
-        shards.log("reference_logps", "results/logs/compute_reference_logps/{initial}/{source}.log"),
-    benchmark:
-        shards.log("reference_logps", "results/benchmarks/compute_reference_logps/{initial}/{source}.jsonl")
-    conda:
-        "../envs/train.yaml"
-    threads: needs.threads
-    resources:
-        gpu=needs.gpus("sampling"),
-        mem_mb=needs.inference_memory,
-        seconds=needs.expected(needs.reference_seconds),
-        runtime=needs.limit(needs.reference_seconds),
-    params:
-        max_length=config["max_length"],
-        dtype=study.dtype,
-    shell:
-        f"{RUN} train {SCRIPTS}/compute_reference_logps.py"
-        " --policy {input.policy:q}"
-        " --preferences {input.preferences:q}"
-        " --max-length {params.max_length} --dtype {params.dtype}"
-        f"{flags.shard('reference_logps')}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
 # The same command for an arm of a race, the beginning of such a training, which the policy itself goes on from.
 TRAIN_POLICY = (
     f"{TRAIN} {SCRIPTS}/train_policy.py"

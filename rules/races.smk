@@ -95,8 +95,7 @@ if YARDSTICK:
             name=lambda w: f"{study.named_by(w).initial.plain}/{w.method}",  # the same random numbers for every arm
         shell:
             f"{RUN} {SAMPLER} {SCRIPTS}/sample_candidates.py"
-            " --policy {input.policy:q}/manifest.json"
-            " --prompts {input.prompts:q}"
+            " --policy {input.policy:q}/manifest.json --prompts {input.prompts:q}"
             " {params.sampling} {params.shared}"
             " --dtype {params.dtype} --seed {params.seed} --name {params.name}"
             " --output {output:q}"

@@ -41,7 +41,9 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             made = ledger(Path(pairs["file"]))
             if mixed is None:
                 number = made["rows_in"]
-                line |= {name: made[name] for name in ("on_policy_share",) if name in made}  # of own and off-policy ones
+                line |= {
+                    name: made[name] for name in ("on_policy_share",) if name in made
+                }  # of own and off-policy ones
             else:
                 number = mixed["on_policy_prompts" if pairs["own"] else "off_policy_prompts"]
             if made.get("labelled_by") != BY_DATASET:
