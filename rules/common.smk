@@ -94,7 +94,7 @@ wildcard_constraints:
     history=patterns.history,
     run=patterns.run,
     undecided=patterns.undecided,
-    traced=patterns.traced,
+    traced=rf"{patterns.model}/(?:{patterns.method})/(?:{patterns.history}|{patterns.undecided})",
     policy=patterns.policy,
     sampled=patterns.sampled,
     initial=patterns.initial,

@@ -48,7 +48,7 @@ rule write_model_card:
     log:
         "results/logs/write_model_card/{carded}.log",
     wildcard_constraints:
-        carded=rf"{patterns.policy}|{patterns.traced}",
+        carded=rf"{patterns.policy}|{patterns.model}/(?:{patterns.method})/{patterns.undecided}",
     localrule: True
     conda:
         "../envs/workflow.yaml"

@@ -122,7 +122,13 @@ def test_rows_of_a_prompt_belong_together_wherever_they_stand():
     adapted = adapt(rows, "local", "preferences", 0, "data")
     assert [(row["response_1"], row["response_2"]) for row in adapted.rows] == [("a3", "a0"), ("b4", "b1")]
     counts = {reason: count for reason, count in adapted.dropped.items() if count}
-    assert counts == {"joined to its prompt": 2, "identical responses": 1} and adapted.prompts == 3
+    assert counts == {"joined to its prompt": 2, "no second response": 1} and adapted.prompts == 3
+
+
+def test_ratings_of_two_kinds_are_not_compared():
+    mixed = [{"prompt": "a", "response": "x", "score": 1}, {"prompt": "a", "response": "y", "helpfulness": 4}]
+    with pytest.raises(BadInput, match="record 2: its rating is helpfulness, and that of an earlier .* prompt score"):
+        adapt(mixed, "local", "preferences", 0, "data")
 
 
 def test_a_table_of_text_has_its_ratings_as_texts():

@@ -149,7 +149,7 @@ NOT_READ = {
     "raced": {
         "describe_judge": "label_preferences compare_candidates compare_arms measure_boundary ask_length_witness",
         "make_decision": "trace_policy",  # the card is that of a history without `auto`
-        "train_policy": "sample_candidates measure_boundary",
+        "train_policy": "sample_candidates measure_boundary compute_reference_logps compute_pair_likelihoods train_arm",
     },
     "grouped": {"train_policy": "sample_candidates measure_boundary"},
     "adaptive": {
@@ -718,7 +718,7 @@ EDITS = [
          only=r"/0\.025\.|results/(races/zephyr-7b|decisions)", study="raced"),
     Edit("orders of races", "train_arm compare_racing_arms", "race: {orders: 3}", only="~3|looks|results/races/zephyr-7b/sft|decisions",
          study="raced"),
-    Edit("learning rate of racing arms", "train_arm", "methods: {dpo: {learning_rate: 1.0e-6}}", never="audits|preferences",
+    Edit("learning rate of racing arms", "train_arm train_policy", "methods: {dpo: {learning_rate: 1.0e-6}}", never="audits|preferences",
          study="raced"),
     Edit("yardstick", "compare_racing_arms describe_judge",
          "{preference_models: {other: {judge: gpt-4-turbo}}, yardstick: other}", study="raced"),

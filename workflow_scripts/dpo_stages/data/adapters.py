@@ -11,6 +11,7 @@ dropped and counted:
     identical responses   there is no second response that differs from the first
     duplicate prompt      the same prompt was kept already: the first usable record of a prompt stays, or on request the last
     broken dialogue       of a dialogue in one text the turns do not alternate, or chosen and rejected go apart too early
+    no second response    a prompt whose responses stand in rows of their own has one row alone
     joined to its prompt  one more response of a prompt whose responses stand in rows of their own
 
 Texts are kept as they are, white space included, but for that around the turns of dialogues in one text. Rows keep the order of
@@ -145,6 +146,11 @@ def understand(
             raise BadInput(f"{origin}, record {position + 1}: {error}") from error
         if isinstance(found, Responses) and found.one_of_several:
             first = groups.setdefault(prompt_id(found.prompt), found)
+            if first.scored_by != found.scored_by:
+                raise BadInput(
+                    f"{origin}, record {position + 1}: its rating is {found.scored_by}, and that of an earlier response of its "
+                    f"prompt {first.scored_by}; keep one, or name it: `columns: {{score: …}}`"
+                )
             if first is not found:
                 first.responses += found.responses
                 understood.append(Understood(Unusable(JOINED, found.prompt)))

@@ -80,7 +80,6 @@ class Patterns:
         racing: of fixed sources, of any of the orders that race.
         run: of what tells a replicate from the first run, which has nothing.
         undecided: of a history that stands for a fixed one, the same.
-        traced: of a trained policy, whether its history is fixed or not.
         policy: of a policy whose history is fixed, in any replicate, and of its evaluation.
         sampled: of the same in its first run where its samples are meant, which hang on the preference data.
         initial: of the same as what is trained on, whose labels and boundary score hang on data and preference model.
@@ -99,7 +98,6 @@ class Patterns:
         self.history = fixed + self.run
         self.racing = fixed + self._runs(config["race"]["orders"])
         self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{self.run}"
-        self.traced = rf"{self.model}/(?:{self.method})/(?:{self.history}|{self.undecided})"
         trained = rf"{self.model}/(?:{self.method})/{fixed}"
         self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{self.run})"
         self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained})"

@@ -13,7 +13,7 @@ from dpo_stages.data.prompts import prompt_id, seeded_number
 
 Row = dict[str, object]
 
-IDENTICAL = "identical responses"
+IDENTICAL, ALONE = "identical responses", "no second response"
 
 
 @dataclass
@@ -77,7 +77,10 @@ def _written(found: Responses) -> list[tuple[str, float | None]]:
     refuse_empty_prompt(found.prompt)
     written = [(text, score) for text, score in found.responses if text.strip()]
     if len({text for text, _ in written}) < 2:
-        raise Unusable(EMPTY_RESPONSE if len(written) < len(found.responses) else IDENTICAL, found.prompt)
+        alone = found.one_of_several and len(found.responses) == 1
+        raise Unusable(
+            ALONE if alone else EMPTY_RESPONSE if len(written) < len(found.responses) else IDENTICAL, found.prompt
+        )
     return written
 
 
