@@ -125,6 +125,16 @@ def test_rows_of_a_prompt_belong_together_wherever_they_stand():
     assert counts == {"joined to its prompt": 2, "no second response": 1} and adapted.prompts == 3
 
 
+@pytest.mark.parametrize(("scores", "label", "kept"), [((8.5, 8.5), None, [0.0, 0.0]), ((9.0, 4), 1, [1.0, 0.0])])
+def test_a_pair_of_equal_scores_has_no_label(scores, label, kept):
+    record = {"prompt": "Why?", "chosen": "Yes.", "rejected": "No."}
+    record |= dict(zip(("score_chosen", "score_rejected"), scores, strict=True))
+    adapted = adapt([record], "local", "preferences", 0, "here")
+    assert (adapted.rows[0]["original_preference"], adapted.unused) == (label, [])
+    [group] = adapt([record], "local", "preferences", 0, "here", responses="all").rows
+    assert group["original_scores"] == kept
+
+
 def test_ratings_of_two_kinds_are_not_compared():
     mixed = [{"prompt": "a", "response": "x", "score": 1}, {"prompt": "a", "response": "y", "helpfulness": 4}]
     with pytest.raises(BadInput, match="record 2: its rating is helpfulness, and that of an earlier .* prompt score"):

@@ -41,6 +41,8 @@ SCORE = (
     "helpfulness",
     "rank",
 )
+SCORES_OF_PAIRS = ("score_chosen", "score_rejected")
+"""Of a pair; where they are equal it has no label."""
 RANKS = ("rank", "ranks")
 """Of what is counted from the best."""
 
@@ -80,7 +82,9 @@ def _pair(record: Record, *columns: str) -> Responses:
     if prompt != other_prompt:
         raise Malformed(f"{' and '.join(columns)} do not answer the same prompt")
     form = ", ".join([*([column] if column else []), *columns]) + (IN_DIALOGUES if in_dialogues or opened else "")
-    return Responses(in_context(record, prompt, column or "prompt"), [(chosen, 1), (rejected, 0)], form)
+    scores = [record.get(name) for name in SCORES_OF_PAIRS]
+    tied = None not in scores and scores[0] == scores[1]
+    return Responses(in_context(record, prompt, column or "prompt"), [(chosen, 0 if tied else 1), (rejected, 0)], form)
 
 
 def _several(record: Record, name: str) -> Responses:
