@@ -11,6 +11,9 @@ The reference model is the initial policy; its log-probabilities are given, so t
 With --sft-weight the others have a supervised term as well, TRL's mean of -log pi over tokens of chosen responses; with
 --use-weighting pairs weigh as much as the policy is likely to say them (WPO). docs/training.md says which go together.
 
+With all four of --lora-rank, --lora-alpha, --lora-dropout and --lora-targets small matrices are trained beside frozen weights, and
+added to them in the end.
+
 The first step's loss must be what the loss gives for a policy that equals its reference (ln 2 for DPO), or the run
 stops: log-probabilities of another model or of other tokens would go unnoticed otherwise.
 

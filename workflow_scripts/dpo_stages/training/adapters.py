@@ -54,8 +54,8 @@ class Lora:
         """
         from peft import LoraConfig
 
-        layers = target_layers(model, self.targets)
-        lost = [name for name in layers if f"{name}.weight" not in tensor_names(folder)]
+        layers, stored = target_layers(model, self.targets), tensor_names(folder)
+        lost = [name for name in layers if f"{name}.weight" not in stored]
         if lost:
             raise BadInput(
                 f"{folder} holds no weights of {lost[0]} under this name, to which LoRA would have to be added; leave `lora` out, or "
