@@ -15,6 +15,7 @@ from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import OFF_POLICY_CANDIDATES
 from dpo_stages.preflight import check, judges, machine, models
 from dpo_stages.preflight.data import Data, fitting_batch
+from dpo_stages.preflight.describe import Description
 from dpo_stages.preflight.jobs import Jobs
 
 OWN = """
@@ -187,6 +188,29 @@ def test_memory_that_no_machine_has_is_said():
     (reason,) = machine.memory(with_lora, Jobs(JOBS))
     assert "takes at least 4" in reason and "lora" not in reason  # four bytes of each
     assert not [*machine.memory(study(), Jobs(JOBS))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"preset": "laptop"},
+            "Training it takes about 22.4 GB of memory and what its activations need, with `lora: {}`",
+        ),
+        (
+            {"preset": "one-gpu"},
+            "Training it takes about 30 GB of a GPU's memory, with `lora: {}` in methods.dpo 8 GB.",
+        ),
+        (
+            {"preset": "one-gpu", "methods": {"dpo": {"lora": {}}}},
+            "Training it with LoRA takes about 8 GB of a GPU's memory.",
+        ),
+    ],
+)
+def test_what_a_training_takes_is_said_of_a_study_of_ones_own(changes, words):
+    model = {"path": "./model", "parameters": 1.5e9}
+    written = {"models": {"mine": model}, "preference_data": "pairs.jsonl", **changes}
+    assert words in next(Description(written, ROOT).sentences())
 
 
 # Judges

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_a_training_that_goes_on_goes_on_in_the_same_folder(tmp_path, run_here, 
     more = {"report_to": "tensorboard", "curves": tmp_path / "curves"}
     run_here("train_policy", "--until", 0.5, *flags(tmp_path, output=tmp_path / "half/manifest.json", **more))
     assert len(scalars(tmp_path / "curves")["train/loss"]) == 3
+    time.sleep(1.1)  # files are named after the second in which they begin, and two processes are further apart
     run_here("train_policy", *flags(tmp_path, **more))
     assert len(scalars(tmp_path / "curves")["train/loss"]) == 6
 

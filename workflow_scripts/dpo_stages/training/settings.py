@@ -11,7 +11,7 @@ from dpo_stages.core.manifests import MANIFEST
 from dpo_stages.study.policies import Policy
 from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
 from dpo_stages.training.rounding import ROUNDINGS
-from dpo_stages.training.watching import NOBODY, WATCHERS, prepare
+from dpo_stages.training.watching import NOBODY, PROJECT, WATCHERS, prepare
 
 DTYPES = ("float32", "bfloat16")
 SCHEDULERS = ("cosine", "linear", "constant_with_warmup", "constant")
@@ -231,5 +231,6 @@ def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
         "save_strategy": "no",  # trainers.Checkpointing saves
         "report_to": settings.report_to,
         "run_name": settings.policy,
+        "project": PROJECT,
         "disable_tqdm": True,
     }

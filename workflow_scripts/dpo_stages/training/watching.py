@@ -12,6 +12,9 @@ from dpo_stages.core.errors import BadInput
 
 NOBODY = "none"
 
+PROJECT = "dpo-stages"
+"""Under which a service shows runs, unless its environment variable says another."""
+
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio"}
 _FOLDERS = {"tensorboard": "TENSORBOARD_LOGGING_DIR", "wandb": "WANDB_DIR", "trackio": "TRACKIO_DIR"}
 
@@ -39,4 +42,4 @@ def prepare(watcher: str, folder: Path | None) -> None:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ[_FOLDERS[watcher]] = str(folder.resolve())
-    os.environ.setdefault("WANDB_PROJECT", "dpo-stages")
+    os.environ.setdefault("WANDB_PROJECT", PROJECT)
