@@ -441,7 +441,7 @@ def assert_refused(done, output, words):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"temperature": 0}, "--temperature is 0, which makes both candidates of a prompt the same"),
+        ({"temperature": 0}, "--temperature is 0, which makes all candidates of a prompt the same"),
         ({"temperature": -1}, "--temperature is -1.0"),
         ({"temperature": "nan"}, "--temperature is nan"),
         ({"temperature": "inf"}, "--temperature is inf"),
