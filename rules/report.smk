@@ -106,7 +106,7 @@ rule make_report:
         given=lambda w, input: given(
             audits=input.audits,
             races=input.races,
-            trainings=[f"{Path(log).parent.relative_to('results/policies')}={log}" for log in input.trainings],
+            trainings=[f"{paths.policy_of_log(log)}={log}" for log in input.trainings],
             betas=[f"{method}={settings['beta']}" for method, settings in config["methods"].items()],
             comparison=input.comparison[:1],
             responses=[input.responses] if input.responses else [],

@@ -203,8 +203,8 @@ def test_the_trace_of_a_raced_policy_names_the_race_and_counts_its_samples(tmp_p
     write_json(tmp_path / "on.ledger.json", {"rows_in": 80, "rows_out": 80})
     pairs = {"origin": SFT, "file": str(tmp_path / "on.parquet"), "sampled": True, "own": True}
     step = {
-        "policy": "zephyr-7b/dpo/on", "initial_policy": SFT, "named_source": "auto", "source": "on", "boundary": None,
-        "mixture": None, "decision": str(tmp_path / "decision.json"), "race": str(tmp_path / "race.json"), "preferences": [pairs],
+        "policy": "zephyr-7b/dpo/on", "initial_policy": SFT, "named_source": "auto", "source": "on", "candidates": 2,
+        "boundary": None, "mixture": None, "decision": str(tmp_path / "decision.json"), "race": str(tmp_path / "race.json"), "preferences": [pairs],
     }  # fmt: skip
     run_here(
         "trace_policy", "--policy", "zephyr-7b/dpo/auto", "--steps", json.dumps([step]), "--split", "test",

@@ -33,6 +33,11 @@ def training_log(name: str | Policy) -> str:
     return f"results/policies/{name}/training_log.jsonl"
 
 
+def policy_of_log(log: str) -> str:
+    """The policy whose `training_log` that is."""
+    return log.removeprefix("results/policies/").removesuffix("/training_log.jsonl")
+
+
 def preference_model(name: str) -> str:
     """A preference model: the manifest of its folder."""
     return f"results/preference_models/{name}/manifest.json"
