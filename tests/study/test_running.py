@@ -204,13 +204,14 @@ def run(tmp_path):
 def test_a_failure_is_said_at_once_and_others_go_on_that_are_of_use(run):
     said, made = run("--keep-going")
     assert made == {"two.model", "two.samples", "two.ranker", "two.score"}
-    sentence = (
+    sentence = re.search(
         "fetch_ranker failed, see logs/one.log:\n"
         "    fetch_ranker: there is no such ranker\n"
-        "    4 jobs are of no use now and left out, 4 go on\n"
+        "    4 jobs are of no use now and left out, [34] go on\n",  # the other ranker may have been fetched before
+        said,
     )
-    assert sentence in said
-    assert re.search(r"\d of 9 steps", said[said.index(sentence) :])
+    assert sentence
+    assert re.search(r"\d of 9 steps", said[sentence.start() :])
     assert "CalledProcessError" not in said
 
 
