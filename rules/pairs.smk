@@ -5,41 +5,54 @@ Output:   results/scores/{labelled}/{split}.parquet and of it results/preference
           results/scores/{initial}/pooled.parquet and of it results/mixtures/{initial}/{pool,pick}.parquet
 """
 
-if study.grouped:
 
-    rule score_candidates:
-        input:
-            candidates=lambda w: study.candidates(w.labelled, w.split),
-            preference_model=LABELLER.manifest,
-            program=program("score_candidates", LABELLER.env, LABELLER.without),
-            judge=LABELLER.files,
-        output:
-            shards.output("scores", "{labelled}/{split}.parquet"),
-        log:
-            shards.log("scores", "results/logs/score_candidates/{labelled}/{split}.log"),
-        benchmark:
-            shards.log("scores", "results/benchmarks/score_candidates/{labelled}/{split}.jsonl")
-        localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
-        conda:
-            f"../envs/{LABELLER.env}.yaml"
-        threads: needs.threads_to_ask(LABELLER)
-        resources:
-            gpu=0 if study.labelling_judge else needs.gpus("labelling"),
-            mem_mb=needs.labelling_memory,
-            cents=needs.preference_cents(needs.labelled_pairs),
-            seconds=needs.expected(needs.preference_seconds(needs.labelled_pairs)),
-            runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
-        params:
-            preference_model=flags.preference_model(config["preference_model"]),
-        shell:
-            f"{RUN} {LABELLER.env} {SCRIPTS}/score_candidates.py"
-            " --candidates {input.candidates:q}"
-            " --preference-model {input.preference_model:q}"
-            " {params.preference_model}"
-            f"{flags.judge_cache('scores', '{wildcards.labelled}/{wildcards.split}')}"
-            f"{flags.shard('scores')}"
-            " --output {output:q}"
-            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+rule score_candidates:
+    input:
+        candidates=lambda w: study.candidates(w.labelled, w.split),
+        preference_model=LABELLER.manifest,
+        program=program("score_candidates", LABELLER.env, LABELLER.without),
+        judge=LABELLER.files,
+    output:
+        shards.output("scores", "{labelled}/{split}.parquet"),
+    log:
+        shards.log("scores", "results/logs/score_candidates/{labelled}/{split}.log"),
+    benchmark:
+        shards.log("scores", "results/benchmarks/score_candidates/{labelled}/{split}.jsonl")
+    localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
+    conda:
+        f"../envs/{LABELLER.env}.yaml"
+    threads: needs.threads_to_ask(LABELLER)
+    resources:
+        gpu=0 if study.labelling_judge else needs.gpus("labelling"),
+        mem_mb=needs.labelling_memory,
+        cents=needs.preference_cents(needs.labelled_pairs),
+        seconds=needs.expected(needs.preference_seconds(needs.labelled_pairs)),
+        runtime=needs.limit(needs.preference_seconds(needs.labelled_pairs)),
+    params:
+        preference_model=flags.preference_model(config["preference_model"]),
+    shell:
+        f"{RUN} {LABELLER.env} {SCRIPTS}/score_candidates.py"
+        " --candidates {input.candidates:q}"
+        " --preference-model {input.preference_model:q}"
+        " {params.preference_model}"
+        f"{flags.judge_cache('scores', '{wildcards.labelled}/{wildcards.split}')}"
+        f"{flags.shard('scores')}"
+        " --output {output:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
+use rule score_candidates as score_pooled_candidates with:
+    input:
+        candidates=lambda w: [study.candidates(w.labelled, "train"), study.off_policy("train")],
+        preference_model=LABELLER.manifest,
+        program=program("score_candidates", LABELLER.env, LABELLER.without),
+        judge=LABELLER.files,
+    wildcard_constraints:
+        labelled=patterns.initial,
+        split=paths.POOLED,
+
+
+if study.grouped:
 
     rule pair_candidates:
         input:
@@ -65,47 +78,11 @@ if study.grouped:
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
-rule score_pooled_candidates:
-    input:
-        own=lambda w: study.candidates(w.initial, "train"),
-        off_policy=study.off_policy("train"),
-        preference_model=LABELLER.manifest,
-        program=program("score_candidates", LABELLER.env, LABELLER.without),
-        judge=LABELLER.files,
-    output:
-        shards.output("scores", "{initial}/pooled.parquet"),
-    log:
-        shards.log("scores", "results/logs/score_candidates/{initial}/pooled.log"),
-    benchmark:
-        shards.log("scores", "results/benchmarks/score_candidates/{initial}/pooled.jsonl")
-    localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
-    conda:
-        f"../envs/{LABELLER.env}.yaml"
-    threads: needs.threads_to_ask(LABELLER)
-    resources:
-        gpu=0 if study.labelling_judge else needs.gpus("labelling"),
-        mem_mb=needs.labelling_memory,
-        cents=needs.preference_cents(needs.pooled_pairs),
-        seconds=needs.expected(needs.preference_seconds(needs.pooled_pairs)),
-        runtime=needs.limit(needs.preference_seconds(needs.pooled_pairs)),
-    params:
-        preference_model=flags.preference_model(config["preference_model"]),
-    shell:
-        f"{RUN} {LABELLER.env} {SCRIPTS}/score_candidates.py"
-        " --candidates {input.own:q} {input.off_policy:q}"
-        " --preference-model {input.preference_model:q}"
-        " {params.preference_model}"
-        f"{flags.judge_cache('scores', '{wildcards.initial}/pooled')}"
-        f"{flags.shard('scores')}"
-        " --output {output:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
-
-
 rule pair_pooled_candidates:
     input:
         own=lambda w: study.candidates(w.initial, "train"),
         off_policy=study.off_policy("train"),
-        scores=lambda w: paths.scores(w.initial, "pooled"),
+        scores=lambda w: paths.scores(w.initial, paths.POOLED),
         program=program("pair_candidates", "workflow"),
     output:
         "results/mixtures/{initial}/{mixture}.parquet",

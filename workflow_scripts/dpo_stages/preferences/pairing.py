@@ -22,8 +22,9 @@ from dpo_stages.data.candidates import Group, pair_of
 from dpo_stages.data.preferences import NO_OWN_LABEL, OTHER_OWN_LABEL, preference
 from dpo_stages.data.prompts import seeded_number
 from dpo_stages.preferences.margins import Margins
+from dpo_stages.study.groups import BEST_WORST, TWO
 
-TWO, BEST_WORST, BEST_RANDOM, BEST_BELOW = "two", "best-worst", "best-random", "best-below"
+BEST_RANDOM, BEST_BELOW = "best-random", "best-below"
 RULES = (TWO, BEST_WORST, BEST_RANDOM, BEST_BELOW)
 CUT, IDENTICAL, TIES, OPENED = "cut responses", "identical responses", "ties", "one of two with an opened thought"
 
@@ -104,10 +105,12 @@ class Pairing:
             rejected = self._random(group, others)
         elif not others:
             raise NoPair(IDENTICAL)
-        else:
+        elif self.rule == BEST_BELOW:
             known = list(scores.values())
-            aim = np.mean(known) - 2 * np.std(known) if self.rule == BEST_BELOW else -np.inf
-            rejected = min(others, key=lambda at: abs(scores[at] - aim) if np.isfinite(aim) else scores[at])
+            aim = np.mean(known) - 2 * np.std(known)
+            rejected = min(others, key=lambda at: abs(scores[at] - aim))
+        else:
+            rejected = min(others, key=scores.__getitem__)
         return chosen, rejected, scores[chosen] - scores[rejected]
 
     def _random(self, group: Group, among: Sequence[int]) -> int:

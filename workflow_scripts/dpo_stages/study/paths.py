@@ -48,8 +48,12 @@ def dataset(name: str, split: str) -> str:
     return f"results/datasets/{name}/{split}.parquet"
 
 
+POOLED = "pooled"
+"""Stands for the training prompts with a policy's own candidates and the off-policy ones together."""
+
+
 def scores(labelled: str, split: str) -> str:
-    """What the preference model says of every two candidates of a prompt; `pooled`: of own and off-policy ones together."""
+    """What the preference model says of every two candidates of a prompt of a split, or of `POOLED`."""
     return f"results/scores/{labelled}/{split}.parquet"
 
 

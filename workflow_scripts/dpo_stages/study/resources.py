@@ -11,6 +11,7 @@ from dpo_stages.study.asked import Asked
 from dpo_stages.study.groups import pairs_of
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.memory import trained_parameters
+from dpo_stages.study.paths import POOLED
 from dpo_stages.study.races import Races
 from dpo_stages.study.sizes import lines_of
 from dpo_stages.study.speeds import Speeds
@@ -114,14 +115,12 @@ class Needs:
 
     def labelled_pairs(self, wildcards: Any) -> float:
         """Pairs that one job labels: of a data set, or of a policy, which has one for every two candidates of a prompt."""
+        if wildcards.split == POOLED:  # with two off-policy candidates
+            return pairs_of(self.candidates + 2) * self.pairs("train") / self.study.shards.of("scores")
         origin = self.study.names.origin(wildcards.labelled)
         dataset = origin if self.study.names.is_dataset(origin) else self.config["preference_data"]
         pairs = 1 if dataset == origin else pairs_of(self.candidates)
         return pairs * self.rows(dataset, wildcards.split) / self.study.shards.of("scores")
-
-    def pooled_pairs(self, wildcards: Any) -> float:
-        """The same of a policy's own candidates and two off-policy ones of each training prompt together."""
-        return pairs_of(self.candidates + 2) * self.pairs("train") / self.study.shards.of("scores")
 
     def compared_pairs(self, wildcards: Any) -> float:
         """Pairs that one job compares: all responses of one source against both of the other."""

@@ -41,9 +41,8 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             made = ledger(Path(pairs["file"]))
             if mixed is None:
                 number = made["rows_in"]
-                line |= {
-                    name: made[name] for name in ("on_policy_share",) if name in made
-                }  # of own and off-policy ones
+                if "on_policy_share" in made:  # of own and off-policy candidates together
+                    line["on_policy_share"] = made["on_policy_share"]
             else:
                 number = mixed["on_policy_prompts" if pairs["own"] else "off_policy_prompts"]
             if made.get("labelled_by") != BY_DATASET:
