@@ -99,8 +99,8 @@ def test_a_card_says_what_a_policy_was_trained_on_and_why(step, words):
 
 
 def test_a_card_of_a_model_that_was_given_names_no_folder_and_no_training():
-    text = card("tiny/sft", {"policy": "tiny/sft"}, {}, {"path": "/home/me/tiny", "revision": None}, None, {})
-    assert "base_model" not in text and "/home/me" not in text and "Settings" not in text and "dpo, " not in text
+    text = card("tiny/sft", {"policy": "tiny/sft"}, {}, {"path": "/mnt/models/tiny", "revision": None}, None, {})
+    assert "base_model" not in text and "/mnt/models" not in text and "Settings" not in text and "dpo, " not in text
 
 
 @pytest.fixture

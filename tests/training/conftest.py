@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny import as_flags, preference_rows, reference_flags, write_model
+from tiny import as_flags, preference_rows, reference_flags, training_flags, write_model
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the same seed gives the same bytes on one thread
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # as every program sets it
@@ -41,6 +41,18 @@ def reference_logps(tmp_path_factory, run_here, model, preferences) -> Path:
     path = tmp_path_factory.mktemp("reference_logps") / "off.parquet"
     run_here("compute_reference_logps", *reference_flags(model, preferences, path))
     return path
+
+
+@pytest.fixture(scope="session")
+def policy_flags(model, preferences, reference_logps):
+    """Flags of a training of `model` on `preferences` under a folder."""
+
+    def make(folder: Path, loss: str = "sigmoid", **changes: object) -> list[object]:
+        inputs = {"initial": model, "preferences": preferences, "reference_logps": reference_logps, "beta": 0.1}
+        inputs |= {name: changes.pop(name) for name in list(changes) if name in inputs}
+        return [*as_flags(**inputs, loss=loss), *training_flags(folder, **changes)]
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import uuid
 import pyarrow as pa
 import pytest
 import torch
-from tiny import as_flags, preference_rows, reference_flags, write_model
+from tiny import as_flags, preference_rows, reference_flags, small_config, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table, write_table
@@ -53,17 +53,8 @@ def test_every_architecture_of_the_study(tmp_path, tokenizer, tokens, architectu
     import transformers
 
     torch.manual_seed(0)
-    config = getattr(transformers, f"{architecture}Config")(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-        tie_word_embeddings=architecture in ("Llama", "Qwen2"),
-        **({"num_key_value_heads": 1, "head_dim": 32} if architecture in ("Mistral", "Qwen2", "Qwen3") else {}),
-    )
+    tied, grouped = architecture in ("Llama", "Qwen2"), architecture in ("Mistral", "Qwen2", "Qwen3")
+    config = small_config(architecture, len(tokenizer), tied, grouped)
     policy = transformers.AutoModelForCausalLM.from_config(config).eval()
     tokens = tokens.slice(0, 10)
     ours = response_logps(policy, tokens, tokenizer.pad_token_id, "float32")

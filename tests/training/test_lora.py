@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import as_flags, chat_rows, reference_flags, training_flags, write_model
+from tiny import as_flags, chat_rows, contents, reference_flags, small_config, training_flags, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
@@ -24,14 +24,11 @@ RATE = 2e-2
 
 
 @pytest.fixture(scope="module")
-def flags(model, preferences, reference_logps):
+def flags(policy_flags):
     """Flags of a training with LoRA under a folder."""
 
     def make(folder: Path, targets: tuple = ("all-linear",), **changes: object) -> list[object]:
-        inputs = {"initial": model, "preferences": preferences, "reference_logps": reference_logps, "beta": 0.1}
-        inputs |= {name: changes.pop(name) for name in list(changes) if name in inputs}
-        loss, changes = changes.pop("loss", "sigmoid"), {**LORA, "learning_rate": RATE, **changes}
-        return [*as_flags(**inputs, loss=loss), *training_flags(folder, **changes), "--lora-targets", *targets]
+        return [*policy_flags(folder, **{**LORA, "learning_rate": RATE, **changes}), "--lora-targets", *targets]
 
     return make
 
@@ -42,10 +39,6 @@ def trained(tmp_path_factory, run_here, flags) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     run_here("train_policy", *flags(folder))
     return folder / "policy"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".ledger.json")}
 
 
 def log_of(folder: Path) -> list[dict]:
@@ -327,17 +320,8 @@ def test_every_architecture_is_narrow_to_the_bit_and_merged_under_its_own_names(
     from peft import get_peft_model
 
     torch.manual_seed(0)
-    config = getattr(transformers, f"{architecture}Config")(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-        tie_word_embeddings=architecture in ("Qwen2", "Gemma2"),
-        **({} if architecture in ("Phi", "GPTNeoX") else {"num_key_value_heads": 1, "head_dim": 32}),
-    )
+    tied, grouped = architecture in ("Qwen2", "Gemma2"), architecture not in ("Phi", "GPTNeoX")
+    config = small_config(architecture, len(tokenizer), tied, grouped)
     transformers.AutoModelForCausalLM.from_config(config).bfloat16().save_pretrained(tmp_path / "initial")
     initial = tmp_path / "initial"
     assert logps_of(initial, pairs, narrow=True) == logps_of(initial, pairs, narrow=False)

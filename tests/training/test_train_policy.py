@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import as_flags, preference_rows, reference_flags, training_flags, write_model
+from tiny import contents, preference_rows, reference_flags, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
@@ -21,15 +21,8 @@ LN_2 = 0.69314718
 
 
 @pytest.fixture(scope="module")
-def flags(model, preferences, reference_logps):
-    """Flags of a training of the fixtures' policy under a folder."""
-
-    def make(folder: Path, loss: str = "sigmoid", **changes: object) -> list[object]:
-        inputs = {"initial": model, "preferences": preferences, "reference_logps": reference_logps, "beta": 0.1}
-        inputs |= {name: changes.pop(name) for name in list(changes) if name in inputs}
-        return [*as_flags(**inputs, loss=loss), *training_flags(folder, **changes)]
-
-    return make
+def flags(policy_flags):
+    return policy_flags
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +31,6 @@ def trained(tmp_path_factory, run_here, flags) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     run_here("train_policy", *flags(folder))
     return folder / "policy"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files but the ledger, which tells times."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".ledger.json")}
 
 
 def largest_difference(folder: Path, other: Path) -> float:

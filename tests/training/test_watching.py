@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny import as_flags, chat_rows, training_flags
+from tiny import as_flags, chat_rows, contents, training_flags
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
@@ -15,12 +15,11 @@ from dpo_stages.training import watching
 
 
 @pytest.fixture
-def flags(tmp_path, monkeypatch, model, preferences, reference_logps):
+def flags(monkeypatch, policy_flags):
     for variable in ("TENSORBOARD_LOGGING_DIR", "WANDB_DIR", "TRACKIO_DIR", "WANDB_PROJECT"):
         monkeypatch.setenv(variable, "")  # whatever is set here is taken back
         monkeypatch.delenv(variable)
-    inputs = as_flags(initial=model, preferences=preferences, reference_logps=reference_logps, beta=0.1, loss="sigmoid")
-    return lambda folder, **changes: [*inputs, *training_flags(folder, **changes)]
+    return policy_flags
 
 
 def scalars(folder: Path) -> dict[str, list[float]]:
@@ -38,10 +37,6 @@ def scalars(folder: Path) -> dict[str, list[float]]:
                     found.setdefault(value.tag, {})[event.step] = value.simple_value
             place += 12 + length + 4
     return {name: [values[step] for step in sorted(values)] for name, values in found.items()}
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".ledger.json")}
 
 
 def test_tensorboard_has_the_curves_of_the_log_and_the_policy_is_the_same(tmp_path, run_here, flags):

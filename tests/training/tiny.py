@@ -146,3 +146,25 @@ def training_flags(folder: Path, **changes: object) -> list[object]:
 
 def as_flags(**flags: object) -> list[object]:
     return [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a policy but the ledger, which tells times."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".ledger.json")}
+
+
+def small_config(architecture: str, vocabulary: int, tied: bool, grouped: bool):
+    """A configuration of two small layers; `tied` to the embedding, queries in groups."""
+    import transformers
+
+    return getattr(transformers, f"{architecture}Config")(
+        vocab_size=vocabulary,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        tie_word_embeddings=tied,
+        **({"num_key_value_heads": 1, "head_dim": 32} if grouped else {}),
+    )
