@@ -18,7 +18,7 @@ environment_of_evaluation := alpaca-eval
 environment_of_capabilities := lm-eval
 folders_of_workflow := core study data preflight boundary audit report demo studies
 
-.PHONY: help demo test lint lock environments packages bench-gpu clean environment-lm-eval
+.PHONY: help demo test lint lock environments packages gpu-check clean environment-lm-eval
 
 help: ## list what make can do
 	@sed -nE 's/^([a-z%\/.-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -47,9 +47,8 @@ lint: environments ## check the style of Python and Snakemake files
 	envs/run workflow tests/lint_imports.py || failed=1; \
 	exit $$failed
 
-bench-gpu: ## measure labelling on this machine's GPU beside llm-blender's own code
-	envs/create pairrm
-	envs/run pairrm benchmarks/labels_gpu.py
+gpu-check: ## run every GPU program on this machine's GPU and write what it took (PARTS="sft dpo", FOLDER=… for models and texts)
+	envs/run train benchmarks/gpu/check.py $(PARTS) $(if $(FOLDER),--folder $(FOLDER))
 
 docs/configuration.md: rules/config.schema.yaml docs/configuration.py ## list all settings, from the schema
 	envs/run workflow docs/configuration.py >$@

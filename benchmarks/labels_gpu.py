@@ -1,6 +1,6 @@
 """Labelling on a GPU: pairs and tokens per second, share of the chip's bfloat16 peak, beside llm-blender's float16.
 
-    make bench-gpu
+    make gpu-check PARTS=ranker
 
 A ranker of PairRM's shape (DeBERTa-v3-large) with random weights, on pairs of mixed length. With the package flashdeberta in
 the environment (`envs/run pairrm -m pip install flashdeberta`; nothing here needs it), its kernels take the same batches.
@@ -15,23 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from gpu.card import peak_of
 from labels import LARGE, by_library, mixed_pairs, write_ranker
 
 from dpo_stages.preferences.pairrm.scoring import PairRM
 
 STUDY = 61_135  # UltraFeedback's pairs
-PEAKS = {  # dense bfloat16, operations a second, from the makers' data sheets
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "A10G": 70e12,
-    "A10": 125e12,
-    "RTX 4090": 165e12,
-    "RTX 3090": 71e12,
-}
 
 
 def main() -> None:
@@ -49,7 +38,7 @@ def main() -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chip = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    peak = arguments.peak or next((value for name, value in PEAKS.items() if name in chip), None)
+    peak = arguments.peak or peak_of(chip)
     shape = {**LARGE, "num_hidden_layers": arguments.layers}
     pairs = mixed_pairs(arguments.pairs, seed=0, prompt=(10, 500), response=(10, 400))
     with tempfile.TemporaryDirectory() as folder:
