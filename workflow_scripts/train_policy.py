@@ -30,6 +30,7 @@ than half of it kept is a warning.
 """
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -40,7 +41,7 @@ from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
-from dpo_stages.study.objectives import ORIGINAL_SLIC
+from dpo_stages.study.objectives import ORIGINAL_SLIC, SORTED
 from dpo_stages.training.losses import LOSSES, Objective
 from dpo_stages.training.margins import MarginSample
 from dpo_stages.training.run import describe, end_process, save_policy, starting_point, train, training_log
@@ -65,6 +66,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--label-smoothing", type=float, help="probability that a label is wrong, below 0.5")
     parser.add_argument(
         "--use-weighting", action="store_true", help="weigh pairs by how likely the policy is to say them"
+    )
+    parser.add_argument(
+        "--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses"
     )
     parser.add_argument(
         "--until",
@@ -108,7 +112,8 @@ def main() -> None:
     initial = read_manifest(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
-    about = {**describe(settings, inputs, **objective.arguments()), "initial_policy": initial.get("policy")}
+    method = objective.arguments() | ({"share_prompts": True} if arguments.share_prompts else {})
+    about = {**describe(settings, inputs, **method), "initial_policy": initial.get("policy")}
     without_hub()
     with importing_libraries():
         from datasets import Dataset
@@ -116,6 +121,8 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
+        from dpo_stages.training.shared_prompt import why_not_shared
+        from dpo_stages.training.step_order import row_lengths
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
     config = DPOConfig(**trainer_arguments(settings), **objective.trl_arguments(), precompute_ref_log_probs=True)
@@ -124,9 +131,15 @@ def main() -> None:
     pairs = join_reference(tokens.table, reference, arguments.reference_logps)
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
+    start = starting_point(arguments.initial.parent, settings)
+    refused = why_not_shared(start["model"].config) if arguments.share_prompts else None
+    if refused:
+        print(f"prompts are computed twice, once for each response: {refused}", file=sys.stderr)
     trainer = PreferenceTrainer(
-        **starting_point(arguments.initial.parent, settings),
+        **start,
         args=config,
+        lengths=None if objective.loss in SORTED else row_lengths(pairs, "prompt_ids", "chosen_ids", "rejected_ids"),
+        share_prompts=arguments.share_prompts and not refused,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,
         checkpoint_minutes=settings.checkpoint_minutes,

@@ -57,6 +57,7 @@ def main() -> None:
         from trl import SFTConfig
 
         from dpo_stages.models.chat_tokens import load_tokenizer
+        from dpo_stages.training.step_order import row_lengths
         from dpo_stages.training.trainers import SupervisedTrainer
     quiet_libraries()
     config = SFTConfig(**trainer_arguments(settings), dataset_kwargs={"skip_prepare_dataset": True})
@@ -71,6 +72,7 @@ def main() -> None:
         train_dataset=Dataset(rows, fingerprint="conversations"),
         processing_class=tokenizer,
         checkpoint_minutes=settings.checkpoint_minutes,
+        lengths=None if arguments.packing else row_lengths(rows, "input_ids"),
     )
     train(trainer, settings.checkpoints, about)
     kept = save_policy(trainer, settings, arguments.base, about)

@@ -70,7 +70,7 @@ class Check:
     @classmethod
     def on_card(cls, folder: Path) -> "Check":
         """Real shapes and lengths."""
-        return cls(folder, "0.5B", "1.5B", REAL, 512, 128)
+        return cls(folder, "0.5B", "1.5B", REAL, 256, 64)
 
     @classmethod
     def tiny(cls, folder: Path) -> "Check":
@@ -128,7 +128,7 @@ class Check:
         }  # fmt: skip
 
     def reference(self, manifest: Path, dtype: str = "bfloat16", count: int | None = None, cpu: bool = False) -> tuple[Path, meter.Run]:
-        """Log-probabilities of all pairs under a model."""
+        """Log-probabilities of pairs under a model."""
         pairs, _ = self.table("pairs", count)
         output = self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{'-cpu' if cpu else ''}.parquet"
         run = self.program(
@@ -169,8 +169,10 @@ def logps(check: Check) -> list[Measure]:
 
 
 def dpo(check: Check) -> list[Measure]:
-    """DPO of all weights."""
-    return [_preferences(check, shape, f"DPO, {shape}", "dpo") for shape in dict.fromkeys((check.small, check.large))]
+    """DPO of all weights, with prompts computed twice and once."""
+    measures = [_preferences(check, shape, f"DPO, {shape}", "dpo") for shape in dict.fromkeys((check.small, check.large))]
+    shared = _preferences(check, check.large, f"DPO, {check.large}, prompts shared", "shared", "--share-prompts")
+    return [*measures, shared]
 
 
 def lora(check: Check) -> list[Measure]:
@@ -268,12 +270,14 @@ PARTS = {
 
 def _preferences(check: Check, shape: str, what: str, method: str, *flags: object) -> Measure:
     manifest, (pairs, tokens) = check.model(shape), check.table("pairs")
-    reference, _ = check.reference(manifest)
+    reference = check.folder / f"reference-{shape}-bfloat16-{pairs.parent.name}.parquet"  # of logps
+    if not reference.exists():
+        check.reference(manifest)
     run = check.program(
         "train", "train_policy", *flags, initial=manifest, preferences=pairs, reference_logps=reference, loss="sigmoid", beta=0.1,
         **check.training(f"model/{method}/off", shape),
     )  # fmt: skip
-    return _training(what, check, manifest, tokens, check.count, run, frozen=bool(flags))
+    return _training(what, check, manifest, tokens, check.count, run, frozen="--lora-rank" in flags)
 
 
 def _training(what: str, check: Check, manifest: Path, tokens: int, rows: int, run: meter.Run, frozen: bool) -> Measure:

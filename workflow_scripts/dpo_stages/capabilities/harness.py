@@ -76,7 +76,7 @@ def load_policy(folder: Path, dtype: str, batch_size: int) -> "HFLM":
     import torch
     from lm_eval.models.huggingface import HFLM
 
-    device = torch.accelerator.current_accelerator() or "cpu"
+    device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
     try:
         return HFLM(
             pretrained=str(folder),

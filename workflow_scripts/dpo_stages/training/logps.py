@@ -17,8 +17,11 @@ BATCH_SIZE = 16
 """Sequences at once, at most."""
 
 TOKENS_PER_BATCH = 16 * 1024
-"""Padding included. Logits, the largest tensor, then take 10 GB in float32 over Qwen's 151,936 words, the most of the
-paper's models; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
+"""Padding included; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
+
+LOGITS = 2**29
+"""Logits of a batch, at most: 2 GiB in float32. Over a large vocabulary they would take more than the model: 16,384 tokens, 10 GB with
+Qwen's 151,936 words."""
 
 
 def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel":
@@ -34,7 +37,7 @@ def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel
     from dpo_stages.models.weights import load_model
 
     model = load_model(folder, max_length, narrow=dtype == "bfloat16").eval()
-    return model.to(torch.accelerator.current_accelerator() or "cpu")
+    return model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 
 def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str) -> dict[str, list[float]]:
@@ -67,8 +70,9 @@ def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, d
     logps = {name: [0.0] * len(prompts) for name in ("chosen", "rejected")}
     report = ProgressReport("log-probabilities", len(sequences))
     mixed = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+    budget = min(TOKENS_PER_BATCH, LOGITS // model.config.get_text_config().vocab_size)
     with torch.inference_mode(), mixed:
-        for positions in batches(lengths, TOKENS_PER_BATCH, BATCH_SIZE):
+        for positions in batches(lengths, budget, BATCH_SIZE):
             batch = [sequences[position] for position in positions]
             sums = _batch_logps(model, [(prompt, response) for _, _, prompt, response in batch], padding)
             for (name, row, _, _), value in zip(batch, sums.tolist(), strict=True):

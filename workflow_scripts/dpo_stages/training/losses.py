@@ -50,7 +50,7 @@ class Objective:
         beta: strength of the tie to the reference model; of `ORIGINAL_SLIC`, it scales the logged rewards alone.
         delta: margin of `ORIGINAL_SLIC`, in nats.
         sft_weight: weight of a supervised term, not negative: of `ORIGINAL_SLIC`, of -log pi(y_w|x); of the others, of the mean
-            of -log pi over the tokens of the chosen responses that a device holds at a time.
+            of -log pi over the tokens of a step's chosen responses.
         label_smoothing: probability that a label is wrong, in (0, 0.5), for the losses that have it.
         use_weighting: weigh pairs by how likely the policy is to say them (WPO, arXiv 2406.11827).
 
@@ -76,7 +76,7 @@ class Objective:
 
     @property
     def supervised_weight(self) -> float:
-        """Weight of the supervised term that TRL computes; 0 without one, and where it is a part of the loss."""
+        """Weight of the supervised term; 0 without one, and where it is a part of the loss."""
         return 0.0 if self.loss == ORIGINAL_SLIC else self.sft_weight or 0.0
 
     def arguments(self) -> dict[str, object]:
@@ -86,13 +86,9 @@ class Objective:
         }
 
     def trl_arguments(self) -> dict[str, object]:
-        """Keyword arguments of `trl.DPOConfig`."""
-        types = {"hinge" if self.loss == ORIGINAL_SLIC else self.loss: 1.0}  # replaced by the original form
-        if self.supervised_weight:
-            types["sft"] = self.supervised_weight
+        """Keyword arguments of `trl.DPOConfig`; the supervised term is ours, since TRL's depends on how a step is cut."""
         return {
-            "loss_type": list(types),
-            "loss_weights": list(types.values()),
+            "loss_type": ["hinge" if self.loss == ORIGINAL_SLIC else self.loss],  # replaced by the original form
             "beta": self.beta,
             "label_smoothing": self.label_smoothing or 0.0,
             "use_weighting": self.use_weighting,
@@ -110,18 +106,9 @@ class Objective:
         return value(self.beta, self.label_smoothing) + self.supervised_weight * supervised
 
 
-def supervised_loss(inputs: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":
-    """The supervised term of a batch as TRL computes it, under the reference model instead of the policy.
-
-    Args:
-        inputs: of TRL's collator: `completion_mask`, shape (2 * pairs, tokens), the chosen responses first, and
-            `ref_chosen_logps`, shape (pairs,), in nats.
-
-    Returns:
-        Nats a token.
-    """
-    chosen, _ = inputs["completion_mask"][:, 1:].chunk(2)
-    return -inputs["ref_chosen_logps"].sum() / chosen.sum()
+def chosen_tokens(inputs: Mapping[str, "torch.Tensor"]) -> "torch.Tensor":
+    """Number of tokens of the chosen responses in a batch of TRL's collator; `completion_mask` has their rows first."""
+    return inputs["completion_mask"][:, 1:].chunk(2)[0].sum()
 
 
 def original_slic_loss(

@@ -17,7 +17,7 @@ from dpo_stages.core.program import ProgressReport
 from dpo_stages.study.objectives import ORIGINAL_SLIC
 from dpo_stages.training.adapters import keep_dropout
 from dpo_stages.training.checkpoints import close_checkpoint, pausing_step
-from dpo_stages.training.losses import Objective, original_slic_loss, supervised_loss
+from dpo_stages.training.losses import Objective, chosen_tokens, original_slic_loss
 from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTrainer
 
 
@@ -92,6 +92,7 @@ class ResumableTrainer(LocalTrainer):
     Args:
         checkpoint_minutes: between two checkpoints.
         until: share of an epoch after which training pauses, with a checkpoint to go on from; None: it does not.
+        kwargs: of `LocalTrainer` and of TRL's trainer.
     """
 
     def __init__(self, model, args, *, checkpoint_minutes: float, until: float | None = None, **kwargs) -> None:
@@ -129,19 +130,36 @@ class PreferenceTrainer(ResumableTrainer, GivenReferenceTrainer):
         self.objective = objective
         self._pairs: list[torch.Tensor] = []
         self._supervised: list[torch.Tensor] = []
+        self._a_micro_batch: tuple[float, float] | None = None  # pairs and tokens of chosen responses, on average over a step
         super().__init__(*args, **kwargs)
         if kwargs.get("peft_config"):
             keep_dropout(self.model, kwargs["peft_config"].lora_dropout)
+
+    def get_batch_samples(self, *args, **kwargs):
+        """The micro-batches of a step. Transformers averages over them, and none counts for more than its pairs."""
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        if batches:
+            pairs = sum(len(batch["input_ids"]) // 2 for batch in batches) / len(batches)
+            tokens = sum(chosen_tokens(batch) for batch in batches) / len(batches)
+            if self.objective.supervised_weight:  # all devices have as many pairs, and not as many tokens
+                tokens = self.accelerator.gather(tokens.to(self.accelerator.device)).mean()
+            self._a_micro_batch = pairs, tokens
+        return batches, items
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss, chosen, rejected = self.loss_and_logps(model, inputs, num_items_in_batch)
         references = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         pairs = torch.stack([chosen.detach(), rejected.detach(), *references], dim=1)
         self._pairs.append(self.accelerator.gather(pairs))
-        if self.objective.supervised_weight and not self.state.global_step:
-            self._supervised.append(self.accelerator.gather(supervised_loss(inputs)).mean())
+        average, tokens = self._a_micro_batch or (len(pairs), chosen_tokens(inputs))
         if self.objective.loss == ORIGINAL_SLIC:
             loss = original_slic_loss(chosen, rejected, self.objective.delta, self.objective.sft_weight).mean()
+        if len(pairs) != average:
+            loss = loss * (len(pairs) / average)
+        if weight := self.objective.supervised_weight:
+            loss = loss - weight * chosen.sum() / tokens
+            if not self.state.global_step:
+                self._supervised.append(self.accelerator.gather(-inputs["ref_chosen_logps"].sum() / tokens).mean())
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -4,6 +4,7 @@ tests/training/test_trl_contract.py holds the libraries to it: a version that wo
 """
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -12,9 +13,26 @@ from transformers import Trainer
 from trl import DPOTrainer
 from trl.trainer import dpo_trainer
 
+from dpo_stages.training.shared_prompt import SharedPrompts
+from dpo_stages.training.step_order import LikeLengths
+
 
 class LocalTrainer(Trainer):
-    """What both trainers leave out and add; to be inherited from before TRL's own."""
+    """What both trainers leave out and add; to be inherited from before TRL's own.
+
+    Args:
+        lengths: of all rows in tokens, to compute those of a step in the order of their lengths; None: in the order drawn.
+    """
+
+    def __init__(self, *args, lengths: Sequence[int] | None = None, **kwargs) -> None:
+        self._lengths = lengths
+        super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset=None):
+        accumulation, devices = self.args.gradient_accumulation_steps, self.accelerator.num_processes
+        if self._lengths is None or accumulation * devices == 1:
+            return super()._get_train_sampler(train_dataset)
+        return LikeLengths(self._lengths, self._train_batch_size, accumulation, devices, self.args.data_seed)
 
     def create_model_card(self, *args, **kwargs) -> None:
         """Write none, as TRL would with every checkpoint: a policy's manifest says where it comes from."""
@@ -37,9 +55,14 @@ class LocalTrainer(Trainer):
 
 
 class GivenReferenceTrainer(DPOTrainer):
-    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model."""
+    """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model.
 
-    def __init__(self, *args, **kwargs) -> None:
+    Args:
+        share_prompts: compute the prompt of a pair once for both of its responses.
+    """
+
+    def __init__(self, *args, share_prompts: bool = False, **kwargs) -> None:
+        self._share_prompts = share_prompts
         # Under FSDP it would load one even so, to compute in shards what is given.
         with mock.patch.object(dpo_trainer, "create_model_from_path", return_value=None):
             super().__init__(*args, **kwargs)
@@ -59,13 +82,30 @@ class GivenReferenceTrainer(DPOTrainer):
         """
         outputs = []
 
-        def recording(*args, **kwargs):
-            outputs.append(model(*args, **kwargs))
+        def recording(**kwargs):
+            outputs.append(self._shared(model, inputs, kwargs) if self._share_prompts else model(**kwargs))
             return outputs[-1]
 
         loss = super().compute_loss(recording, inputs, num_items_in_batch=num_items_in_batch)
         chosen, rejected = outputs[0].log_probs.sum(dim=1).chunk(2)
         return loss, chosen, rejected
+
+    @staticmethod
+    def _shared(model, inputs, kwargs):
+        """The model's output for two rows a pair, of one row a pair."""
+        mask = inputs["completion_mask"]
+        pairs = SharedPrompts.of(inputs["input_ids"], inputs["attention_mask"], mask)
+        given = {key: value for key, value in kwargs.items() if key not in ("input_ids", "attention_mask", "labels")}
+        output = model(
+            input_ids=pairs.input_ids,
+            attention_mask=pairs.attention_mask,
+            position_ids=pairs.position_ids,
+            shift_labels=pairs.shift_labels,
+            **given,
+        )
+        fields = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
+        spread = {name: pairs.spread(output[name], mask) for name in fields if output.get(name) is not None}
+        return type(output)(**spread)
 
     def drop_means(self) -> None:
         """Keep TRL from logging its means: they are taken over micro-batches, ours over the pairs of a step."""
