@@ -26,7 +26,7 @@ TEMPLATE = (
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a model like Qwen2.5: `parameters` is what it comes to, embeddings included, which are tied."""
+    """Of a model like Qwen2.5, whose embeddings are tied."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -39,6 +39,7 @@ class Shape:
 SHAPES = {
     "0.5B": Shape(896, 24, 14, 2, 4864, 151_936),
     "1.5B": Shape(1536, 28, 12, 2, 8960, 151_936),
+    "135M": Shape(576, 30, 9, 3, 1536, 49_152),
     "tiny": Shape(64, 2, 2, 1, 128, 512),
 }
 

@@ -222,7 +222,7 @@ def sampling(check: Check) -> list[Measure]:
 
 def ranker(check: Check) -> str:
     """Labels of a ranker of PairRM's shape beside llm-blender's own code; Markdown."""
-    words = ("--pairs", 256, "--repetitions", 2) if check.large != "tiny" else ("--layers", 1, "--pairs", 2, "--repetitions", 1)
+    words = ("--pairs", 128, "--repetitions", 2) if check.large != "tiny" else ("--layers", 1, "--pairs", 2, "--repetitions", 1)
     log = check.run("pairrm", f"{ROOT}/benchmarks/labels_gpu.py", *words).log
     return meter.DONE.sub("", log)  # which are lines of progress
 

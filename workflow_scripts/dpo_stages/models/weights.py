@@ -45,6 +45,8 @@ def load_model(folder: Path, max_length: int, narrow: bool = False) -> "PreTrain
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
+    # PyTorch would take cuDNN's attention on recent GPUs, which is built anew for every length of a batch: a third of a training.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
