@@ -163,6 +163,7 @@ def main() -> None:
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
             last_accuracy=log[-1]["accuracy"],
+            prompts_shared=arguments.share_prompts and not refused,
             **kept,
         )
 

@@ -76,6 +76,7 @@ def test_a_preset_gives_settings_and_the_file_the_last_word():
         "sft_weight": None,
         "label_smoothing": None,
         "use_weighting": False,
+        "share_prompts": True,
         "lora": None,
     }
     assert own(SHORT + "methods: {dpo: {beta: 0.5}}")["methods"]["dpo"]["beta"] == 0.5

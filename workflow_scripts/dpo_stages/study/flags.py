@@ -13,6 +13,7 @@ from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
 _SFT = ("packing", "loss_on_prompts", "empty_system_turn")
+_PAIRS = ("use_weighting", "share_prompts")
 _LOSS = ("loss", "beta", "delta", "sft_weight", "label_smoothing")
 
 
@@ -94,9 +95,10 @@ class Flags:
         return " ".join([self.optimisation(section), *switched_on])
 
     def loss(self, wildcards: Any) -> str:
-        """Flags of a method's loss."""
+        """Flags of a method's loss and of how it is computed."""
         method = self.config["methods"][wildcards.method]
-        return as_flags(method, _LOSS) + (" --use-weighting" if method["use_weighting"] else "")
+        switched_on = (f"--{key.replace('_', '-')}" for key in _PAIRS if method[key])
+        return " ".join([as_flags(method, _LOSS), *switched_on])
 
     def sampling(self) -> str:
         """Flags of the decoder."""

@@ -19,8 +19,8 @@ BATCH_SIZE = 16
 TOKENS_PER_BATCH = 16 * 1024
 """Padding included; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
 
-LOGITS = 2**29
-"""Logits of a batch, at most: 2 GiB in float32. Over a large vocabulary they would take more than the model: 16,384 tokens, 10 GB with
+LOGITS = 2**30
+"""Logits of a batch, at most: 4 GiB in float32. Over a large vocabulary they would take more than the model: 16,384 tokens, 10 GB with
 Qwen's 151,936 words."""
 
 
