@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_json
-from dpo_stages.core.manifests import read_manifest
+from dpo_stages.models.merging import read_policy
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.prompts import request_seed
 from dpo_stages.data.shards import add_shard_flag, parse_shard
@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     shard = parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     from dpo_stages.data.schemas import INSTRUCTIONS
 
     instructions = read_prompts(arguments.instructions, INSTRUCTIONS)

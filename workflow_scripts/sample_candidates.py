@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dpo_stages.core.arguments import at_least_two
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.manifests import read_manifest
+from dpo_stages.models.merging import read_policy
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.core.workers import add_serve_flag, check_serve_flag, serve
@@ -127,7 +127,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
 def main() -> None:
     arguments = parse_arguments()
     parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     sampler = Sampler(arguments.policy.parent, decoding_from(arguments), arguments.gpu_memory_utilization)
     if arguments.serve:
         sampler.lasting = True

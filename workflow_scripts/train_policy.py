@@ -36,7 +36,7 @@ from pathlib import Path
 from dpo_stages.core.arguments import positive_float
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.core.manifests import read_manifest
+from dpo_stages.models.merging import read_policy
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
@@ -105,7 +105,7 @@ def main() -> None:
         "preferences": arguments.preferences,
         "reference_logps": arguments.reference_logps,
     }
-    initial = read_manifest(arguments.initial)
+    initial = read_policy(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
     about = {**describe(settings, inputs, **objective.arguments()), "initial_policy": initial.get("policy")}
