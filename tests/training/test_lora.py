@@ -113,7 +113,7 @@ def adapter(tmp_path, model):
             if "lora_B" in name:
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
     adapted.save_pretrained(tmp_path / "adapted")
-    set_apart(tmp_path / "adapted", {}, "tiny")
+    set_apart(tmp_path / "adapted", "tiny")
     return adapted.eval(), tmp_path / "adapted"
 
 
@@ -335,7 +335,7 @@ def test_every_architecture_is_narrow_to_the_bit_and_merged_under_its_own_names(
             if "lora_B" in name:
                 weight.fill_(0.05)
     adapted.save_pretrained(tmp_path / "merged")
-    set_apart(tmp_path / "merged", {}, "tiny")
+    set_apart(tmp_path / "merged", "tiny")
     merge_adapter(tmp_path / "merged", initial)
     write_config(initial, tmp_path / "merged", "float32")
     ids = torch.arange(20)[None]

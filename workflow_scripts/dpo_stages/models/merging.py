@@ -12,12 +12,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, scratch_folder, sha256, write_json
 from dpo_stages.core.manifests import MANIFEST, link_files, parse_manifest, read_manifest
-from dpo_stages.models.rounding import narrowing, rounding_key
+from dpo_stages.models.rounding import narrowing
 from dpo_stages.models.weights import Change, is_weights, rewrite_weights
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def _way_to(folder: Path) -> tuple[Path, list[Change]]:
     if not absent_weights(folder):
         return folder, []
     manifest = parse_manifest(folder / MANIFEST)
-    trained = manifest.get("model", manifest)  # of a policy that stands for another
-    beside, arguments = trained["beside"], trained["arguments"]
+    beside = manifest.get("model", manifest)["beside"]  # of a policy that stands for another, what that says
     initial = Path(os.path.normpath(folder / beside["initial"]))
     if not (initial / MANIFEST).is_file() or sha256(initial / MANIFEST) != beside["manifest"]:
         raise BadInput(
@@ -112,8 +111,8 @@ def _way_to(folder: Path) -> tuple[Path, list[Change]]:
         )
     whole, changes = _way_to(initial)
     changes.append(adding(folder, _matrices(folder)))
-    if arguments.get("rounding", "none") != "none":
-        changes.append(narrowing(arguments["rounding"], rounding_key(arguments["seed"], trained["policy"])))
+    if "rounding" in beside:
+        changes.append(narrowing(**beside["rounding"]))
     return whole, changes
 
 
@@ -181,21 +180,18 @@ def merge_adapter(folder: Path, initial: Path) -> None:
         raise BadInput(f"{folder}: nothing became of {', '.join(sorted(matrices))}")
 
 
-def set_apart(folder: Path, initial: dict[str, Any], name: str) -> None:
+def set_apart(folder: Path, base: str, revision: str | None = None) -> None:
     """Move what PEFT has saved into a folder of its own, with the same bytes whenever the same was trained.
 
     Args:
         folder: of the policy.
-        initial: manifest of the policy that training started from.
-        name: what that is called where it is no model of the hub.
+        base: a model's id on the hub, or folder, to whose weights it is added.
+        revision: the model's commit on the hub.
     """
     (folder / ADAPTER).mkdir()
     for file in (ADAPTER_CONFIG, _MATRICES):
         shutil.move(folder / Path(file).name, folder / file)
     config = read_json(folder / ADAPTER_CONFIG)
-    model = initial.get("model", initial)
-    fetched = bool(model.get("revision"))
-    config["base_model_name_or_path"] = model["path"] if fetched else name
-    config["revision"] = model["revision"] if fetched else None
+    config |= {"base_model_name_or_path": base, "revision": revision}
     config["target_modules"] = sorted(config["target_modules"])  # a set
     write_json(folder / ADAPTER_CONFIG, config)

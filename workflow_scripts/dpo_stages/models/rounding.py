@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.models.weights import Change, rewrite_weights
-from dpo_stages.study.policies import Policy
 
 if TYPE_CHECKING:
     import torch
@@ -19,14 +18,6 @@ ROUNDINGS = ("nearest", "stochastic", "none")
 """How a trained policy is saved in bfloat16; `none` keeps float32."""
 
 _LARGEST = (2 - 2**-7) * 2.0**127  # finite bfloat16
-
-
-def rounding_key(seed: int, policy: str) -> str:
-    """What the random numbers of stochastic rounding are made of besides a tensor's name.
-
-    No iteration repeats another's, and policies that are compared with each other are rounded alike.
-    """
-    return f"{seed}/{Policy.parse(policy).iteration}"
 
 
 def narrow_weights(folder: Path, rounding: str, key: str) -> None:

@@ -58,6 +58,7 @@ def starting_point(folder: Path, settings: TrainingSettings) -> dict[str, object
     """
     with _for_all_processes(folder) as whole:
         model = load_model(whole, settings.max_length, narrow=settings.narrow)
+        model.name_or_path = str(folder)  # where PEFT looks up the configuration when it saves
         return {"model": model, "peft_config": settings.lora.config(model, whole) if settings.lora else None}
 
 
@@ -163,13 +164,25 @@ def end_process() -> None:
         end_now()
 
 
-def _set_apart(folder: Path, settings: TrainingSettings, initial: Path) -> dict[str, str]:
-    """Give what was trained a folder of its own; tells of which policy's weights it makes the trained one's."""
+def _set_apart(folder: Path, settings: TrainingSettings, initial: Path) -> dict[str, object]:
+    """Give what LoRA has trained a folder of its own; for the manifest, what makes the trained policy's weights of it.
+
+    The policy that it is added to goes by its id on the hub where it is as it came from there, else by its folder in the study.
+    """
     manifest = read_json(initial)
+    model = manifest.get("model", manifest)
     named = manifest.get("policy")
-    file = paths.policy(named) if named else paths.base_model(Policy.parse(settings.policy).model)
-    set_apart(folder, manifest, str(Path(file).parent))
-    return {"initial": os.path.relpath(initial.parent, settings.output.parent), "manifest": sha256(initial)}
+    own = Path(paths.policy(named) if named else paths.base_model(Policy.parse(settings.policy).model)).parent
+    base, revision = (model["path"], model["revision"]) if model.get("revision") else (str(own), None)
+    set_apart(folder, base, revision)
+    beside = {
+        "base": base,
+        "initial": os.path.relpath(initial.parent, settings.output.parent),
+        "manifest": sha256(initial),
+    }
+    if settings.saved_dtype != "float32":
+        beside["rounding"] = {"rounding": settings.rounding, "key": settings.rounding_key}
+    return beside
 
 
 def _finish_weights(

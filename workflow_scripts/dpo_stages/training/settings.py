@@ -11,7 +11,7 @@ from dpo_stages.core.manifests import MANIFEST
 from dpo_stages.study.policies import Policy
 from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
 from dpo_stages.models.merging import ADAPTER, KEPT, WHOLE
-from dpo_stages.models.rounding import ROUNDINGS, rounding_key
+from dpo_stages.models.rounding import ROUNDINGS
 from dpo_stages.training.watching import NOBODY, PROJECT, WATCHERS, prepare
 
 DTYPES = ("float32", "bfloat16")
@@ -75,8 +75,11 @@ class TrainingSettings:
 
     @property
     def rounding_key(self) -> str:
-        """What the random numbers of stochastic rounding are made of."""
-        return rounding_key(self.seed, self.policy)
+        """What the random numbers of stochastic rounding are made of besides a tensor's name.
+
+        No iteration repeats another's, and policies that are compared with each other are rounded alike.
+        """
+        return f"{self.seed}/{Policy.parse(self.policy).iteration}"
 
 
 PLACES = ("checkpoints", "checkpoint_minutes", "report_to", "curves", "keep", "output")
