@@ -11,9 +11,9 @@ from dpo_stages.audit.columns import PAIR_LIKELIHOODS
 from dpo_stages.audit.drawing import add_drawing_flags, draw_pairs
 from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.models.merging import read_policy
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:

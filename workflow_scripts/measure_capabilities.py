@@ -12,8 +12,8 @@ from dpo_stages.capabilities.harness import load_policy, load_tasks, measure
 from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.files import write_json
 from dpo_stages.core.libraries import without_hub
-from dpo_stages.models.merging import read_policy
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:

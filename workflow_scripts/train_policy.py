@@ -36,10 +36,10 @@ from pathlib import Path
 from dpo_stages.core.arguments import positive_float
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.models.merging import read_policy
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.models.merging import read_policy
 from dpo_stages.study.objectives import ORIGINAL_SLIC
 from dpo_stages.training.losses import LOSSES, Objective
 from dpo_stages.training.margins import MarginSample

@@ -244,7 +244,11 @@ MISTAKES = [
         {"judge": "gpt-4-turbi"},
         ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
     ),
-    (("methods", "dpo", "keep"), "adapter", ["methods.dpo.keep is adapter, which only LoRA has", "train with `lora: {}`"]),
+    (
+        ("methods", "dpo", "keep"),
+        "adapter",
+        ["methods.dpo.keep is adapter, which only LoRA has", "train with `lora: {}`"],
+    ),
     (("sft", "keep"), "adapter", ["sft.keep is adapter"]),
     (("methods", "dpo", "keep"), "both", ["methods.dpo.keep", "whole, adapter"]),
     (("replicates",), 0, ["replicates: 0 is less than the minimum of 1"]),

@@ -581,7 +581,10 @@ def test_lora_takes_less_memory_time_and_room_for_checkpoints_and_the_policy_is_
 
 
 def test_of_a_policy_kept_as_its_adapter_the_plan_counts_that():
-    whole, kept = (Needs(make_study("methods: {dpo: {lora: {}}}", f"methods: {{dpo: {{keep: {keep}}}}}")) for keep in ("whole", "adapter"))
+    whole, kept = (
+        Needs(make_study("methods: {dpo: {lora: {}}}", f"methods: {{dpo: {{keep: {keep}}}}}"))
+        for keep in ("whole", "adapter")
+    )
     job = Wildcards(policy="zephyr-7b/dpo/off", method="dpo")
     assert (whole.kept(job), whole.kept_size(job)) == ("whole", whole.checkpoint_size(job))
     assert kept.kept(job) == "adapter" and kept.checkpoint_size(job) == whole.checkpoint_size(job)

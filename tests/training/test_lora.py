@@ -15,10 +15,10 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import CHAT
-from dpo_stages.models.weights import load_model, tensor_names, write_config
-from dpo_stages.training.adapters import Lora, target_layers
 from dpo_stages.models.merging import merge_adapter, set_apart
 from dpo_stages.models.rounding import narrow_weights
+from dpo_stages.models.weights import load_model, tensor_names, write_config
+from dpo_stages.training.adapters import Lora, target_layers
 
 LORA = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0}
 RATE = 2e-2

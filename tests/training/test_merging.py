@@ -36,7 +36,11 @@ def train(run_here, preferences):
         reference = folder.with_suffix(".parquet")
         run_here("compute_reference_logps", *reference_flags(initial, preferences, reference, dtype="bfloat16"))
         flags = {"dtype": "bfloat16", "rounding": "stochastic", "learning_rate": 2e-2, "lora_rank": 4, "lora_alpha": 8}
-        flags |= {"lora_dropout": 0, "checkpoints": folder.with_suffix(".checkpoints"), "output": folder / "manifest.json"}
+        flags |= {
+            "lora_dropout": 0,
+            "checkpoints": folder.with_suffix(".checkpoints"),
+            "output": folder / "manifest.json",
+        }
         run_here(
             "train_policy",
             *as_flags(initial=initial, preferences=preferences, reference_logps=reference, beta=0.1, loss="sigmoid"),
@@ -82,7 +86,10 @@ def test_what_an_interrupted_reader_left_is_cleared_away(kept):
 
 
 def test_the_next_iteration_is_the_same_from_either_and_both_are_made_in_one_go(whole, kept, train):
-    second, third = train(whole, "second", policy="tiny/dpo/off-on"), train(kept, "third", policy="tiny/dpo/off-on", keep="adapter")
+    second, third = (
+        train(whole, "second", policy="tiny/dpo/off-on"),
+        train(kept, "third", policy="tiny/dpo/off-on", keep="adapter"),
+    )
     assert not (kept.parent / WEIGHTS).exists() and not (third.parent / WEIGHTS).exists()
     with whole_policy(third.parent) as folder:
         assert contents(folder)[WEIGHTS] == contents(second.parent)[WEIGHTS] != contents(whole.parent)[WEIGHTS]
@@ -155,7 +162,9 @@ def test_an_initial_policy_that_is_another_or_gone_is_named(initial, kept, tmp_p
         shutil.copytree(manifest.parent, folder / manifest.parent.name)
     write_manifest(folder / "sft", {"policy": "tiny/sft~2"})
     for _ in range(2):
-        with pytest.raises(BadInput, match="has no weights, and .*sft, of which they would be made, is not there any more"):
+        with pytest.raises(
+            BadInput, match="has no weights, and .*sft, of which they would be made, is not there any more"
+        ):
             whole_policy(folder / "kept").__enter__()
         shutil.rmtree(folder / "sft", ignore_errors=True)
 
@@ -165,7 +174,9 @@ def test_what_does_not_come_out_as_listed_is_refused_and_an_adapter_that_changed
     for manifest in (initial, kept):
         shutil.copytree(manifest.parent, folder / manifest.parent.name)
     shutil.copyfile(write_model(tmp_path / "other", seed=1).parent / WEIGHTS, folder / "sft" / WEIGHTS)
-    with pytest.raises(BadInput, match="model.safetensors does not come out of .*sft and adapter/ as manifest.json lists it"):
+    with pytest.raises(
+        BadInput, match="model.safetensors does not come out of .*sft and adapter/ as manifest.json lists it"
+    ):
         whole_policy(folder / "kept").__enter__()
     (folder / "kept/adapter/adapter_model.safetensors").write_bytes(b"torn")
     with pytest.raises(BadInput, match="adapter_model.safetensors is not the file that .*manifest.json lists"):

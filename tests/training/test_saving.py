@@ -13,10 +13,10 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import CHAT, PREFERENCES
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import load_model, write_config
 from dpo_stages.training import margins
 from dpo_stages.training.margins import MarginSample, kept_margin
-from dpo_stages.models.rounding import narrow_weights
 
 TINY_RATE = 2e-6  # moves a weight by a few thousandths of what bfloat16 can tell
 

@@ -246,7 +246,10 @@ def _check_references(config: dict) -> None:
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
-    for where, section in {"sft": config["sft"], **{f"methods.{name}": m for name, m in config["methods"].items()}}.items():
+    for where, section in {
+        "sft": config["sft"],
+        **{f"methods.{name}": m for name, m in config["methods"].items()},
+    }.items():
         if section["keep"] == "adapter" and section["lora"] is None:
             raise BadInput(
                 f"configuration: {where}.keep is adapter, which only LoRA has; train with `lora: {{}}`, or leave keep out"

@@ -14,12 +14,12 @@ from dpo_stages.core.files import read_json, replacing_folder, sha256, write_tex
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
 from dpo_stages.models.merging import ADAPTER, merge_adapter, set_apart, whole_policy
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, load_model, unchanged_weights, write_config
 from dpo_stages.study import paths
 from dpo_stages.study.policies import Policy
 from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints, pausing_step
 from dpo_stages.training.margins import MarginSample, kept_margin, room_for, warn_of_lost_margin
-from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
 
 if TYPE_CHECKING:
@@ -138,9 +138,15 @@ def save_policy(
                 about = {**about, "beside": _set_apart(folder, settings, initial)}
             with whole_policy(initial.parent) as whole:
                 counts = _finish_weights(folder, settings, whole, sample)
-            for path in folder.rglob("*.safetensors"):  # which makes private files; results are shared like any other file
+            for path in folder.rglob(
+                "*.safetensors"
+            ):  # which makes private files; results are shared like any other file
                 path.chmod((folder / CONFIG).stat().st_mode)
-            kept = [name for name in read_json(initial)["files"] if not is_weights(name) and not name.startswith(f"{ADAPTER}/")]
+            kept = [
+                name
+                for name in read_json(initial)["files"]
+                if not is_weights(name) and not name.startswith(f"{ADAPTER}/")
+            ]
             link_files(initial.parent, (name for name in kept if name not in (CONFIG, TRAINING_LOG)), folder)
             write_text(folder / TRAINING_LOG, "".join(f"{json.dumps(row)}\n" for row in training_log(trainer)))
             write_manifest(folder, about)

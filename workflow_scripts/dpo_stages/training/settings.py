@@ -8,10 +8,10 @@ from pathlib import Path
 from dpo_stages.core.arguments import duration, positive_float, positive_int, seed, share
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.manifests import MANIFEST
-from dpo_stages.study.policies import Policy
-from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
 from dpo_stages.models.merging import ADAPTER, KEPT, WHOLE
 from dpo_stages.models.rounding import ROUNDINGS
+from dpo_stages.study.policies import Policy
+from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
 from dpo_stages.training.watching import NOBODY, PROJECT, WATCHERS, prepare
 
 DTYPES = ("float32", "bfloat16")
