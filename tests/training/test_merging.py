@@ -195,18 +195,25 @@ def test_an_adapter_is_kept_of_lora_alone(tmp_path, run_here, policy_flags):
         run_here("train_policy", *policy_flags(tmp_path, keep="adapter"))
 
 
-def test_the_sum_is_taken_in_one_order_on_every_processor():
-    """NumPy's, one product after another; a library's own product has other last bits."""
+@pytest.mark.parametrize("rank", [1, 16, 100])
+def test_the_sum_is_the_same_in_any_order_and_as_exact_as_float32(rank):
+    """A library's own product has other last bits with other libraries and processors."""
     import numpy as np
     import torch
 
-    from dpo_stages.models.merging import _with_product
+    from dpo_stages.models.merging import _multiples, _with_product
 
     random = np.random.default_rng(0)
-    weight, a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((300, 200), (16, 200), (300, 16)))
-    expected = b[:, :1] * a[:1]
-    for one in range(1, 16):
-        expected = expected + b[:, one : one + 1] * a[one : one + 1]
-    expected = weight + expected * np.float32(1.5)
-    found = _with_product(*map(torch.from_numpy, (weight, a, b)), 1.5).numpy()
-    assert (found == expected).all()
+    shapes = (1100, 70), (rank, 70), (1100, rank)
+    weight, a, b = (torch.from_numpy(random.standard_normal(shape).astype(np.float32)) for shape in shapes)
+    a[:, 0], b[5] = 0, 1e-30
+    found, order = _with_product(weight, a, b, 1.5), random.permutation(rank)
+    assert found.equal(_with_product(weight, a[order], b[:, order], 1.5))
+    bits = (53 - (rank - 1).bit_length()) // 2
+    left, right = _multiples(b, bits, 1).numpy(), _multiples(a, bits, 0).numpy()
+    one_by_one = np.zeros(shapes[0])
+    for term in order:  # each sum in an order of our own, without a library's product
+        one_by_one += left[:, term : term + 1] * right[term : term + 1]
+    assert (found.numpy() == (weight.numpy() + one_by_one * 1.5).astype(np.float32)).all()
+    exact = weight.double() + 1.5 * b.double() @ a.double()
+    assert (found - exact).abs().max() <= 1e-6 * exact.abs().max()

@@ -30,7 +30,8 @@ KEPT = (WHOLE, ADAPTER)
 ADAPTER_CONFIG = f"{ADAPTER}/adapter_config.json"
 _MATRICES = f"{ADAPTER}/adapter_model.safetensors"
 _PREFIX = "base_model.model."  # of what PEFT saves
-_BLOCK = 2**15  # weights at a time: they stay in a processor's cache, and PyTorch spends no threads on so few
+_FLOAT64_BITS = 53
+_ROWS = 1024  # of a matrix at a time in float64
 
 
 def absent_weights(folder: Path) -> dict[str, str]:
@@ -144,8 +145,10 @@ def adding(folder: Path, matrices: dict[str, "torch.Tensor"]) -> Change:
 
 
 def _with_product(tensor: "torch.Tensor", a: "torch.Tensor", b: "torch.Tensor", scale: float) -> "torch.Tensor":
-    """tensor + scale * b @ a, with sums in the order of the rank: a library's own product has another order, and other last bits, on
-    another processor, and what is made again has to be the same to the bit wherever that is.
+    """tensor + scale * b @ a, the same to the bit whatever the processor and its libraries.
+
+    These add terms in orders of their own, and what rounding makes of that would not come out again elsewhere. So no sum is rounded:
+    the factors of each are multiples of a power of two, and few enough, for float64 to hold all of them exactly.
 
     Args:
         tensor: shape (outputs, inputs), float32.
@@ -153,14 +156,20 @@ def _with_product(tensor: "torch.Tensor", a: "torch.Tensor", b: "torch.Tensor", 
         b: shape (outputs, rank), float32.
         scale: of the product.
     """
-    whole = tensor.clone()
-    at_once = max(1, _BLOCK // a.shape[1])
-    for rows, factors in zip(whole.split(at_once), b.split(at_once), strict=True):
-        product = factors[:, :1] * a[:1]
-        for one in range(1, len(a)):
-            product += factors[:, one : one + 1] * a[one : one + 1]
-        rows += product.mul_(scale)
+    bits = (_FLOAT64_BITS - (len(a) - 1).bit_length()) // 2
+    whole, a = tensor.clone(), _multiples(a, bits, dim=0)
+    for rows, factors in zip(whole.split(_ROWS), _multiples(b, bits, dim=1).split(_ROWS), strict=True):
+        rows.copy_((factors @ a).mul_(scale).add_(rows))
     return whole
+
+
+def _multiples(matrix: "torch.Tensor", bits: int, dim: int) -> "torch.Tensor":
+    """Each vector along `dim` in multiples of a power of two, of which its largest number has no more than 2^bits; float64."""
+    import torch
+
+    exponents = torch.frexp(matrix.abs().amax(dim, keepdim=True)).exponent - bits
+    units = (exponents.long() + 1023 << 52).view(torch.float64)  # the powers of two themselves
+    return (matrix.double() / units).round() * units
 
 
 def merge_adapter(folder: Path, initial: Path) -> None:

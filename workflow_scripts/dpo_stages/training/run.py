@@ -13,7 +13,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, sha256, write_text
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
-from dpo_stages.models.merging import ADAPTER, merge_adapter, set_apart, whole_policy
+from dpo_stages.models.merging import ADAPTER, absent_weights, merge_adapter, set_apart, whole_policy
 from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, load_model, unchanged_weights, write_config
 from dpo_stages.study import paths
@@ -65,6 +65,9 @@ def starting_point(folder: Path, settings: TrainingSettings) -> dict[str, object
 @contextlib.contextmanager
 def _for_all_processes(folder: Path) -> Iterator[Path]:
     """`whole_policy`, made once where several processes train together."""
+    if not absent_weights(folder):
+        yield folder
+        return
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
