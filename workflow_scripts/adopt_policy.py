@@ -1,7 +1,7 @@
 """Take a model as a policy without training.
 
 That is a base model which follows instructions already, as the policy of iteration 0; or the policy that a history with
-`auto` in it stands for. The policy's files are hard links to the model's, so that it takes no space. Weights that are made when they are needed (models/merging.py) are made for it as for the model.
+`auto` in it stands for. The policy's files are hard links to the model's, so that it takes no space. Of a policy that is kept as an adapter, the adapter is linked.
 """
 
 import argparse
