@@ -30,10 +30,10 @@ from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import PREFERENCES
 from dpo_stages.models.chat_tokens import load_tokenizer
 from dpo_stages.models.preference_tokens import tokenize_preferences
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import load_model, unchanged_weights
 from dpo_stages.training.logps import response_logps
 from dpo_stages.training.margins import MarginSample
-from dpo_stages.training.rounding import narrow_weights
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "workflow_scripts"
 STEPS, BATCH, HELD_OUT, MAX_LENGTH = 24, 4, 16, 256

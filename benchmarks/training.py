@@ -63,7 +63,9 @@ def rows_of(lengths: list[tuple[int, int, int]], count: int) -> dict[str, list]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="1.5B")
-    parser.add_argument("--lengths", type=Path, metavar="JSON", help="lists of tokens of prompt, chosen and rejected response")
+    parser.add_argument(
+        "--lengths", type=Path, metavar="JSON", help="lists of tokens of prompt, chosen and rejected response"
+    )
     parser.add_argument("--pairs-a-step", type=int, default=128)
     parser.add_argument("--pairs-at-once", type=int, default=4)
     parser.add_argument("--steps", type=int, default=2, help="that are counted")
@@ -90,9 +92,15 @@ def main() -> None:
         def _check_first_step(self, loss, pairs) -> None:
             """The reference is made up."""
 
-    lengths = json.loads(arguments.lengths.read_text()) if arguments.lengths else [list(map(len, row)) for row in REAL.rows(1000)]
+    lengths = (
+        json.loads(arguments.lengths.read_text())
+        if arguments.lengths
+        else [list(map(len, row)) for row in REAL.rows(1000)]
+    )
     rows = rows_of(lengths, arguments.pairs_a_step * (arguments.steps + 1))
-    both = [len(one) + 2 * len(prompt) + len(other) for prompt, one, other in zip(*list(rows.values())[:3], strict=True)]
+    both = [
+        len(one) + 2 * len(prompt) + len(other) for prompt, one, other in zip(*list(rows.values())[:3], strict=True)
+    ]
     useful = sum(both) / (arguments.steps + 1)  # of a step, on average
     cuda, objective = torch.cuda.is_available(), Objective("sigmoid", 0.1)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,8 +121,12 @@ def main() -> None:
             "the same, prompts shared": (Ours, {**more, "lengths": both, "share_prompts": True}),
         }
         name = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} threads of a CPU"
-        print(f"\n{name}, {arguments.shape}, steps of {arguments.pairs_a_step} pairs, {arguments.pairs_at_once} at once\n")
-        print("| | tokens given for one of a text | seconds a step | x | useful tokens/s | memory, GiB | losses of the steps |")
+        print(
+            f"\n{name}, {arguments.shape}, steps of {arguments.pairs_a_step} pairs, {arguments.pairs_at_once} at once\n"
+        )
+        print(
+            "| | tokens given for one of a text | seconds a step | x | useful tokens/s | memory, GiB | losses of the steps |"
+        )
         print("|---|---|---|---|---|---|---|", flush=True)
         first = None
         for way, (kind, settings) in ways.items():

@@ -61,9 +61,11 @@ rule train_sft:
         mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
         report_to=config["report_to"],
+        keep=needs.kept,
         seconds=needs.expected(needs.sft_seconds),
         runtime=needs.limit(needs.sft_seconds),
-        disk_mb=needs.checkpoint_size,
+        disk_mb=needs.kept_size,
+        whole_mb=needs.checkpoint_size,
         checkpoint_mb=needs.resumable_size,
     params:
         settings=flags.sft(),
@@ -80,7 +82,7 @@ rule train_sft:
         " --checkpoints results/checkpoints/{wildcards.model}/sft"
         " --checkpoint-minutes {resources.checkpoint_minutes}"
         " --report-to {resources.report_to} --curves results/logs/curves/{wildcards.model}/sft"
-        " --output {output.manifest:q}"
+        " --keep {resources.keep} --output {output.manifest:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
@@ -157,9 +159,11 @@ rule train_policy:
         mem_mb=needs.training_memory,
         checkpoint_minutes=config["resources"]["checkpoint_minutes"],
         report_to=config["report_to"],
+        keep=needs.kept,
         seconds=needs.expected(needs.training_seconds),
         runtime=needs.limit(needs.training_seconds),
-        disk_mb=needs.checkpoint_size,
+        disk_mb=needs.kept_size,
+        whole_mb=needs.checkpoint_size,
         checkpoint_mb=needs.resumable_size,
     params:
         loss=flags.loss,
@@ -168,4 +172,4 @@ rule train_policy:
         dtype=study.dtype,
         seed=study.seed_of,
     shell:
-        TRAIN_POLICY + " --output {output.manifest:q} > {log:q} 2>&1 && tail -n 1 {log:q}"
+        TRAIN_POLICY + " --keep {resources.keep} --output {output.manifest:q} > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,7 +1,7 @@
 """Take a model as a policy without training.
 
 That is a base model which follows instructions already, as the policy of iteration 0; or the policy that a history with
-`auto` in it stands for. The policy's files are hard links to the model's, so that it takes no space.
+`auto` in it stands for. The policy's files are hard links to the model's, so that it takes no space. Of a policy that is kept as an adapter, the adapter is linked.
 """
 
 import argparse
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import replacing_folder, sha256
-from dpo_stages.core.manifests import MANIFEST, link_files, read_manifest, write_manifest
+from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.merging import absent_weights, read_policy
 from dpo_stages.study.policies import Policy
 
 
@@ -36,13 +37,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    model = read_manifest(arguments.model)
-    names = list(model.pop("files"))
+    model = read_policy(arguments.model)
+    names, absent = list(model.pop("files")), absent_weights(arguments.model.parent)
+    about = {"policy": arguments.policy, "model": model, "inputs": {"model": sha256(arguments.model)}}
     with replacing_folder(arguments.output.parent) as folder:
-        link_files(arguments.model.parent, names, folder)
-        write_manifest(
-            folder, {"policy": arguments.policy, "model": model, "inputs": {"model": sha256(arguments.model)}}
-        )
+        link_files(arguments.model.parent, (name for name in names if name not in absent), folder)
+        write_manifest(folder, about, absent)
     finish(arguments.output, len(names), len(names), {})
 
 

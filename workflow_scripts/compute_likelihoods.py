@@ -12,11 +12,11 @@ from pathlib import Path
 from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.candidates import read_candidates
 from dpo_stages.data.schemas import LIKELIHOODS
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     on_policy, off_policy = map(read_candidates, (arguments.on_policy, arguments.off_policy))
     if not {*on_policy["prompt_id"].to_pylist()} & {*off_policy["prompt_id"].to_pylist()}:
         raise BadInput(

@@ -11,9 +11,9 @@ from dpo_stages.audit.columns import PAIR_LIKELIHOODS
 from dpo_stages.audit.drawing import add_drawing_flags, draw_pairs
 from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     drawn = [draw_pairs(path, arguments.pairs, arguments.seed)[0] for path in arguments.preferences]
     without_hub()
     with importing_libraries():

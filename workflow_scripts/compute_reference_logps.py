@@ -10,11 +10,11 @@ from pathlib import Path
 from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.data.shards import add_shard_flag, parse_shard
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -35,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     shard = parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     preferences = shard(read_table(arguments.preferences, PREFERENCES))
     without_hub()
     with importing_libraries():

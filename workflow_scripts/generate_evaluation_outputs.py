@@ -12,7 +12,6 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import write_json
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.prompts import request_seed
 from dpo_stages.data.shards import add_shard_flag, parse_shard
@@ -20,6 +19,7 @@ from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_share
 from dpo_stages.data.thoughts import whole
 from dpo_stages.models.chat_tokens import tokenize_prompts
 from dpo_stages.models.control_texts import control_texts
+from dpo_stages.models.merging import read_policy
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
 from dpo_stages.sampling.sampler import Request, Sampler, counts, read_prompts
@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     shard = parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     from dpo_stages.data.schemas import INSTRUCTIONS
 
     instructions = read_prompts(arguments.instructions, INSTRUCTIONS)

@@ -12,8 +12,8 @@ from dpo_stages.capabilities.harness import load_policy, load_tasks, measure
 from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.files import write_json
 from dpo_stages.core.libraries import without_hub
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.merging import read_policy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     without_hub()
     tasks = load_tasks(arguments.tasks, arguments.task_folder)
     model = load_policy(arguments.policy.parent, arguments.dtype, arguments.batch_size)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from dpo_stages.core.arguments import at_least_two
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.core.workers import add_serve_flag, check_serve_flag, serve
@@ -22,6 +21,7 @@ from dpo_stages.data.shards import add_shard_flag, parse_shard
 from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 from dpo_stages.models.chat_tokens import NO_ROOM, tokenize_prompts
 from dpo_stages.models.control_texts import control_texts
+from dpo_stages.models.merging import read_policy
 from dpo_stages.sampling.decoding import add_sampler_flags, check_sampler_flags, decoding_from
 from dpo_stages.sampling.engine import end_process
 from dpo_stages.sampling.sampler import Request, Response, Sampler, counts, read_prompts
@@ -127,7 +127,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
 def main() -> None:
     arguments = parse_arguments()
     parse_shard(arguments.shard)
-    read_manifest(arguments.policy)
+    read_policy(arguments.policy)
     sampler = Sampler(arguments.policy.parent, decoding_from(arguments), arguments.gpu_memory_utilization)
     if arguments.serve:
         sampler.lasting = True

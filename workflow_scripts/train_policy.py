@@ -37,10 +37,10 @@ from pathlib import Path
 from dpo_stages.core.arguments import positive_float
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
-from dpo_stages.core.manifests import read_manifest
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
+from dpo_stages.models.merging import read_policy
 from dpo_stages.study.objectives import ORIGINAL_SLIC, SORTED
 from dpo_stages.training.losses import LOSSES, Objective
 from dpo_stages.training.margins import MarginSample
@@ -109,7 +109,7 @@ def main() -> None:
         "preferences": arguments.preferences,
         "reference_logps": arguments.reference_logps,
     }
-    initial = read_manifest(arguments.initial)
+    initial = read_policy(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
     method = objective.arguments() | ({"share_prompts": True} if arguments.share_prompts else {})

@@ -102,9 +102,16 @@ def _table(card: Card | None, results: dict[str, dict]) -> Iterator[str]:
         for measure in result.get("measures", []):
             run, done = measure["run"], measure["operations"] / measure["working"]
             cells = [measure["what"], _number(measure["rows"]), _number(measure["tokens"])]
-            cells += [f"{measure['working']:.1f}", f"{run['seconds']:.0f}", _number(measure["tokens"] / measure["working"])]
+            cells += [
+                f"{measure['working']:.1f}",
+                f"{run['seconds']:.0f}",
+                _number(measure["tokens"] / measure["working"]),
+            ]
             cells += [f"{done / 1e12:.1f}" if done > 0 else "", f"{done / ceiling:.0%}" if ceiling and done > 0 else ""]
-            cells += [f"{run['memory'] / 2**30:.1f}" if run["memory"] else "", f"{run['energy']:.2f}" if run["energy"] else ""]
+            cells += [
+                f"{run['memory'] / 2**30:.1f}" if run["memory"] else "",
+                f"{run['energy']:.2f}" if run["energy"] else "",
+            ]
             yield f"| {' | '.join(cells)} |"
     yield ""
 

@@ -62,10 +62,14 @@ def summary(measure: Measure) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all that are not done)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all that are not done)"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "results/gpu-check", help="for models, texts and logs")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, with or without a GPU")
-    parser.add_argument("--output", type=Path, help="the report (default: benchmarks/gpu/CARD.md; with --tiny in the folder)")
+    parser.add_argument(
+        "--output", type=Path, help="the report (default: benchmarks/gpu/CARD.md; with --tiny in the folder)"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")

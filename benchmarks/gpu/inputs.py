@@ -125,6 +125,7 @@ def write_tables(folder: Path, texts: Texts, count: int) -> int:
         )  # fmt: skip
         tokens += 2 * len(prompt) + len(first) + len(second)
     for name, rows, schema in (("chat", chat, CHAT), ("pairs", pairs, PREFERENCES), ("candidates", candidates, OFF_POLICY_CANDIDATES)):  # fmt: skip
-        write_table(folder / f"{name}.parquet", [{field: row.get(field) for field in schema.names} for row in rows], schema)
+        write_table(
+            folder / f"{name}.parquet", [{field: row.get(field) for field in schema.names} for row in rows], schema
+        )
     return tokens
-

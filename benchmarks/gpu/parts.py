@@ -127,10 +127,14 @@ class Check:
             "policy": policy, "checkpoints": work / "checkpoints", "checkpoint_minutes": 15, "output": work / size / "manifest.json",
         }  # fmt: skip
 
-    def reference(self, manifest: Path, dtype: str = "bfloat16", count: int | None = None, cpu: bool = False) -> tuple[Path, meter.Run]:
+    def reference(
+        self, manifest: Path, dtype: str = "bfloat16", count: int | None = None, cpu: bool = False
+    ) -> tuple[Path, meter.Run]:
         """Log-probabilities of pairs under a model."""
         pairs, _ = self.table("pairs", count)
-        output = self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{'-cpu' if cpu else ''}.parquet"
+        output = (
+            self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{'-cpu' if cpu else ''}.parquet"
+        )
         run = self.program(
             "train", "compute_reference_logps", cpu=cpu, policy=manifest, preferences=pairs, max_length=2048, dtype=dtype,
             output=output,
@@ -155,7 +159,17 @@ def agreement(check: Check) -> list[Measure]:
             if abs(one - other) > ROUNDING * abs(other):
                 raise Failed(f"a log-probability in float32 is {one:.3f} on the card and {other:.3f} on the CPU")
     tokens = check.table("pairs", few)[1]
-    return [Measure(f"log-probabilities in float32, {check.small}: as on the CPU", 2 * few, tokens, 2 * check.size(manifest) * tokens, None, run.working(LOGPS), run)]
+    return [
+        Measure(
+            f"log-probabilities in float32, {check.small}: as on the CPU",
+            2 * few,
+            tokens,
+            2 * check.size(manifest) * tokens,
+            None,
+            run.working(LOGPS),
+            run,
+        )
+    ]
 
 
 def logps(check: Check) -> list[Measure]:
@@ -164,13 +178,17 @@ def logps(check: Check) -> list[Measure]:
     for shape in dict.fromkeys((check.small, check.large)):
         manifest, (_, tokens) = check.model(shape), check.table("pairs")
         _, run = check.reference(manifest)
-        measures.append(_scoring(f"reference log-probabilities, {shape}", check, manifest, tokens, 2 * check.count, run))
+        measures.append(
+            _scoring(f"reference log-probabilities, {shape}", check, manifest, tokens, 2 * check.count, run)
+        )
     return measures
 
 
 def dpo(check: Check) -> list[Measure]:
     """DPO of all weights, with prompts computed twice and once."""
-    measures = [_preferences(check, shape, f"DPO, {shape}", "dpo") for shape in dict.fromkeys((check.small, check.large))]
+    measures = [
+        _preferences(check, shape, f"DPO, {shape}", "dpo") for shape in dict.fromkeys((check.small, check.large))
+    ]
     shared = _preferences(check, check.large, f"DPO, {check.large}, prompts shared", "shared", "--share-prompts")
     return [*measures, shared]
 
@@ -200,7 +218,17 @@ def reward(check: Check) -> list[Measure]:
     )  # fmt: skip
     working = run.working("responses scored")
     rate = ("labelling", check.count * check.size(folder) / working)
-    return [Measure(f"labels by a reward model, {check.small}", check.count, tokens, 2 * check.size(folder) * tokens, rate, working, run)]
+    return [
+        Measure(
+            f"labels by a reward model, {check.small}",
+            check.count,
+            tokens,
+            2 * check.size(folder) * tokens,
+            rate,
+            working,
+            run,
+        )
+    ]
 
 
 def sampling(check: Check) -> list[Measure]:
@@ -217,12 +245,20 @@ def sampling(check: Check) -> list[Measure]:
         raise Failed("sample_candidates sampled no token")
     working = run.working("sampling")
     rate = ("sampling", tokens * check.size(manifest) / working)
-    return [Measure(f"sampling, {check.large}", sampled.num_rows, tokens, 2 * check.size(manifest) * tokens, rate, working, run)]
+    return [
+        Measure(
+            f"sampling, {check.large}", sampled.num_rows, tokens, 2 * check.size(manifest) * tokens, rate, working, run
+        )
+    ]
 
 
 def ranker(check: Check) -> str:
     """Labels of a ranker of PairRM's shape beside llm-blender's own code; Markdown."""
-    words = ("--pairs", 128, "--repetitions", 2) if check.large != "tiny" else ("--layers", 1, "--pairs", 2, "--repetitions", 1)
+    words = (
+        ("--pairs", 128, "--repetitions", 2)
+        if check.large != "tiny"
+        else ("--layers", 1, "--pairs", 2, "--repetitions", 1)
+    )
     log = check.run("pairrm", f"{ROOT}/benchmarks/labels_gpu.py", *words).log
     return meter.DONE.sub("", log)  # which are lines of progress
 
@@ -264,7 +300,10 @@ PARTS = {
     "reward": Part(reward, {"pairrm": "transformers"}),
     "ranker": Part(ranker, {"pairrm": "llm_blender"}),
     "sampling": Part(sampling, {"vllm": "vllm"}),
-    "demo": Part(demo, {"workflow": "snakemake", "vllm": "vllm", "alpaca-eval": "alpaca_eval", "pairrm": "llm_blender", **TRAINING}),
+    "demo": Part(
+        demo,
+        {"workflow": "snakemake", "vllm": "vllm", "alpaca-eval": "alpaca_eval", "pairrm": "llm_blender", **TRAINING},
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from adapters import keep_adapter
 from conftest import CHOICES
 from tiny import WORDS
 
@@ -61,6 +62,11 @@ def test_choices_are_the_likeliest_by_transformers(measured, policy):
     choice = measured[0]["tasks"]["choice"]
     assert choice["accuracy"] == pytest.approx(right / len(WORDS)) and choice["metric"] == "acc,none"
     assert "acc_norm,none" in choice["metrics"]
+
+
+def test_a_policy_that_is_kept_as_an_adapter_answers_as_a_whole_one(measured, measure, policy, tmp_path):
+    kept = keep_adapter(policy, tmp_path / "kept")
+    assert measure("echo", "choice", policy=kept)[0]["tasks"] == measured[0]["tasks"]
 
 
 def test_settings_stand_beside_the_figures_and_counts_in_the_ledger(measured, measure):

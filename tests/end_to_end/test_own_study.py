@@ -100,7 +100,10 @@ def test_the_readmes_commands_measure_train_and_report(own):
 
 def test_lora_on_the_best_and_the_worst_of_more_candidates_and_the_pairs_of_either_source(own):
     """After the report: the same study with three candidates a prompt, then with another rule of pairs."""
-    more = BESIDES.replace("sampling: {", "sampling: {candidates: 3, ") + "methods: {dpo: {lora: {rank: 4}}}\n"
+    more = (
+        BESIDES.replace("sampling: {", "sampling: {candidates: 3, ")
+        + "methods: {dpo: {lora: {rank: 4}, keep: adapter}}\n"
+    )
     write_study(own, f"{more}pairs: best-worst\n")
     _, policy, _ = commands("mine.yaml --")
     pick = policy.replace("dpo/auto", "dpo/pick")
@@ -113,6 +116,18 @@ def test_lora_on_the_best_and_the_worst_of_more_candidates_and_the_pairs_of_eith
     assert picked["own_pairs"] + picked["off_policy_pairs"] == picked["rows_out"] and picked["mixed_pairs"] == 0
     manifest = json.loads((own / "results/policies/my-model/dpo/pick/manifest.json").read_text())
     assert manifest["arguments"]["lora"]["rank"] == 4 and "model.safetensors" in manifest["files"]
+    trained, readers = own / "results/policies/my-model/dpo/pick", pick.replace("policies", "evaluations")
+    assert (
+        not (trained / "model.safetensors").exists()
+        and "merge_policy.py results/policies/my-model/dpo/pick/" in (trained / "README.md").read_text()
+    )
+    said = run(own, readers.replace("README.md", "model_outputs.json"))
+    assert "generate_evaluation_outputs" in said and "train_policy" not in said
+    assert sorted(path.name for path in trained.parent.iterdir()) == ["pick"]
+    assert not (trained / "model.safetensors").exists()
+    said = run(own, "envs/run train workflow_scripts/merge_policy.py results/policies/my-model/dpo/pick/manifest.json")
+    assert "made 1 -> " in said and (trained / "model.safetensors").exists()
+    assert "Nothing to be done" in run(own, pick)
 
     on = policy.replace("dpo/auto", "dpo/on")
     run(own, on)

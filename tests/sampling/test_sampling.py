@@ -7,6 +7,7 @@ from math import log
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from adapters import keep_adapter
 from forks import Forks
 
 from dpo_stages.core.errors import BadInput
@@ -146,6 +147,14 @@ def test_the_same_seed_gives_the_same_bytes(candidates, sample, policy, tmp_path
     done, output = sample(tmp_path, policy, prompt_rows(), fresh=True)
     assert done.returncode == 0, done.stderr
     assert output.read_bytes() == candidates[1].read_bytes()
+
+
+def test_a_policy_that_is_kept_as_an_adapter_is_sampled_from_as_a_whole_one(candidates, sample, policy, tmp_path):
+    kept = keep_adapter(policy, tmp_path / "kept")
+    done, output = sample(tmp_path, kept, prompt_rows())
+    assert done.returncode == 0, done.stderr
+    assert output.read_bytes() == candidates[1].read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_sample_depends_on_no_other_prompt_and_on_no_order(candidates, sample, policy, tmp_path):

@@ -103,6 +103,21 @@ def test_a_card_of_a_model_that_was_given_names_no_folder_and_no_training():
     assert "base_model" not in text and "/mnt/models" not in text and "Settings" not in text and "dpo, " not in text
 
 
+def test_a_card_of_a_policy_that_lora_has_trained_says_how_the_adapter_is_loaded_and_made_whole():
+    arguments = {**MANIFEST["arguments"], "lora": {"rank": 12}}
+    trained = {**MANIFEST, "arguments": arguments, "beside": {"base": "org/Tiny", "initial": "../sft"}}
+    text = card("tiny/dpo/on", trained, LEDGER, HUB, traced(STEP), ABOUT)
+    for words in (
+        'PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("org/Tiny"), "adapter")',
+        "--model org/Tiny --tokenizer . --enable-lora --max-lora-rank 16 --lora-modules policy=adapter",
+        "merge_policy.py results/policies/tiny/dpo/on/manifest.json",
+    ):
+        assert words in text, words
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(block, "card", "exec")
+    assert "adapter" not in card("tiny/dpo/on", MANIFEST, LEDGER, HUB, traced(STEP), ABOUT)
+
+
 @pytest.fixture
 def folder(tmp_path):
     for name, value in (("manifest", MANIFEST), ("manifest.ledger", LEDGER), ("base", HUB), ("trace", traced(CHOSEN))):

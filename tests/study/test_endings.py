@@ -22,3 +22,14 @@ def test_pages_are_named_and_nothing_is_said_of_other_files():
         "To read: results/boundary/mine/sft.md, results/report.html"
     ]
     assert not [*last_words(["results/plan.csv"])]
+
+
+def test_a_policy_of_which_an_adapter_is_kept_is_made_whole_by_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    policy = tmp_path / "results/policies/mine/dpo/off"
+    (policy / "adapter").mkdir(parents=True)
+    where, line = last_words(["results/policies/mine/dpo/off/manifest.json"])
+    assert where.startswith("results/policies/mine/dpo/off/adapter/ is what is kept of the policy")
+    assert line == "    envs/run train workflow_scripts/merge_policy.py results/policies/mine/dpo/off/manifest.json"
+    (policy / "model.safetensors").touch()
+    assert len([*last_words(["results/policies/mine/dpo/off/manifest.json"])]) == 3

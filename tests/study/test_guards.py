@@ -77,8 +77,8 @@ class Job(SimpleNamespace):
         return id(self)
 
 
-def job(name, *, gpu=0, disk_mb=0, checkpoint_mb=0, log=(), wildcards=(), output=()):
-    resources = {"gpu": gpu, "disk_mb": disk_mb, "checkpoint_mb": checkpoint_mb}
+def job(name, *, gpu=0, disk_mb=0, whole_mb=0, checkpoint_mb=0, log=(), wildcards=(), output=()):
+    resources = {"gpu": gpu, "disk_mb": disk_mb, "whole_mb": whole_mb, "checkpoint_mb": checkpoint_mb}
     return Job(rule=SimpleNamespace(name=name), resources=resources, log=log, wildcards=wildcards, output=output)
 
 
@@ -166,6 +166,10 @@ def test_each_disk_is_measured_where_the_files_will_lie(monkeypatch):
     assert len(said) == 2 and "in results/checkpoints" in "".join(said) and "in /cache/hub" in "".join(said)
     disks(monkeypatch, policies=5, checkpoints=30)
     assert list(guards.reasons_not_to_start(workflow(*jobs))) == []
+    adapters = [job("train_policy", disk_mb=200, whole_mb=16_000) for _ in range(3)]
+    disks(monkeypatch, policies=16)
+    (said,) = guards.reasons_not_to_start(workflow(*adapters))
+    assert "takes about 17 GB in results/policies, and 16 GB are free there" in said
 
 
 def test_the_disk_behind_a_link_counts(tmp_path):

@@ -295,6 +295,7 @@ resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 GROUPED = """
 pairs: best-worst
 sampling: {candidates: 4}
+methods: {dpo: {lora: {}}}
 resources: {shards: {sampling: 1, labelling: 1, reference: 1}}
 tables:
   table3: {models: [zephyr-7b], sources: [], histories: ["off", "on", pool, pick]}
@@ -365,6 +366,7 @@ EDITS = [
         never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
     ),
     Edit("who watches trainings", PAGE, "report_to: tensorboard"),
+    Edit("what is kept of a policy", "", "methods: {dpo: {keep: adapter}}", study="grouped"),
     Edit(
         "rounding of a method",
         "train_policy",
@@ -762,6 +764,7 @@ EDITS = [
     Edit("the hidden truth", f"{JUDGING} label_ranker_samples measure_label_accuracy describe_judge", file="results/demo/world/facts.json"),
     Edit("a policy's manifest", TRAINED, file="results/policies/tiny-mistral/sft/manifest.json",
          never=f"{OFF_POLICY_LABELS}|tiny-llama"),
+    Edit("weights of an adapter are gone", "", file="results/policies/zephyr-7b/dpo/on/model.safetensors", gone=True, study="grouped"),
     Edit("a file inside a checkpoint folder", "", file="results/policies/tiny-mistral/sft/model.safetensors"),
     Edit("a ledger", "", file="results/candidates/tiny-mistral/sft/train.ledger.json"),
     Edit("a log is gone", "", file="results/logs/train_policy/tiny-mistral/dpo/off.log", gone=True),

@@ -244,6 +244,13 @@ MISTAKES = [
         {"judge": "gpt-4-turbi"},
         ["preference_models.pairrm.judge", "did you mean gpt-4-turbo"],
     ),
+    (
+        ("methods", "dpo", "keep"),
+        "adapter",
+        ["methods.dpo.keep is adapter, which only LoRA has", "train with `lora: {}`"],
+    ),
+    (("sft", "keep"), "adapter", ["sft.keep is adapter"]),
+    (("methods", "dpo", "keep"), "both", ["methods.dpo.keep", "whole, adapter"]),
     (("replicates",), 0, ["replicates: 0 is less than the minimum of 1"]),
     (("replicates",), [1, 2], ["replicates is [1, 2]; expected is integer"]),
     (("sources", "llama"), "zephyr-7b/dpo/on~2", ["sources.llama names", "a replicate", "leave ~2 out"]),

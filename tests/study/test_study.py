@@ -477,8 +477,8 @@ def test_flags_are_the_configurations_own_words(paper):
     flags = Flags(paper)
     assert as_flags({"a_b": 1, "c": None, "d": "x"}) == "--a-b 1 --d x"
     assert as_flags({"a": 1, "b": 2}, ["b"]) == "--b 2"
-    assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
-    assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5")
+    assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01 --share-prompts"
+    assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5 --share-prompts")
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
     assert flags.sft() == f"{flags.optimisation(paper.config['sft'])} --packing --loss-on-prompts --empty-system-turn"
     unrounded = {**paper.config["sft"], "rounding": "none"}
@@ -487,7 +487,9 @@ def test_flags_are_the_configurations_own_words(paper):
     assert "--rounding" not in Flags(make_study("accelerator: cpu")).optimisation(unrounded)
     robust = "dpo: {loss: robust, label_smoothing: 0.1, use_weighting: true}"
     changed = make_study(f"methods: {{{robust}, slic: {{lora: {{targets: [q, v]}}}}}}", "sft: {lora: {rank: 8}}")
-    assert Flags(changed).loss(Wildcards(method="dpo")).endswith("--label-smoothing 0.1 --use-weighting")
+    assert (
+        Flags(changed).loss(Wildcards(method="dpo")).endswith("--label-smoothing 0.1 --use-weighting --share-prompts")
+    )
     lora = " --lora-rank 16 --lora-alpha 32 --lora-dropout 0 --lora-targets q v"
     assert Flags(changed).optimisation(changed.config["methods"]["slic"]).endswith(lora)
     assert "--lora-rank 8 --lora-alpha 32 --lora-dropout 0 --lora-targets all-linear --packing" in Flags(changed).sft()
@@ -578,6 +580,17 @@ def test_lora_takes_less_memory_time_and_room_for_checkpoints_and_the_policy_is_
     assert lora.training_seconds(Wildcards(policy="zephyr-7b/slic/off", method="slic")) == full.training_seconds(
         trained
     )
+
+
+def test_of_a_policy_kept_as_its_adapter_the_plan_counts_that():
+    whole, kept = (
+        Needs(make_study("methods: {dpo: {lora: {}}}", f"methods: {{dpo: {{keep: {keep}}}}}"))
+        for keep in ("whole", "adapter")
+    )
+    job = Wildcards(policy="zephyr-7b/dpo/off", method="dpo")
+    assert (whole.kept(job), whole.kept_size(job)) == ("whole", whole.checkpoint_size(job))
+    assert kept.kept(job) == "adapter" and kept.checkpoint_size(job) == whole.checkpoint_size(job)
+    assert 150 < kept.kept_size(job) < 180  # MB, of rank 16
 
 
 def test_threads_are_those_of_jobs_on_cpu_cores():

@@ -15,9 +15,10 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import CHAT
+from dpo_stages.models.merging import merge_adapter, set_apart
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import load_model, tensor_names, write_config
-from dpo_stages.training.adapters import Lora, merge_adapter, target_layers
-from dpo_stages.training.rounding import narrow_weights
+from dpo_stages.training.adapters import Lora, target_layers
 
 LORA = {"lora_rank": 4, "lora_alpha": 8, "lora_dropout": 0}
 RATE = 2e-2
@@ -55,7 +56,8 @@ def test_the_folder_holds_a_policy_like_any_other(trained, model):
     manifest = read_manifest(trained / "manifest.json")
     assert "peft" in manifest["versions"]
     assert manifest["arguments"]["lora"] == {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": ["all-linear"]}
-    assert set(manifest["files"]) == {*read_manifest(model)["files"], "training_log.jsonl"}
+    beside = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors"]
+    assert set(manifest["files"]) == {*read_manifest(model)["files"], "training_log.jsonl", *beside}
     load_model(trained, 96)
     assert not (trained.parent / "checkpoints").exists()
 
@@ -98,7 +100,7 @@ def test_targets_are_layers_by_their_last_names(tmp_path, run_here, flags, model
 
 @pytest.fixture
 def adapter(tmp_path, model):
-    """A model with random products beside its weights, and the folder in which they are saved."""
+    """A model with random products beside its weights, and the policy's folder in which they are saved."""
     import torch
     from peft import get_peft_model
 
@@ -110,8 +112,9 @@ def adapter(tmp_path, model):
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.copy_(torch.randn(weight.shape, generator=generator) / 10)
-    adapted.save_pretrained(tmp_path / "adapter")
-    return adapted.eval(), tmp_path / "adapter", lora
+    adapted.save_pretrained(tmp_path / "adapted")
+    set_apart(tmp_path / "adapted", "tiny")
+    return adapted.eval(), tmp_path / "adapted"
 
 
 @pytest.fixture
@@ -125,9 +128,8 @@ def test_the_merged_policy_says_what_the_adapted_model_said(adapter, model, ids)
     """And PEFT's own merging gives the same weights."""
     import torch
 
-    adapted, folder, lora = adapter
-    merge_adapter(folder, model.parent, lora)
-    (folder / "adapter_config.json").unlink()  # with which Transformers would add the products once more
+    adapted, folder = adapter
+    merge_adapter(folder, model.parent)
     write_config(model.parent, folder, "float32")
     with torch.no_grad():
         theirs, ours = adapted(ids).logits, load_model(folder, 96)(ids).logits
@@ -147,15 +149,15 @@ def test_merging_keeps_the_files_of_a_policy_in_several(tmp_path, adapter, model
     names = sorted(weights)
     shards = [{name: weights[name].bfloat16() for name in part} for part in (names[:7], names[7:])]
     write_shards(tmp_path / "initial", shards)
-    _, folder, lora = adapter
-    merge_adapter(folder, tmp_path / "initial", lora)
+    _, folder = adapter
+    merge_adapter(folder, tmp_path / "initial")
     assert sorted(path.name for path in folder.glob("model*")) == sorted(
         path.name for path in (tmp_path / "initial").glob("model*")
     )
     found = {name: tensor for path in folder.glob("model*.safetensors") for name, tensor in load_file(path).items()}
     total = sum(tensor.nbytes for tensor in found.values())
     assert read_json(folder / "model.safetensors.index.json")["metadata"]["total_size"] == total
-    trained = load_file(folder / "adapter_model.safetensors")
+    trained = load_file(folder / "adapter/adapter_model.safetensors")
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     for name, tensor in found.items():
         layer = f"base_model.model.{name.removesuffix('.weight')}"
@@ -333,8 +335,8 @@ def test_every_architecture_is_narrow_to_the_bit_and_merged_under_its_own_names(
             if "lora_B" in name:
                 weight.fill_(0.05)
     adapted.save_pretrained(tmp_path / "merged")
-    merge_adapter(tmp_path / "merged", initial, lora)
-    (tmp_path / "merged/adapter_config.json").unlink()
+    set_apart(tmp_path / "merged", "tiny")
+    merge_adapter(tmp_path / "merged", initial)
     write_config(initial, tmp_path / "merged", "float32")
     ids = torch.arange(20)[None]
     with torch.no_grad():

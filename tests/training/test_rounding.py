@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dpo_stages.training.rounding import narrow_weights, rounded_at_random
+from dpo_stages.models.rounding import narrow_weights, rounded_at_random
 
 LARGEST = torch.finfo(torch.bfloat16).max
 

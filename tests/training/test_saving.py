@@ -13,10 +13,10 @@ from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import CHAT, PREFERENCES
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import load_model, write_config
 from dpo_stages.training import margins
 from dpo_stages.training.margins import MarginSample, kept_margin
-from dpo_stages.training.rounding import narrow_weights
 
 TINY_RATE = 2e-6  # moves a weight by a few thousandths of what bfloat16 can tell
 
@@ -97,7 +97,7 @@ def test_the_ledger_tells_what_was_kept(trained, policy, preferences, tokenizer)
 def test_rounding_is_what_the_setting_says(trained):
     import torch
 
-    from dpo_stages.training.rounding import rounded_at_random
+    from dpo_stages.models.rounding import rounded_at_random
 
     masters, nearest, stochastic = (weights_of(trained(one)) for one in ("none", "nearest", "stochastic"))
     assert {tensor.dtype for tensor in masters.values()} == {torch.float32}

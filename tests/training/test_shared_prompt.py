@@ -27,11 +27,18 @@ def test_a_pair_is_one_row(batch):
         first, end = batch["input_ids"][row], prompt + chosen
         assert ids[:end].tolist() == first[:end].tolist()
         assert ids[end] == first[prompt - 1] and pairs.position_ids[row, end] == prompt - 1
-        assert ids[end + 1 : end + 1 + rejected].tolist() == batch["input_ids"][6 + row, prompt : prompt + rejected].tolist()
+        assert (
+            ids[end + 1 : end + 1 + rejected].tolist()
+            == batch["input_ids"][6 + row, prompt : prompt + rejected].tolist()
+        )
         assert (pairs.shift_labels[row] != -100).sum() == chosen + rejected
         last = end + rejected
-        assert seen[end - 1, : end].all() and not seen[end - 1, end:].any()
-        assert seen[last, : prompt - 1].all() and not seen[last, prompt - 1 : end].any() and seen[last, end : last + 1].all()
+        assert seen[end - 1, :end].all() and not seen[end - 1, end:].any()
+        assert (
+            seen[last, : prompt - 1].all()
+            and not seen[last, prompt - 1 : end].any()
+            and seen[last, end : last + 1].all()
+        )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -50,7 +57,9 @@ def test_log_probabilities_are_those_of_two_rows(batch, architecture, implementa
     def logps(logits, labels):
         return logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
 
-    two = logps(model(input_ids=ids, attention_mask=mask).logits[:, :-1], ids[:, 1:]).masked_fill(responses[:, 1:] == 0, 0)
+    two = logps(model(input_ids=ids, attention_mask=mask).logits[:, :-1], ids[:, 1:]).masked_fill(
+        responses[:, 1:] == 0, 0
+    )
     seen = pairs.attention_mask
     if implementation == "eager":  # which adds its mask
         seen = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)

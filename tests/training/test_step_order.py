@@ -33,12 +33,18 @@ def test_the_last_step_of_an_epoch_is_cut_where_the_others_are():
     assert dealt(range(7), [0] * 7, at_once=2, devices=2) == [0, 2, 1, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize("objective", [Objective("sigmoid", 0.1), Objective("sigmoid", 0.1, sft_weight=0.7), Objective("ipo", 0.1)])
+@pytest.mark.parametrize(
+    "objective", [Objective("sigmoid", 0.1), Objective("sigmoid", 0.1, sft_weight=0.7), Objective("ipo", 0.1)]
+)
 @pytest.mark.parametrize("cut", [[6], [1, 5], [4, 2], [2, 2, 2], [3, 1, 2]])
 def test_the_gradient_of_a_step_does_not_depend_on_how_it_is_cut(make_ours, pairs, logps, objective, cut):
     """The steps of an epoch's end have micro-batches of several sizes; a pair counts for the same in each of them."""
     trainer, _ = make_ours(objective)
-    rows = pairs.append_column("ref_chosen_logps", [logps["chosen"]]).append_column("ref_rejected_logps", [logps["rejected"]]).to_pylist()
+    rows = (
+        pairs.append_column("ref_chosen_logps", [logps["chosen"]])
+        .append_column("ref_rejected_logps", [logps["rejected"]])
+        .to_pylist()
+    )
 
     def gradient(sizes: list[int]) -> torch.Tensor:
         ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]

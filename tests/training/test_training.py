@@ -5,8 +5,8 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, write_json
 from dpo_stages.core.manifests import link_files
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import INDEX, is_weights, unchanged_weights, write_config
-from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import accumulation_steps
 
 

@@ -150,7 +150,8 @@ def as_flags(**flags: object) -> list[object]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files of a policy but the ledger, which tells times."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".ledger.json")}
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".ledger.json"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def small_config(architecture: str, vocabulary: int, tied: bool, grouped: bool):

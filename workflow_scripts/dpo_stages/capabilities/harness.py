@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
+from dpo_stages.models.merging import whole_policy
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -78,13 +79,14 @@ def load_policy(folder: Path, dtype: str, batch_size: int) -> "HFLM":
 
     device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
     try:
-        return HFLM(
-            pretrained=str(folder),
-            dtype=dtype,
-            device=str(device),
-            batch_size=batch_size,
-            think_end_token=END_OF_THOUGHT,
-        )
+        with whole_policy(folder) as whole:
+            return HFLM(
+                pretrained=str(whole),
+                dtype=dtype,
+                device=str(device),
+                batch_size=batch_size,
+                think_end_token=END_OF_THOUGHT,
+            )
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{folder} has no language model that the harness can load: {first_line(error)}") from error
 

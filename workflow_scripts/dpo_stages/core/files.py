@@ -68,6 +68,20 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
             os.close(handle)
 
 
+@contextlib.contextmanager
+def scratch_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary folder beside `path` and delete it in the end, with what killed processes have left of such."""
+    path = Path(path)
+    _delete_leftovers(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=PART) as name:
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            _lock(handle)
+            yield Path(name)
+        finally:
+            os.close(handle)
+
+
 def _delete_leftovers(path: Path) -> None:
     """Delete temporary files and folders of `path` that no process works on any more, as their locks tell."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):

@@ -25,6 +25,9 @@ WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.
 INDEX = "model.safetensors.index.json"
 TRAINING_LOG = "training_log.jsonl"
 
+Change = Callable[[str, "torch.Tensor"], "torch.Tensor"]
+"""Makes the new tensor of a tensor and its name."""
+
 
 def is_weights(name: str) -> bool:
     """Whether a file of a checkpoint folder holds weights, or says which file does."""
@@ -94,13 +97,13 @@ def write_config(source: Path, target: Path, dtype: str) -> None:
     write_json(target / CONFIG, {**config, "dtype": dtype})
 
 
-def rewrite_weights(source: Path, target: Path, change: Callable[[str, "torch.Tensor"], "torch.Tensor"]) -> None:
+def rewrite_weights(source: Path, target: Path, change: Change) -> None:
     """Write the weights of a folder to another one, or in their own place, each changed, one file at a time.
 
     Args:
         source: folder with weights.
         target: folder for them, in files of the same names.
-        change: makes the new tensor of a tensor and its name.
+        change: of each.
     """
     from safetensors.torch import load_file, save_file
 

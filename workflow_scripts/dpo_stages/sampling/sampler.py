@@ -24,6 +24,7 @@ from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.data.thoughts import opens_thought
 from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
+from dpo_stages.models.merging import whole_policy
 from dpo_stages.sampling.decoding import GPU_MEMORY_UTILIZATION, Decoding
 from dpo_stages.sampling.engine import gpus_for, on_cpu, prepare_environment
 
@@ -194,17 +195,18 @@ class Sampler:
         from vllm import EngineArgs, LLMEngine
         from vllm.usage.usage_lib import UsageContext
 
-        engine = EngineArgs(
-            model=str(self.folder),
-            skip_tokenizer_init=True,
-            dtype=self.decoding.dtype,
-            max_model_len=self.context,
-            generation_config="vllm",  # nothing but our flags decides how a token is drawn
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            **(self._cpu_settings(requests) if on_cpu() else self._gpu_settings()),
-        )
-        return LLMEngine.from_engine_args(engine, usage_context=UsageContext.LLM_CLASS)
+        with whole_policy(self.folder) as whole:
+            engine = EngineArgs(
+                model=str(whole),
+                skip_tokenizer_init=True,
+                dtype=self.decoding.dtype,
+                max_model_len=self.context,
+                generation_config="vllm",  # nothing but our flags decides how a token is drawn
+                disable_log_stats=True,
+                use_tqdm_on_load=False,
+                **(self._cpu_settings(requests) if on_cpu() else self._gpu_settings()),
+            )
+            return LLMEngine.from_engine_args(engine, usage_context=UsageContext.LLM_CLASS)
 
     def _cpu_settings(self, requests: list[Request]) -> dict[str, object]:
         longest, at_a_time = self.context, CPU_BATCH

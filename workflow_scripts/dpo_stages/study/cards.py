@@ -27,6 +27,30 @@ python -m vllm.entrypoints.openai.api_server --model .   # answers at http://loc
 """
 
 
+_BESIDE = """\
+What LoRA has trained lies in `adapter/` as PEFT saves it, for {base}; the policy is the sum, rounded.
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "adapter")
+```
+
+```bash
+python -m vllm.entrypoints.openai.api_server --model {base} --tokenizer . --enable-lora --max-lora-rank {rank} --lora-modules policy=adapter
+```
+
+Where no `model*.safetensors` are here, the adapter is what was kept (`keep: adapter`). This makes them again, in the study's folder:
+
+```bash
+envs/run train workflow_scripts/merge_policy.py results/policies/{name}/manifest.json
+```
+"""
+_VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""That vLLM takes as the largest."""
+
+
 def card(
     name: str,
     manifest: Mapping[str, Any],
@@ -54,6 +78,8 @@ def card(
         parts.append("\n".join(_iterations(trace["steps"], about)))
         parts.append(f"It took {trace['samples_drawn']:,} samples of policies and {trace['labels_made']:,} labels.")
     parts.append(f"## How it is loaded\n\n{_LOADED}".rstrip())
+    if "beside" in manifest:
+        parts.append(f"### The adapter alone\n\n{_adapter(name, manifest)}".rstrip())
     if "arguments" in manifest:
         parts.append("\n".join(_training(manifest, ledger)))
     parts.append("\n".join(["## What it was made with", "", *_made_with(manifest, ledger, about)]))
@@ -131,6 +157,12 @@ def _decision(step: Mapping[str, Any]) -> str:
         return f" The share follows from a measurement: {found}."
     by = step["decided_by"]
     return f" Decided by {f'the {by}' if by in (BY_SCORE, BY_RACE) else by}: {found}."
+
+
+def _adapter(name: str, manifest: Mapping[str, Any]) -> str:
+    rank = manifest["arguments"]["lora"]["rank"]
+    largest = next((one for one in _VLLM_RANKS if one >= rank), rank)
+    return _BESIDE.format(base=manifest["beside"]["base"], rank=largest, name=name)
 
 
 def _training(manifest: Mapping[str, Any], ledger: Mapping[str, Any]) -> Iterator[str]:

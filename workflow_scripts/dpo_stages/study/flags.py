@@ -195,5 +195,10 @@ class Flags:
             if sampling["candidates"] == 2:  # as everywhere in the paper, which says so elsewhere
                 del sampling["candidates"]
             return json.dumps({"sampling": sampling})
-        sections = {key: self.config[key] for key in ("sft", "methods", "max_length")}
-        return json.dumps({**sections, "gpus": self.config["resources"]["training_gpus"] if self.study.gpu else 0})
+        sft, *methods = (
+            {key: value for key, value in section.items() if key != "keep"}  # which changes no number
+            for section in (self.config["sft"], *self.config["methods"].values())
+        )
+        sections = {"sft": sft, "methods": dict(zip(self.config["methods"], methods, strict=True))}
+        gpus = self.config["resources"]["training_gpus"] if self.study.gpu else 0
+        return json.dumps({**sections, "max_length": self.config["max_length"], "gpus": gpus})

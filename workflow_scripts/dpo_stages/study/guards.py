@@ -127,7 +127,8 @@ def _disks_too_small(jobs: Sequence[Any]) -> Iterator[str]:
     """A sentence for each file system that is too small for what is to be kept there.
 
     Models, policies and checkpoints may lie behind links, and the hub's cache elsewhere still. A checkpoint has the
-    weights and both of AdamW's moments in float32, and those of one training at a time are counted.
+    weights and both of AdamW's moments in float32, and those of one training at a time are counted; so is one whole policy
+    where adapters are kept, for whoever reads it.
     """
     fetched = [job for job in jobs if job.rule.name == "fetch_model"]
     trained = [job for job in jobs if job.rule.name in ("train_sft", "train_policy")]
@@ -138,7 +139,9 @@ def _disks_too_small(jobs: Sequence[Any]) -> Iterator[str]:
         if _device(cache) != _device(RESULTS / "models"):  # else the files of the cache are linked
             kept[cache] = kept[RESULTS / "models"]
     if trained:
-        kept[RESULTS / "policies"] = sum(job.resources["disk_mb"] for job in trained)
+        sizes = [(job.resources["disk_mb"], job.resources["whole_mb"]) for job in trained]
+        made = max(whole if whole > disk else 0 for disk, whole in sizes)
+        kept[RESULTS / "policies"] = sum(disk for disk, _ in sizes) + made
         kept[RESULTS / "checkpoints"] = max(job.resources["checkpoint_mb"] for job in trained)
     places: dict[int, list[Path]] = defaultdict(list)
     for place in kept:

@@ -244,9 +244,19 @@ class Needs:
         return attempt * (int(16_000 + 4 * self.judge_parameters / 1e6) if self.judge_parameters else 4000)
 
     def checkpoint_size(self, wildcards: Any) -> int:
-        """The resource `disk_mb` of what keeps a policy: two bytes a parameter if its weights are rounded, else four."""
+        """The resource `disk_mb` of what keeps a policy whole: two bytes a parameter if its weights are rounded, else four."""
         rounded = self.study.gpu and self.trained_by(wildcards)["rounding"] != "none"
         return round((2 if rounded else 4) * self.parameters(wildcards) / 1e6)
+
+    def kept(self, wildcards: Any) -> str:
+        """The resource `keep` of a training: what stays of the policy."""
+        return self.trained_by(wildcards)["keep"]
+
+    def kept_size(self, wildcards: Any) -> int:
+        """The resource `disk_mb` of a training: its policy, or LoRA's matrices in float32."""
+        if self.kept(wildcards) == "whole":
+            return self.checkpoint_size(wildcards)
+        return round(4 * trained_parameters(self.parameters(wildcards), self.rank(wildcards)) / 1e6)
 
     def resumable_size(self, wildcards: Any) -> int:
         """The resource `checkpoint_mb` of a training: what is trained and both of AdamW's moments in float32."""

@@ -246,6 +246,14 @@ def _check_references(config: dict) -> None:
         needed = {"endpoint": "base_url", "served": "command"}.get(judge["kind"])
         if needed and judge[needed] is None:
             raise BadInput(f"configuration: judges.{name} is of kind {judge['kind']} and lacks the key {needed}")
+    for where, section in {
+        "sft": config["sft"],
+        **{f"methods.{name}": m for name, m in config["methods"].items()},
+    }.items():
+        if section["keep"] == "adapter" and section["lora"] is None:
+            raise BadInput(
+                f"configuration: {where}.keep is adapter, which only LoRA has; train with `lora: {{}}`, or leave keep out"
+            )
     for name, method in config["methods"].items():
         keys = ("loss", "delta", "sft_weight", "label_smoothing", "use_weighting")
         if reason := why_not(**{key: method[key] for key in keys}):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.models.weights import rewrite_weights, tensor_names
+from dpo_stages.models.weights import tensor_names
 
 if TYPE_CHECKING:
     import torch
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ALL_LINEAR = "all-linear"
-
-_FILE = "adapter_model.safetensors"
-_PREFIX = "base_model.model."  # of what PEFT saves
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,6 @@ class Lora:
     alpha: float
     dropout: float
     targets: list[str]
-
-    @property
-    def scale(self) -> float:
-        return self.alpha / self.rank
 
     def config(self, model: "PreTrainedModel", folder: Path) -> "LoraConfig":
         """PEFT's configuration, with the layers by their whole names.
@@ -105,35 +98,6 @@ def keep_dropout(model: "torch.nn.Module", dropout: float) -> None:
     for name, module in model.named_modules():
         if ".lora_dropout." in name and isinstance(module, torch.nn.Dropout):
             module.p = dropout
-
-
-def merge_adapter(folder: Path, initial: Path, lora: Lora) -> None:
-    """Write a folder's weights, in float32: the initial policy's and what was trained beside them.
-
-    A file at a time and under the names of the initial policy's tensors; no whole model is in memory.
-
-    Args:
-        folder: with what PEFT has saved of the training.
-        initial: folder of the policy that training started from.
-        lora: what was trained.
-    """
-    from safetensors.torch import load_file
-
-    trained = load_file(folder / _FILE)
-    if not trained:
-        raise BadInput(f"{folder}: PEFT has saved nothing of the training")
-
-    def merged(name: str, tensor: "torch.Tensor") -> "torch.Tensor":
-        layer = _PREFIX + name.removesuffix(".weight")
-        tensor = tensor.float() if tensor.is_floating_point() else tensor
-        if f"{layer}.lora_A.weight" not in trained:
-            return tensor
-        a, b = (trained.pop(f"{layer}.lora_{matrix}.weight").float() for matrix in "AB")
-        return tensor.addmm(b, a, alpha=lora.scale)
-
-    rewrite_weights(initial, folder, merged)
-    if trained:
-        raise BadInput(f"{folder}: nothing became of {', '.join(sorted(trained))}")
 
 
 def lora_from(arguments: object) -> Lora | None:

@@ -34,9 +34,11 @@ def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel
     """
     import torch
 
+    from dpo_stages.models.merging import whole_policy
     from dpo_stages.models.weights import load_model
 
-    model = load_model(folder, max_length, narrow=dtype == "bfloat16").eval()
+    with whole_policy(folder) as whole:
+        model = load_model(whole, max_length, narrow=dtype == "bfloat16").eval()
     return model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 

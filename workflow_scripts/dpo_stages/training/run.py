@@ -1,6 +1,9 @@
 """What supervised fine-tuning and preference optimisation have in common, from the data to the finished policy."""
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -10,11 +13,13 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json, replacing_folder, sha256, write_text
 from dpo_stages.core.libraries import end_now
 from dpo_stages.core.manifests import link_files, write_manifest
+from dpo_stages.models.merging import ADAPTER, absent_weights, merge_adapter, set_apart, whole_policy
+from dpo_stages.models.rounding import narrow_weights
 from dpo_stages.models.weights import CONFIG, TRAINING_LOG, is_weights, load_model, unchanged_weights, write_config
-from dpo_stages.training.adapters import merge_adapter
+from dpo_stages.study import paths
+from dpo_stages.study.policies import Policy
 from dpo_stages.training.checkpoints import delete_checkpoints, open_checkpoints, pausing_step
 from dpo_stages.training.margins import MarginSample, kept_margin, room_for, warn_of_lost_margin
-from dpo_stages.training.rounding import narrow_weights
 from dpo_stages.training.settings import PLACES, TrainingSettings, world_size
 
 if TYPE_CHECKING:
@@ -51,8 +56,26 @@ def starting_point(folder: Path, settings: TrainingSettings) -> dict[str, object
     Raises:
         BadInput: the policy cannot be loaded, or has not the layers that LoRA is to train.
     """
-    model = load_model(folder, settings.max_length, narrow=settings.narrow)
-    return {"model": model, "peft_config": settings.lora.config(model, folder) if settings.lora else None}
+    with _for_all_processes(folder) as whole:
+        model = load_model(whole, settings.max_length, narrow=settings.narrow)
+        model.name_or_path = str(folder)  # where PEFT looks up the configuration when it saves
+        return {"model": model, "peft_config": settings.lora.config(model, whole) if settings.lora else None}
+
+
+@contextlib.contextmanager
+def _for_all_processes(folder: Path) -> Iterator[Path]:
+    """`whole_policy`, made once where several processes train together."""
+    if not absent_weights(folder):
+        yield folder
+        return
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    state = PartialState()
+    with whole_policy(folder) if state.is_main_process else contextlib.nullcontext() as whole:
+        (whole,) = broadcast_object_list([whole])
+        yield whole
+        state.wait_for_everyone()
 
 
 def train(trainer: "ResumableTrainer", checkpoints: Path, about: dict) -> None:
@@ -90,7 +113,8 @@ def save_policy(
     """Write the trained policy's folder, and delete the checkpoints of its training unless it goes on later.
 
     Weights and their precision are new; everything else is the initial policy's, byte for byte, so that no iteration
-    can drift in its tokenizer, its chat template or its ends of sequence.
+    can drift in its tokenizer, its chat template or its ends of sequence. What LoRA has trained lies beside them, and may be all that
+    is kept.
 
     Args:
         trainer: after training.
@@ -113,13 +137,25 @@ def save_policy(
         with replacing_folder(settings.output.parent) as folder:
             trainer.save_whole_model(folder)
             trainer.release_model()
-            counts = _finish_weights(folder, settings, initial.parent, sample)
-            for path in folder.iterdir():  # safetensors makes private files; results are shared like any other file
+            if settings.lora:
+                about = {**about, "beside": _set_apart(folder, settings, initial)}
+            with whole_policy(initial.parent) as whole:
+                counts = _finish_weights(folder, settings, whole, sample)
+            for path in folder.rglob(
+                "*.safetensors"
+            ):  # which makes private files; results are shared like any other file
                 path.chmod((folder / CONFIG).stat().st_mode)
-            kept = [name for name in read_json(initial)["files"] if not is_weights(name)]
+            kept = [
+                name
+                for name in read_json(initial)["files"]
+                if not is_weights(name) and not name.startswith(f"{ADAPTER}/")
+            ]
             link_files(initial.parent, (name for name in kept if name not in (CONFIG, TRAINING_LOG)), folder)
             write_text(folder / TRAINING_LOG, "".join(f"{json.dumps(row)}\n" for row in training_log(trainer)))
             write_manifest(folder, about)
+            if settings.keep == ADAPTER:
+                for path in filter(lambda path: is_weights(path.name), folder.iterdir()):
+                    path.unlink()
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero() and trainer.until is None:
         delete_checkpoints(settings.checkpoints)
@@ -137,14 +173,35 @@ def end_process() -> None:
         end_now()
 
 
+def _set_apart(folder: Path, settings: TrainingSettings, initial: Path) -> dict[str, object]:
+    """Give what LoRA has trained a folder of its own; for the manifest, what makes the trained policy's weights of it.
+
+    The policy that it is added to goes by its id on the hub where it is as it came from there, else by its folder in the study.
+    """
+    manifest = read_json(initial)
+    model = manifest.get("model", manifest)
+    named = manifest.get("policy")
+    own = Path(paths.policy(named) if named else paths.base_model(Policy.parse(settings.policy).model)).parent
+    base, revision = (model["path"], model["revision"]) if model.get("revision") else (str(own), None)
+    set_apart(folder, base, revision)
+    beside = {
+        "base": base,
+        "initial": os.path.relpath(initial.parent, settings.output.parent),
+        "manifest": sha256(initial),
+    }
+    if settings.saved_dtype != "float32":
+        beside["rounding"] = {"rounding": settings.rounding, "key": settings.rounding_key}
+    return beside
+
+
 def _finish_weights(
     folder: Path, settings: TrainingSettings, initial: Path, sample: MarginSample | None
 ) -> dict[str, float | None]:
     """Turn what the trainer saved into weights in the precision that is kept and their configuration; see `save_policy`."""
     if settings.lora:
-        merge_adapter(folder, initial, settings.lora)
+        merge_adapter(folder, initial)
     for path in folder.iterdir():
-        if not is_weights(path.name):
+        if path.is_file() and not is_weights(path.name):
             path.unlink()
     write_config(initial, folder, "float32")
     rounds = settings.saved_dtype != "float32"

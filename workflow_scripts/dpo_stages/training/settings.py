@@ -8,9 +8,10 @@ from pathlib import Path
 from dpo_stages.core.arguments import duration, positive_float, positive_int, seed, share
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.manifests import MANIFEST
+from dpo_stages.models.merging import ADAPTER, KEPT, WHOLE
+from dpo_stages.models.rounding import ROUNDINGS
 from dpo_stages.study.policies import Policy
 from dpo_stages.training.adapters import ALL_LINEAR, Lora, lora_from
-from dpo_stages.training.rounding import ROUNDINGS
 from dpo_stages.training.watching import NOBODY, PROJECT, WATCHERS, prepare
 
 DTYPES = ("float32", "bfloat16")
@@ -39,6 +40,7 @@ class TrainingSettings:
         checkpoint_minutes: between two checkpoints; 0 writes one after every step.
         report_to: one of `WATCHERS`, which shows the training while it runs.
         curves: folder of what it keeps here.
+        keep: one of `KEPT`: the policy's weights, or no more than LoRA's matrices that make them of the initial policy's.
         output: the manifest that is written; its folder is replaced.
     """
 
@@ -58,6 +60,7 @@ class TrainingSettings:
     checkpoint_minutes: float
     report_to: str
     curves: Path | None
+    keep: str
     output: Path
 
     @property
@@ -79,7 +82,7 @@ class TrainingSettings:
         return f"{self.seed}/{Policy.parse(self.policy).iteration}"
 
 
-PLACES = ("checkpoints", "checkpoint_minutes", "report_to", "curves", "output")
+PLACES = ("checkpoints", "checkpoint_minutes", "report_to", "curves", "keep", "output")
 """Settings that do not decide the trained weights."""
 
 
@@ -134,6 +137,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--report-to", choices=WATCHERS, default=NOBODY, help="shows the training while it runs")
     parser.add_argument("--curves", type=Path, metavar="FOLDER", help="of what that keeps here")
+    parser.add_argument("--keep", choices=KEPT, default=WHOLE, help="the weights, or LoRA's matrices that make them")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="MANIFEST", help=f"…/{MANIFEST}; its folder is replaced"
     )
@@ -157,6 +161,8 @@ def training_settings_from(arguments: argparse.Namespace, trained_by: str) -> Tr
         raise BadInput(f"--policy {settings.policy}: the name of the policy that this program makes is {expected}")
     if (settings.rounding is None) != (settings.dtype == "float32"):
         raise BadInput("--rounding belongs to --dtype bfloat16, which needs it; with float32 nothing is rounded")
+    if settings.keep == ADAPTER and not settings.lora:
+        raise BadInput(f"--keep {ADAPTER} belongs to LoRA; without --lora-rank and its like, all weights are trained")
     if settings.output.name != MANIFEST:
         raise BadInput(f"--output must end in {MANIFEST}, which lists the checkpoint beside it; got {settings.output}")
     checkpoints = settings.checkpoints.resolve()

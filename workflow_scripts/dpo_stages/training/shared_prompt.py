@@ -27,7 +27,9 @@ def why_not_shared(config: "PreTrainedConfig") -> str | None:
     if config.model_type not in ARCHITECTURES:
         return f"models of the type {config.model_type} have not been tried with a mask of their own"
     layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if layers != {"full_attention"} or (getattr(config, "sliding_window", None) and config.model_type in ("mistral", "phi3")):
+    if layers != {"full_attention"} or (
+        getattr(config, "sliding_window", None) and config.model_type in ("mistral", "phi3")
+    ):
         return "attention of some of its layers sees a window of the text alone"
     return None
 
@@ -53,7 +55,9 @@ class SharedPrompts:
     rejected: torch.Tensor
 
     @classmethod
-    def of(cls, input_ids: torch.Tensor, attention_mask: torch.Tensor, completion_mask: torch.Tensor) -> "SharedPrompts":
+    def of(
+        cls, input_ids: torch.Tensor, attention_mask: torch.Tensor, completion_mask: torch.Tensor
+    ) -> "SharedPrompts":
         """Join the rows of pairs.
 
         Args:
@@ -74,8 +78,14 @@ class SharedPrompts:
         following = torch.where(place + 1 < total, ids.roll(-1, dims=1), -100)
         predicts = (place >= prompt - 1) & (place != end - 1)
         own = (place >= prompt - 1) & ~second  # what the second part does not see
-        sees = (place[:, :, None] >= place[:, None, :]) & ~(second[:, :, None] & own[:, None, :]) & (place < total)[:, None, :]
-        sees |= torch.eye(place.shape[1], dtype=torch.bool, device=ids.device)  # padding sees itself, or it would be no number
+        sees = (
+            (place[:, :, None] >= place[:, None, :])
+            & ~(second[:, :, None] & own[:, None, :])
+            & (place < total)[:, None, :]
+        )
+        sees |= torch.eye(
+            place.shape[1], dtype=torch.bool, device=ids.device
+        )  # padding sees itself, or it would be no number
         there = torch.arange(length - 1, device=ids.device)[None, :].expand(pairs, -1)
         return cls(
             ids,

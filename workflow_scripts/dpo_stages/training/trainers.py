@@ -130,7 +130,9 @@ class PreferenceTrainer(ResumableTrainer, GivenReferenceTrainer):
         self.objective = objective
         self._pairs: list[torch.Tensor] = []
         self._supervised: list[torch.Tensor] = []
-        self._a_micro_batch: tuple[float, float] | None = None  # pairs and tokens of chosen responses, on average over a step
+        self._a_micro_batch: tuple[float, float] | None = (
+            None  # pairs and tokens of chosen responses, on average over a step
+        )
         super().__init__(*args, **kwargs)
         if kwargs.get("peft_config"):
             keep_dropout(self.model, kwargs["peft_config"].lora_dropout)

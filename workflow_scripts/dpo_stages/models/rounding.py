@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpo_stages.models.weights import rewrite_weights
+from dpo_stages.models.weights import Change, rewrite_weights
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +21,14 @@ _LARGEST = (2 - 2**-7) * 2.0**127  # finite bfloat16
 
 
 def narrow_weights(folder: Path, rounding: str, key: str) -> None:
-    """Rewrite the floating-point weights of a folder in bfloat16, one file at a time.
+    """Rewrite the floating-point weights of a folder, which are float32, in bfloat16, one file at a time; see `narrowing`."""
+    rewrite_weights(folder, folder, narrowing(rounding, key))
+
+
+def narrowing(rounding: str, key: str) -> Change:
+    """How a floating-point tensor becomes bfloat16; all others stay as they are.
 
     Args:
-        folder: with float32 weights.
         rounding: "nearest" or "stochastic".
         key: what random numbers are made of, together with a tensor's name: they depend on nothing else, neither on the
             number of processes nor on how tensors are spread over files.
@@ -36,7 +40,7 @@ def narrow_weights(folder: Path, rounding: str, key: str) -> None:
             return tensor
         return rounded_at_random(tensor, f"{key}/{name}") if rounding == "stochastic" else tensor.to(torch.bfloat16)
 
-    rewrite_weights(folder, folder, narrow)
+    return narrow
 
 
 def rounded_at_random(weights: "torch.Tensor", key: str) -> "torch.Tensor":
