@@ -81,7 +81,11 @@ def qwen2():
     from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
     tokenizer = tokenizer_of("Qwen2TokenizerFast", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "$A $B:1")
-    return Qwen2ForSequenceClassification, Qwen2Config(**SMALL, num_key_value_heads=2, max_position_embeddings=LONGEST), tokenizer
+    return (
+        Qwen2ForSequenceClassification,
+        Qwen2Config(**SMALL, num_key_value_heads=2, max_position_embeddings=LONGEST),
+        tokenizer,
+    )
 
 
 def saved(folder, kind, template=None):
