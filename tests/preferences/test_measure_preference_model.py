@@ -68,10 +68,17 @@ def test_files_are_told_apart_and_votes_that_tie_are_left_out_and_counted(measur
     other = write(tmp_path / "other.jsonl", [3 - vote for vote in own])
     found, ledger = measure(one, other)
     number = len(PAIRS)
-    assert {file: part["accuracy"]["estimate"] for file, part in found["by_file"].items()} == {str(one): 1, str(other): 0}
+    assert {file: part["accuracy"]["estimate"] for file, part in found["by_file"].items()} == {
+        str(one): 1,
+        str(other): 0,
+    }
     assert found["accuracy"]["pairs"] == 2 * number - 2
     assert found["accuracy"]["estimate"] == pytest.approx((number - 2) / (2 * number - 2))
-    assert (ledger["rows_in"], ledger["rows_out"], ledger["dropped"]) == (2 * number, 2 * number - 2, {"votes that tie": 2})
+    assert (ledger["rows_in"], ledger["rows_out"], ledger["dropped"]) == (
+        2 * number,
+        2 * number - 2,
+        {"votes that tie": 2},
+    )
     assert found["votes"] == [str(one), str(other)] and found["preference_model"] == "tiny"
 
 
@@ -88,7 +95,8 @@ def test_two_equal_responses_are_half_right_for_both(measure, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("votes", "said"), [([0], "every vote is a tie"), ([3], "pair 1: preferred should be 1, 2, or 0 for a tie, found 3")]
+    ("votes", "said"),
+    [([0], "every vote is a tie"), ([3], "pair 1: preferred should be 1, 2, or 0 for a tie, found 3")],
 )
 def test_votes_that_say_nothing_are_one_sentence(measure, tmp_path, votes, said):
     with pytest.raises(BadInput, match=said):

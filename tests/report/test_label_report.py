@@ -132,7 +132,14 @@ def test_a_preference_model_that_counting_characters_beats_on_votes_is_said_to_b
     (tmp_path / "votes.json").write_text(json.dumps(VOTED))
     make(run_here, tmp_path, files, "mine", "mine", "--held-out", tmp_path / "votes.json")
     _, line = lines_of_votes(tmp_path)
-    assert line == ["small", "votes.jsonl", "79", "60.8% (49.7 to 70.8)", "77.8% (67.5 to 85.6)", "36.7% (26.9 to 47.7)"]
+    assert line == [
+        "small",
+        "votes.jsonl",
+        "79",
+        "60.8% (49.7 to 70.8)",
+        "77.8% (67.5 to 85.6)",
+        "36.7% (26.9 to 47.7)",
+    ]
     warning = "Warning: counting characters would do better than the preference model small: on 24 of 79 pairs"
     assert warning in (tmp_path / "labels.md").read_text()
 
