@@ -43,7 +43,9 @@ def test_votes_are_measured_for_the_verdict_and_those_of_all_preference_models_f
     shown = snakemake("-n", "-p", *voted, BOUNDARY, folder=clone).stdout
     assert "measure_judge" not in shown  # the score is relative to pairrm
     measuring = command(shown, "measure_preference_model")
-    assert f"--votes {tmp_path}/votes.jsonl --preference-model results/preference_models/pairrm/manifest.json" in measuring
+    assert (
+        f"--votes {tmp_path}/votes.jsonl --preference-model results/preference_models/pairrm/manifest.json" in measuring
+    )
     assert "--name pairrm --confidence 0.95" in measuring and "--cache" not in measuring
     assert "--held-out results/held_out/pairrm.json" in command(shown, "measure_boundary")
     table = snakemake("-n", "-p", *voted, LABELS, folder=clone).stdout
