@@ -333,7 +333,7 @@ class Edit:
 
 
 SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
-LABELS_AND_COMPARISONS = "label_preferences compare_candidates compare_arms measure_boundary"
+LABELS_AND_COMPARISONS = "label_preferences compare_candidates compare_arms measure_boundary measure_judge"
 SFT_LABELS = r"results/(candidates|comparisons|preferences|likelihoods)/[^/]+/sft[./]"
 OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
 SFT = r"results/policies/[^/]+/sft/"
