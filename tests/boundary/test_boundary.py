@@ -309,12 +309,12 @@ def test_the_verdict_says_that_its_preference_model_is_worse_than_counting_chara
     found = json.loads((tmp_path / "m.json").read_text())
     assert found == {**measured, "warnings": [*measured["warnings"], warning]}
     assert (tmp_path / "m.md").read_text() == (
-        f"{words}\nsmall is right on 61 % (51 to 71) of 79 held-out votes (votes.jsonl). Of the responses preferred there the "
-        f"longer one is in 78 % (68 to 88), the first one in 37 % (27 to 47). Warning: {warning}.\n"
+        f"{words}\nsmall is right on 61 % (51 to 71) of 79 held-out votes (votes.jsonl); whoever takes "
+        f"the longer response is on 78 % (68 to 88), whoever takes the first one on 37 % (27 to 47). Warning: {warning}.\n"
     )
     run_here("measure_boundary", *arguments, "--held-out", held_out(tmp_path / "votes.json", None))
     assert json.loads((tmp_path / "m.json").read_text()) == measured  # which is not warned of
-    assert "longer one is in 55 %" in (tmp_path / "m.md").read_text()
+    assert "whoever takes the longer response is on 55 %" in (tmp_path / "m.md").read_text()
 
 
 def test_the_four_columns_of_a_hand_made_table_are_enough(tmp_path):

@@ -235,7 +235,7 @@ def test_it_has_everything(page):
     )
     below = "87 % (81 to 92), longer 90 % (below it, within noise), first 50 %"
     assert f"asked before training: off {below}, on cannot tell." in text
-    assert "is right on 87 % (81 to 92) of 200 held-out votes (votes.jsonl). Of the responses preferred there" in text
+    assert "is right on 87 % (81 to 92) of 200 held-out votes (votes.jsonl); whoever takes the longer response" in text
     assert "on 10 of 200 pairs the longer response is the better guess, on 5 the worse one" in text
     assert "Gain: +0.50 with off-policy data, -1.00 with its own samples." in text
     assert "By the preference model: on 31.0 (25.0 to 37.0)" in text

@@ -90,8 +90,9 @@ def paragraph(one: Mapping) -> str:
     Args:
         one: what `read_held_out` gives.
     """
+    longer, first = (share(one["baselines"][name]) for name in ("longer", "first"))
     said = (
         f"{one['preference_model']} is right on {share(one['accuracy'])} of {one['accuracy']['pairs']} held-out votes "
-        f"({', '.join(one['votes'])}). Of the responses preferred there {beside(one['baselines'])}."
+        f"({', '.join(one['votes'])}); whoever takes the longer response is on {longer}, whoever takes the first one on {first}."
     )
     return " ".join([said, *(f"Warning: {one}." for one in warnings([one]))])
