@@ -14,6 +14,7 @@ rule make_labels_table:
             for origin in contents.labelled_for_report(study)
             if "demo_world" in config  # elsewhere nobody knows the right labels
         ],
+        held_out=held_out.results(study, held_out.asked(study)),
         program=program("make_labels_table", "workflow"),
     output:
         csv=report("results/tables/labels.csv", category="Tables", labels={"table": "Labels"}),
@@ -26,13 +27,13 @@ rule make_labels_table:
         "../envs/workflow.yaml"
     params:
         names=[*contents.labelled_for_report(study), *contents.compared_for_report(study)],
-        accuracies=lambda w, input: given(accuracies=input.accuracies),
+        known=lambda w, input: given(accuracies=input.accuracies, held_out=input.held_out, notes=held_out.note(study)),
     shell:
         f"{RUN} workflow {SCRIPTS}/make_labels_table.py"
         " --preferences {input.preferences:q}"
         " --comparisons {input.comparisons:q}"
         " --names {params.names:q}"
-        " {params.accuracies:q}"
+        " {params.known:q}"
         " --csv {output.csv:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

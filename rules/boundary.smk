@@ -1,11 +1,12 @@
 """The boundary measurement, Algorithm 1: is the policy better than what wrote the off-policy candidates?
 
-Required: sampled and off-policy candidates of the same prompts, the preference model.
+Required: sampled and off-policy candidates of the same prompts, the preference model and what its held-out votes say of it.
 Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initial}.json
 """
 
-# What its page says of labels that the preference model does not decide about alone.
-NOTES = in_command(given(notes=own_labels.note(study)))
+HELD_OUT = held_out.results(study, [config["preference_model"]])
+# What its page says of labels that the preference model does not decide about alone, and how often that is right.
+NOTES = in_command(given(notes=own_labels.note(study), held_out=HELD_OUT))
 
 
 rule compare_candidates:
@@ -58,6 +59,7 @@ if config["boundary"]["sequential"]:
             sampling=program("sample_candidates", SAMPLER),
             comparing=program("compare_candidates", LABELLER.env, LABELLER.without),
             judge=LABELLER.files,
+            held_out=HELD_OUT,
             program=program("measure_in_blocks", "workflow"),
         output:
             json="results/boundary/{initial}.json",
@@ -113,6 +115,7 @@ else:
     rule measure_boundary:
         input:
             comparisons=study.comparisons("{initial}"),
+            held_out=HELD_OUT,
             program=program("measure_boundary", "workflow"),
         output:
             json="results/boundary/{initial}.json",

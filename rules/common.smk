@@ -27,6 +27,7 @@ from dpo_stages.study import (
     endings,
     groups,
     guards,
+    held_out,
     independence,
     judges,
     opinion_costs,

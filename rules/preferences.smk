@@ -61,7 +61,6 @@ rule describe_judge:
 rule train_ranker:
     input:
         pairs=lambda w: RANKERS[w.name]["pairs"],
-        heldout=lambda w: RANKERS[w.name]["heldout"],
         texts=lambda w: (RANKERS[w.name]["pretraining"] or {"texts": []})["texts"],
         program=program("train_ranker", "pairrm"),
     output:
@@ -77,13 +76,12 @@ rule train_ranker:
         "../envs/pairrm.yaml"
     params:
         settings=lambda w: as_flags(
-            {key: RANKERS[w.name][key] for key in RANKERS[w.name] if key not in ("pairs", "heldout", "pretraining")}
+            {key: RANKERS[w.name][key] for key in RANKERS[w.name] if key not in ("pairs", "pretraining")}
         ),
         pretraining=lambda w: pretraining(RANKERS[w.name]["pretraining"]),
     shell:
         f"{RUN} pairrm {SCRIPTS}/train_ranker.py"
         " --pairs {input.pairs:q}"
-        " --heldout {input.heldout:q}"
         " {params.settings}"
         " {params.pretraining}"
         " --output {output:q}"

@@ -170,6 +170,7 @@ if YARDSTICK:
             race=lambda w: races.last(w.initial),
             audit="results/audits/{initial}.json",
             prompts=RACE_PROMPTS,
+            held_out=held_out.results(study, [YARDSTICK.name]),
             program=program("make_race", "workflow"),
         output:
             json="results/races/{initial}.json",
@@ -184,7 +185,7 @@ if YARDSTICK:
             undecided=config["boundary"]["undecided"],
             by_hand=flags.by_hand,
             yardstick=YARDSTICK.name,
-            notes=given(notes=independence.cautions_of_yardstick(study)),
+            notes=lambda w, input: given(notes=independence.cautions_of_yardstick(study), held_out=input.held_out),
             checkpoints=lambda w: races.checkpoints(w.initial),
         shell:
             f"{RUN} workflow {SCRIPTS}/make_race.py"
@@ -194,7 +195,6 @@ if YARDSTICK:
             " --yardstick {params.yardstick}"
             " {params.notes:q}"
             " --checkpoints {params.checkpoints:q}"
-            " --json {output.json:q}"
-            " --markdown {output.markdown:q}"
+            " --json {output.json:q} --markdown {output.markdown:q}"
             " --svg {output.svg:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"

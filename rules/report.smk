@@ -77,6 +77,7 @@ rule make_report:
         tables=expand("results/tables/{table}.json", table=REPORT_TABLES),
         figures=expand("results/figures/{figure}.svg", figure=REPORT_FIGURES),
         labels="results/tables/labels.csv",
+        held_out=held_out.results(study, held_out.asked(study)),
         audits=audits.for_report(study),
         boundaries=[paths.boundary(policy) for policy in contents.compared_for_report(study)],
         races=[paths.race(policy) for policy in races_for_report(study)],
@@ -102,8 +103,9 @@ rule make_report:
     params:
         study=lambda w: json.dumps(contents.in_words(study)),
         captions=[REPORT_FIGURES[figure] for figure in REPORT_FIGURES],
-        notes=given(notes=[*plain_win_rates.why(study), *independence.cautions(study)]),
+        notes=given(notes=[*plain_win_rates.why(study), *independence.cautions(study), *held_out.note(study)]),
         given=lambda w, input: given(
+            held_out=input.held_out,
             audits=input.audits,
             races=input.races,
             trainings=[f"{paths.policy_of_log(log)}={log}" for log in input.trainings],

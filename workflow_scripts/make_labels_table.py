@@ -1,6 +1,7 @@
 """Make the table of what labelling reports: of every pass of the preference model, from the ledgers beside its outputs.
 
-Where the right labels are known, as in the demo's world, it also shows how often those of the training pairs are right.
+Where people have voted, it shows how often the preference models are right, and where the right labels are known, as in the demo's
+world, how often those of the training pairs are; both beside whoever takes the longer response, or the first one.
 """
 
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> None:
         metavar="JSON",
         help="of the labels, one for each of them or none",
     )
+    add("--held-out", nargs="*", type=Path, default=[], metavar="JSON", help="of measure_preference_model.py")
+    add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences on what nobody knows")
     arguments = parser.parse_args()
     files = [*arguments.preferences, *arguments.comparisons]
     if len(files) != len(arguments.names):
@@ -35,6 +38,7 @@ def main() -> None:
 
     from dpo_stages.core.files import read_json
     from dpo_stages.core.ledgers import ledger
+    from dpo_stages.report.baselines import read_held_out
     from dpo_stages.report.tables import labels
 
     works = ["labels"] * len(arguments.preferences) + ["comparisons"] * len(arguments.comparisons)
@@ -44,7 +48,8 @@ def main() -> None:
         labels.row(name, work, counts, truths.get(name) if work == "labels" else None)
         for name, work, counts in zip(arguments.names, works, ledgers, strict=True)
     ]
-    labels.table(rows, truths).write(arguments.csv)
+    measured = [read_held_out(path) for path in arguments.held_out]
+    labels.table(rows, truths, measured, arguments.notes).write(arguments.csv)
     finish(arguments.csv, len(files), len(rows), {}, pairs=sum(row["pairs"] for row in rows))
 
 

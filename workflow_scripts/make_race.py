@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.baselines import add_held_out_flag
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -21,6 +22,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--by-hand", metavar="SOURCE", help="what is trained on whatever the race says")
     add("--yardstick", required=True, metavar="NAME", help="what compared the responses")
     add("--notes", nargs="+", default=[], metavar="SENTENCE", help="what takes weight from it")
+    add_held_out_flag(parser)
     add("--checkpoints", nargs="*", default=[], metavar="ARM=FOLDER", help="checkpoints of the arms' trainings")
     add("--json", type=Path, required=True, metavar="OUT.json")
     add("--markdown", type=Path, required=True, metavar="OUT.md")
@@ -32,17 +34,21 @@ def main() -> None:
     arguments = parse_arguments()
     from dpo_stages.core.files import read_json, replacing, write_json, write_text
     from dpo_stages.core.ledgers import ledger
+    from dpo_stages.report.baselines import paragraph, read_held_out, warnings
     from dpo_stages.report.figures.race import draw
     from dpo_stages.report.figures.style import save
     from dpo_stages.report.race import as_markdown, cost
     from dpo_stages.study.choices import BY_RACE, choose
 
     race, audit = read_json(arguments.race), read_json(arguments.audit)
+    held_out = [read_held_out(path) for path in arguments.held_out]
     decided = race["verdict"] == "decided"
     source, decided_by = choose(race["leader"], decided, BY_RACE, arguments.undecided, arguments.by_hand)
     took = cost(race, ledger(arguments.prompts)["rows_out"], source)
     race |= {"source": source, "decided_by": decided_by, "yardstick": arguments.yardstick, "cost": asdict(took)}
-    write_text(arguments.markdown, as_markdown(race, audit, arguments.svg.name, arguments.notes))
+    race["notes"] += warnings(held_out)
+    notes = [*arguments.notes, *map(paragraph, held_out)]
+    write_text(arguments.markdown, as_markdown(race, audit, arguments.svg.name, notes))
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
     write_json(arguments.json, race)

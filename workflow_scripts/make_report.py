@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
+from dpo_stages.report.baselines import add_held_out_flag
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,6 +28,7 @@ def parse_arguments() -> argparse.Namespace:
         "--judgements", nargs="+", type=Path, required=True, metavar="FILE", help="annotations.json of every evaluation"
     )
     add("--labels", type=Path, required=True, metavar="CSV", help="of make_labels_table.py")
+    add_held_out_flag(parser)
     add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
     add("--boundaries", nargs="+", type=Path, default=[], metavar="JSON", help="of measure_boundary.py, for warnings")
     add("--races", nargs="+", type=Path, default=[], metavar="JSON", help="of make_race.py, the figures beside them")
@@ -49,6 +51,7 @@ def main() -> None:
     from dpo_stages.core.ledgers import commit, hardware, ledger
     from dpo_stages.report import capabilities, curves, gainless, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
+    from dpo_stages.report.baselines import paragraph, read_held_out
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
     from dpo_stages.report.writing import labels as named
@@ -64,6 +67,7 @@ def main() -> None:
     labels = read_csv(arguments.labels, ("candidates", "work", *page.LABELS))
     warnings = {one["policy"]: one["warnings"] for one in map(read_json, arguments.boundaries)}
     audits = [read_json(path) for path in arguments.audits]
+    held_out = [read_held_out(path) for path in arguments.held_out]
     audited = {
         audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
         for audit in audits
@@ -87,7 +91,7 @@ def main() -> None:
             if text
         ],
         "audited_by": " and ".join(sorted({audit["yardstick"] for audit in audits})),
-        "agreement": page.agreement(labels),
+        "trusted": [*map(paragraph, held_out), *filter(None, [page.agreement(labels)])],
         "labels_known": any(row["accuracy"] for row in labels),
         "gains_of": leading(valid).words,
         "lc_valid": valid if LC_WIN_RATE in shown else None,

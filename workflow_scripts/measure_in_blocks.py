@@ -23,6 +23,7 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.shards import Shard
 from dpo_stages.data.shared_prompts import add_shared_prompts_flags, check_shared_prompts
 from dpo_stages.preferences.options import add_options_flags, options_from
+from dpo_stages.report.baselines import add_held_out_flag
 from dpo_stages.sampling.decoding import add_decoding_flags, decoding_from
 from dpo_stages.study.program_inputs import Programs
 
@@ -49,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--preference-data", metavar="NAME", help="name of the off-policy candidates' data set, for the result")
     add("--output", type=Path, required=True, metavar="OUT.json", help="the measurement; OUT.md says it in words")
     add("--notes", nargs="+", default=[], metavar="SENTENCES", help="what OUT.md says besides, a paragraph each")
+    add_held_out_flag(parser)
     add_shared_prompts_flags(parser)
     arguments = parser.parse_args()
     if arguments.output.suffix != ".json":
@@ -102,7 +104,9 @@ def main() -> None:
     from dpo_stages.core.parquet import read_table, write_table
     from dpo_stages.core.workers import Worker
     from dpo_stages.data.schemas import PROMPTS
+    from dpo_stages.report.baselines import read_held_out, with_held_out
 
+    held_out = [read_held_out(path) for path in arguments.held_out]
     prompts = read_table(arguments.off_policy, PROMPTS)
     shared = check_shared_prompts(
         prompts, arguments.off_policy, Shard(1, 1), arguments.trained_on, arguments.shared_prompts
@@ -141,9 +145,10 @@ def main() -> None:
             preference_model=arguments.preference_model,
             preference_data=arguments.preference_data,
         )
-    paragraphs = [measured.paragraph(), *(f"{note}\n" for note in arguments.notes)]
+    result, said = with_held_out(measured.as_json(), held_out)
+    paragraphs = [measured.paragraph(), *(f"{note}\n" for note in (*said, *arguments.notes))]
     write_text(arguments.output.with_suffix(".md"), "\n".join(paragraphs))
-    write_json(arguments.output, measured.as_json())
+    write_json(arguments.output, result)
     finish(
         arguments.output,
         rows_in=len(positions),

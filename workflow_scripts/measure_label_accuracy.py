@@ -1,7 +1,7 @@
 """Measure how often the preference model's labels are right, by the hidden quality of the demo's world.
 
-Nothing that learns sees the truth. The share of pairs whose chosen response is better has an exact interval; pairs of equal
-quality are left out and counted. It is also told by what tells the two responses apart and by the true gap in quality, so
+Nothing that learns sees the truth. The share of pairs whose chosen response is better stands beside what two trivial judges get of the
+same pairs, who take the longer response and the first one; pairs of equal quality are left out and counted. It is also told by what tells the two responses apart and by the true gap in quality, so
 that sources can be compared at equal gaps.
 """
 
@@ -31,7 +31,9 @@ def main() -> None:
         raise BadInput(f"{arguments.preferences}: {error}; only the demo's world has a truth to ask") from error
     write_json(arguments.output, found)
     decided, ties = found["decided"], found["ties"]
-    finish(arguments.output, found["pairs"], decided, {"of equal quality": ties}, accuracy=found["accuracy"])
+    trivial = found["baselines"]
+    figures = {name: trivial[name]["estimate"] for name in ("longer", "first")} if trivial else {}
+    finish(arguments.output, found["pairs"], decided, {"of equal quality": ties}, accuracy=found["accuracy"], **figures)
 
 
 if __name__ == "__main__":

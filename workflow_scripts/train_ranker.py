@@ -3,8 +3,8 @@
 Input is JSON Lines: {"prompt": text, "response_1": text, "response_2": text, "preferred": 1 or 2}. The ranker is a DeBERTa
 of the given size with a tokenizer of its own, trained on the texts; --pretraining names conversations to pre-train it on
 first (see dpo_stages/demo/ranker_training.py). Every pair is shown in both orders. It is saved in llm-blender's layout, so
-that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published one, and its accuracy on each file of
-held-out pairs (mean of both orders) is printed.
+that `Blender().loadranker(FOLDER/ranker, device="cpu")` loads it like the published one; measure_preference_model.py says how often it is
+right.
 
 On one thread the same input and seed give the same bytes.
 """
@@ -23,9 +23,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--pairs", type=Path, nargs="+", required=True, metavar="JSONL", help="pairs to train on")
-    add(
-        "--heldout", type=Path, nargs="+", required=True, metavar="JSONL", help="pairs of other prompts, for accuracies"
-    )
     add("--layers", type=int, required=True, help="layers of the DeBERTa")
     add("--hidden", type=int, required=True, help="its width")
     add("--heads", type=int, required=True, help="its attention heads")
@@ -58,31 +55,26 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    from dpo_stages.demo.ranker_data import read_conversations, read_labelled_pairs
+    from dpo_stages.demo.ranker_data import read_conversations
+    from dpo_stages.preferences.votes import read_labelled_pairs
 
     pairs = [pair for file in arguments.pairs for pair in read_labelled_pairs(file)]
-    heldout = {file.name: read_labelled_pairs(file) for file in arguments.heldout}
     conversations = read_conversations(arguments.pretraining) if arguments.pretraining else []
     from dpo_stages.core.files import replacing_folder
     from dpo_stages.core.manifests import write_manifest
     from dpo_stages.demo.ranker import RankerSettings, save_ranker
-    from dpo_stages.demo.ranker_training import accuracy, train
+    from dpo_stages.demo.ranker_training import train
     from dpo_stages.preferences.options import RANKER
     from dpo_stages.preferences.pairrm.direct import allow_direct_reading
 
     given = {field.name: getattr(arguments, field.name) for field in fields(RankerSettings)}
     settings = RankerSettings(**{name: value for name, value in given.items() if value is not None})
     ranker = train(pairs, conversations, settings)
-    heldout_accuracy = {name: accuracy(ranker, held) for name, held in heldout.items()}
     with replacing_folder(arguments.output.parent) as folder:
         save_ranker(ranker, settings, folder / RANKER)
         allow_direct_reading(folder, folder / RANKER, None)
-        write_manifest(
-            folder, {"kind": "preference model", "source": "trained here", "heldout_accuracy": heldout_accuracy}
-        )
-    heldout_pairs = {name: len(held) for name, held in heldout.items()}
-    counts = {"heldout_pairs": heldout_pairs, "heldout_accuracy": heldout_accuracy}
-    finish(arguments.output, len(pairs), len(pairs), {}, **counts)
+        write_manifest(folder, {"kind": "preference model", "source": "trained here"})
+    finish(arguments.output, len(pairs), len(pairs), {})
 
 
 if __name__ == "__main__":

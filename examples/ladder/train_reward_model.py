@@ -3,9 +3,10 @@
     envs/run pairrm examples/ladder/train_reward_model.py data/ladder/scored_a.jsonl BACKBONE models/gpt4-a \\
         --heldout data/ladder/scored_heldout.jsonl
 
-BACKBONE is a folder with a BERT-like encoder and its tokenizer, such as all-MiniLM-L6-v2 (22 million parameters). Of responses
-with the scores s_i and s_j the first is the better one with probability sigmoid((s_i - s_j) / 1.5), and the model is trained on
-that. It is said how often it orders two held-out responses as their scores do, beside how often the longer one is the better.
+BACKBONE is a folder with a BERT-like encoder and its tokenizer, such as all-MiniLM-L6-v2 (22 million parameters). Prompt and
+response are two segments, as the tokenizer encodes a pair of texts, which is how this project asks reward models. Of responses
+with the scores s_i and s_j the first is the better one with probability sigmoid((s_i - s_j) / 1.5), and the model is trained
+on that. It is said how often it orders two held-out responses as their scores do, beside how often the longer one is the better.
 """
 
 import argparse
@@ -68,7 +69,6 @@ def main() -> None:
     )
 
     def score(rows: list[dict]) -> torch.Tensor:
-        # Both texts as one segment, which is how this project's reward models are asked.
         batch = tokenizer(
             [row["prompt"] for row in rows],
             [row["response"] for row in rows],
@@ -76,7 +76,6 @@ def main() -> None:
             max_length=TOKENS,
             padding=True,
             return_tensors="pt",
-            return_token_type_ids=False,
         )
         return model(**batch).logits[:, 0]
 

@@ -59,8 +59,8 @@ def test_an_audit_says_which_labels_are_right(audit, tmp_path):
     page = (tmp_path / "audits/sft.md").read_text()
     assert page.startswith("# Audit of preference sources: tiny/sft\n")
     assert (
-        "- **off (data): trustworthy.** By judge the chosen response is the better one in 100 % (91 to 100) of 40 pairs."
-        in page
+        "- **off (data): trustworthy.** By judge the chosen response is the better one in 100 % (91 to 100) of 40 pairs; the longer "
+        "one is in 100 % (91 to 100), the first one in 100 % (91 to 100)." in page
     )
     assert "**on (tiny/sft): not trustworthy.**" in page and "Label with another preference model" in page
     assert "On the 30 prompts that both decide, the share of right labels of on less that of off is -50 points" in page
@@ -68,7 +68,24 @@ def test_an_audit_says_which_labels_are_right(audit, tmp_path):
     assert len(page.splitlines()) < 40 and "None" not in page and "nan" not in page
     ledger = read_json(tmp_path / "audits/sft.ledger.json")
     assert (ledger["rows_in"], ledger["rows_out"], ledger["on"]) == (80, 80, "not trustworthy")
-    assert agreement(on) == "50 % (35 to 65)"
+    assert agreement(on) == "50 % (35 to 65), longer 50 %, first 50 %" and "Counting characters" not in page
+
+
+@pytest.mark.parametrize(("right", "said"), [(10, "beyond noise"), (19, "within noise"), (20, None)])
+def test_labels_that_counting_characters_would_beat_are_said_to_be(audit, tmp_path, right, said):
+    """Of the second source the shorter response is chosen each time, and of 40 pairs the yardstick prefers it in `right`."""
+    run, files = audit
+    answers = [
+        {**answer(number, int(number < 10 + right)), "first_length": 2, "second_length": 9} for number in range(10, 50)
+    ]
+    write_table(files["on"], answers, ANSWERS)
+    found = run("--answers", f"off={files['off']}", f"on={files['on']}")
+    labels = found["sources"]["on"]["labels"]
+    assert labels["agreement"]["estimate"] == right / 40 == 1 - labels["baselines"]["longer"]["estimate"]
+    assert labels["baselines"]["below_longer"] == said
+    page = (tmp_path / "audits/sft.md").read_text()
+    words = f"Counting characters would do better than these labels: on {40 - right} of 40 pairs"
+    assert (words in page) == (said is not None) and (f"which is {said} (McNemar" in page) == (said is not None)
 
 
 def test_a_yardstick_that_labelled_itself_is_named_and_nothing_is_said_of_the_labels(audit, tmp_path):

@@ -284,6 +284,39 @@ def test_notes_stand_behind_the_verdict_as_paragraphs(tmp_path, run_here):
     assert (tmp_path / "m.md").read_text() == f"{words}\nOne thing.\n\nAnother.\n"
 
 
+def held_out(path, below):
+    """What measure_preference_model.py finds of a model that is right on 61 % of 79 votes."""
+
+    def share(estimate):
+        return {"estimate": estimate, "low": estimate - 0.1, "high": estimate + 0.1, "pairs": 79}
+
+    trivial = {"longer": share(0.78 if below else 0.55), "first": share(0.37), "ahead": 10, "behind": 24}
+    found = {"preference_model": "small", "votes": ["votes.jsonl"], "accuracy": share(0.61)}
+    path.write_text(json.dumps({**found, "baselines": {**trivial, "below_longer": below}}))
+    return path
+
+
+def test_the_verdict_says_that_its_preference_model_is_worse_than_counting_characters(tmp_path, run_here):
+    write_table(tmp_path / "c.parquet", make_rows(), COMPARISONS)
+    arguments = ["--comparisons", tmp_path / "c.parquet", "--output", tmp_path / "m.json"]
+    run_here("measure_boundary", *arguments)
+    measured, words = json.loads((tmp_path / "m.json").read_text()), (tmp_path / "m.md").read_text()
+    run_here("measure_boundary", *arguments, "--held-out", held_out(tmp_path / "votes.json", "beyond noise"))
+    warning = (
+        "counting characters would do better than the preference model small: on 24 of 79 pairs the longer response is the better "
+        "guess, on 10 the worse one, which is beyond noise (McNemar's exact test)"
+    )
+    found = json.loads((tmp_path / "m.json").read_text())
+    assert found == {**measured, "warnings": [*measured["warnings"], warning]}
+    assert (tmp_path / "m.md").read_text() == (
+        f"{words}\nsmall is right on 61 % (51 to 71) of 79 held-out votes (votes.jsonl); whoever takes "
+        f"the longer response is on 78 % (68 to 88), whoever takes the first one on 37 % (27 to 47). Warning: {warning}.\n"
+    )
+    run_here("measure_boundary", *arguments, "--held-out", held_out(tmp_path / "votes.json", None))
+    assert json.loads((tmp_path / "m.json").read_text()) == measured  # which is not warned of
+    assert "whoever takes the longer response is on 55 %" in (tmp_path / "m.md").read_text()
+
+
 def test_the_four_columns_of_a_hand_made_table_are_enough(tmp_path):
     (tmp_path / "c.csv").write_text("prompt_id,on_index,off_index,on_policy_preferred\n1,1,1,1\n1,1,2,0.5\n2,1,1,0\n")
     measured = measure_boundary(read_comparisons(tmp_path / "c.csv"))

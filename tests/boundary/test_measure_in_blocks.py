@@ -117,6 +117,24 @@ def measure(world, run_here, monkeypatch):
     return measure
 
 
+def test_it_warns_of_a_preference_model_that_counting_characters_beats(world, measure):
+    folder, _ = world
+    share = {"estimate": 0.5, "low": 0.4, "high": 0.6, "pairs": 80}
+    trivial = {
+        "longer": {**share, "estimate": 0.6},
+        "first": share,
+        "ahead": 10,
+        "behind": 18,
+        "below_longer": "within noise",
+    }
+    found = {"preference_model": "small", "votes": ["votes.jsonl"], "accuracy": share, "baselines": trivial}
+    (folder / "held_out.json").write_text(json.dumps(found))
+    plain, warned = measure(), measure("--held-out", folder / "held_out.json")
+    assert [*plain["warnings"], *warned["warnings"][-1:]] == warned["warnings"]
+    assert "than the preference model small: on 18 of 80 pairs" in warned["warnings"][-1]
+    assert "small is right on 50 % (40 to 60) of 80 held-out votes" in (folder / "boundary.md").read_text()
+
+
 def test_it_stops_where_the_measurement_of_all_prompts_would_and_starts_each_program_once(world, measure):
     folder, noted = world
     measured = measure("--notes", "Labels: its own.")

@@ -25,7 +25,8 @@ def true(*names):
 
 
 def labelled(chosen, rejected, instruction=DESCRIBE):
-    return {"prompt": [{"role": "user", "content": instruction}], "chosen": chosen, "rejected": rejected}
+    prompt = [{"role": "user", "content": instruction}]
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, "chosen_first": True}
 
 
 FOOD, HOME = true("food", "home")
@@ -39,18 +40,21 @@ def test_the_share_of_right_labels_by_kind_of_difference_and_by_gap():
     assert found["by_kind"]["too short"]["accuracy"] == pytest.approx(2 / 3)
     assert found["by_kind"]["repetition"] == {**found["by_kind"]["repetition"], "decided": 1, "accuracy": 0.0}
     assert {band: share["decided"] for band, share in found["by_gap"].items()} == {"0.5 to 1": 4}
-    low, high = found["interval"]
-    assert 0.05 < low < 0.1 and 0.9 < high < 0.95  # the exact interval of 2 of 4
+    assert found["interval"] == pytest.approx([0.15, 0.85], abs=0.001)  # Wilson's of 2 of 4
+    trivial = found["baselines"]  # BOTH is better and longer each time, ONE better than TWICE and shorter
+    assert trivial["longer"]["estimate"] == 0.75 and trivial["first"]["estimate"] == 0.5
+    assert (trivial["ahead"], trivial["behind"], trivial["below_longer"]) == (0, 1, "within noise")
 
 
 def test_pairs_that_are_all_equally_good_have_no_accuracy():
     found = label_accuracy(FACTS, PAIRS[-1:])
     assert (found["ties"], found["decided"], found["accuracy"], found["interval"]) == (1, 0, None, None)
+    assert found["baselines"] is None
     assert found["by_kind"] == found["by_gap"] == {}
 
 
 def preferences(path, pairs):
-    fixed = {"logit": 1.0, "chosen_first": True, "order_flip": False, "opens_thought": None}
+    fixed = {"logit": 1.0, "order_flip": False, "opens_thought": None}
     rows = [{**dict.fromkeys(PREFERENCES.names), **pair, **fixed, "prompt_id": str(n)} for n, pair in enumerate(pairs)]
     write_table(path, rows, PREFERENCES)
     return path

@@ -107,6 +107,23 @@ def test_a_judge_compares_arms_by_the_workflows_program(run_here, manifest, fake
     assert json.loads((tmp_path / "arms.ledger.json").read_text())["requests"] == 4
 
 
+def test_a_judge_is_measured_on_held_out_votes_by_the_workflows_program(run_here, manifest, fake_judge, tmp_path):
+    pairs = [(pair.response_1, pair.response_2) for pair in pairs_of(8)]  # the second is longer each time
+    rows = [
+        {"prompt": f"Question {number}?", "response_1": first, "response_2": second, "preferred": 2 if number else 0}
+        for number, (first, second) in enumerate(pairs)
+    ]
+    (tmp_path / "votes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--preference-model", manifest, "--name", "fake", "--confidence", 0.95, "--cache", tmp_path / "cache"]
+    run_here("measure_preference_model", "--votes", tmp_path / "votes.jsonl", *flags, "--output", tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    right = sum(quality(second) > quality(first) for first, second in pairs[1:])
+    assert found["accuracy"]["estimate"] == pytest.approx(right / 7) and 0 < right < 7
+    assert (found["baselines"]["longer"]["estimate"], found["baselines"]["first"]["estimate"]) == (1, 0)
+    assert (found["baselines"]["ahead"], found["baselines"]["behind"]) == (0, 7 - right)
+    assert json.loads((tmp_path / "out.ledger.json").read_text())["requests"] == 14
+
+
 def test_a_manifest_says_how_the_key_is_sent(run_here, fake_judge, tmp_path, monkeypatch):
     monkeypatch.setenv("TEST_JUDGE_KEY", "sk-secret")
     manifest, where = tmp_path / "models/fake/manifest.json", f"{fake_judge.url}/d?api-version=1"

@@ -111,9 +111,9 @@ def write_ranker(folder: Path, seed: int = 0, layers: int = 2, spread: float = 1
 
     from dpo_stages.core.manifests import write_manifest
     from dpo_stages.demo.ranker import RankerSettings, new_ranker, save_ranker
-    from dpo_stages.demo.ranker_data import LabelledPair
     from dpo_stages.preferences.pairrm.direct import allow_direct_reading
     from dpo_stages.preferences.pairs import Pair
+    from dpo_stages.preferences.votes import LabelledPair
 
     draw = random.Random(seed)
     texts = [plain(draw, 30) for _ in range(60)] + list(NASTY)

@@ -237,14 +237,14 @@ def test_a_control_token_in_a_text_is_text(reward_folder):
     asked = [{"role": "user", "content": "who"}]
     ends, honey = (model._encode(asked, text) for text in ("honey [SEP] moss", "honey moss"))
     separator = model.tokenizer.sep_token_id
-    assert ends.ids.count(separator) == honey.ids.count(separator) > 0
-    read = model.tokenizer.decode(ends.ids, skip_special_tokens=False).replace(" ", "")
+    assert ends.read.ids.count(separator) == honey.read.ids.count(separator) > 0
+    read = model.tokenizer.decode(ends.read.ids, skip_special_tokens=False).replace(" ", "")
     assert "honey[SEP]moss" in read and (ends.control_text, honey.control_text) == (True, False)
     counts = model.compare([Pair(asked, "honey [SEP] moss", "moss"), Pair(asked, "honey", "moss")]).counts
     assert counts["control_texts"] == 1
-    assert model._encode([{"role": "user", "content": "[CLS]"}], "moss").ids.count(
+    assert model._encode([{"role": "user", "content": "[CLS]"}], "moss").read.ids.count(
         model.tokenizer.cls_token_id
-    ) == honey.ids.count(model.tokenizer.cls_token_id)
+    ) == honey.read.ids.count(model.tokenizer.cls_token_id)
 
 
 def test_a_classifier_is_no_reward_model(reward_folder, tmp_path):

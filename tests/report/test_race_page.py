@@ -11,11 +11,12 @@ from dpo_stages.report.race import as_markdown, card, cost
 from dpo_stages.study.choices import BY_RACE, choose
 
 AGREEMENT = {"estimate": 0.7, "low": 0.6, "high": 0.8, "pairs": 100}
+TRIVIAL = {"longer": AGREEMENT, "first": AGREEMENT, "ahead": 9, "behind": 9, "below_longer": None}
 AUDIT = {
     "sources": {
         name: {
             "candidates": candidates, "verdict": "trustworthy", "asked": "gpt", "advice": [],
-            "labels": {"agreement": AGREEMENT, "ties": 0},
+            "labels": {"agreement": AGREEMENT, "ties": 0, "baselines": TRIVIAL},
         }
         for name, candidates in (("off", "data"), ("on", "m/sft"))
     }
@@ -148,3 +149,13 @@ def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path,
     )  # fmt: skip
     assert [(tmp_path / arm).exists() for arm in ("off", "on")] == [False, True]
     assert "**Train next on `on` (decided by hand).**" in files["md"].read_text()
+    voted = {"preference_model": "gpt", "votes": ["votes.jsonl"], "accuracy": AGREEMENT}
+    voted["baselines"] = {**TRIVIAL, "behind": 30, "below_longer": "beyond noise"}
+    write_json(tmp_path / "held_out.json", voted)
+    outputs = ["--json", files["json"], "--markdown", files["md"], "--svg", files["svg"]]
+    run_here("make_race", *given, "--held-out", tmp_path / "held_out.json", *outputs)
+    warning = "counting characters would do better than the preference model gpt: on 30 of 100 pairs"
+    assert read_json(files["json"])["notes"][-1].startswith(warning)
+    page = files["md"].read_text()
+    assert "gpt is right on 70 % (60 to 80) of 100 held-out votes (votes.jsonl); whoever takes" in page
+    assert f"the first one on 70 % (60 to 80). Warning: {warning}" in page

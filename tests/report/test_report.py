@@ -17,6 +17,11 @@ from dpo_stages.report.table import read_parts
 EVIL = "<script>document.title='evil'</script><img src=x onerror=\"console.error('evil')\">"
 WIDE = "w" * 400  # one word, wider than any screen
 
+TRIVIAL = {
+    "longer": {"estimate": 0.9, "low": 0.85, "high": 0.93, "pairs": 200}, "first": {"estimate": 0.5, "low": 0.43, "high": 0.57, "pairs": 200},
+    "ahead": 5, "behind": 10, "below_longer": "within noise",
+}  # fmt: skip
+
 
 class Page(HTMLParser):
     """Elements, attributes and text of a page."""
@@ -79,6 +84,9 @@ def report(tmp_path_factory, run_script):
         "accuracy": 0.65,
         "accuracy_low": 0.612,
         "accuracy_high": 0.689,
+        "longer": 0.7,
+        "first": 0.49,
+        "below_longer": "within noise",
         "agreement_with_original": None,
     }
     unknown = dict.fromkeys(right)
@@ -129,12 +137,15 @@ def report(tmp_path_factory, run_script):
     ]
     agreed = {"estimate": 0.874, "low": 0.81, "high": 0.916, "pairs": 200}
     sources = {
-        "off": {"verdict": "trustworthy", "labels": {"agreement": agreed}},
+        "off": {"verdict": "trustworthy", "labels": {"agreement": agreed, "baselines": TRIVIAL}},
         "on": {"verdict": "cannot tell", "labels": {"agreement": None}},
     }
     audit = {"initial_policy": "tiny-llama/sft", "yardstick": f"y{EVIL}", "sources": sources}
     (folder / "audit.json").write_text(json.dumps(audit))
     arguments += ["--audits", folder / "audit.json"]
+    voted = {"preference_model": f"v{EVIL}", "votes": ["votes.jsonl"], "accuracy": agreed, "baselines": TRIVIAL}
+    (folder / "held_out.json").write_text(json.dumps(voted))
+    arguments += ["--held-out", folder / "held_out.json"]
     measured = {"policy": "tiny-llama/sft", "warnings": ["53.0% of the on-policy responses were cut"]}
     (folder / "boundary.json").write_text(json.dumps(measured))
     race = {
@@ -171,8 +182,9 @@ def page(report):
 
 
 def test_what_a_model_wrote_is_text(report, page):
-    # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column; a race's verdict
-    assert page.text.count(EVIL) == 9
+    # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column; a race's verdict;
+    # a preference model with votes, and in the warning of it
+    assert page.text.count(EVIL) == 11
     tags = {tag for tag, _ in page.elements}
     assert "script" not in tags
     assert [attributes["src"][:5] for tag, attributes in page.elements if tag == "img"] == ["data:"] * 2
@@ -217,8 +229,14 @@ def test_it_has_everything(page):
         "Relative to the preference model: boundary score 0.62 (0.59–0.65), 0.5 or above (preference fine-tuning)"
         in text
     )
-    assert "right in 65 % (61 to 69)" in text and "Own pairs labelled rightly" in text
-    assert "asked before training: off 87 % (81 to 92), on cannot tell." in text
+    assert (
+        "right in 65 % (61 to 69), longer 70 % (below it, within noise), first 49 %" in text
+        and "Own pairs labelled rightly" in text
+    )
+    below = "87 % (81 to 92), longer 90 % (below it, within noise), first 50 %"
+    assert f"asked before training: off {below}, on cannot tell." in text
+    assert "is right on 87 % (81 to 92) of 200 held-out votes (votes.jsonl); whoever takes the longer response" in text
+    assert "on 10 of 200 pairs the longer response is the better guess, on 5 the worse one" in text
     assert "Gain: +0.50 with off-policy data, -1.00 with its own samples." in text
     assert "By the preference model: on 31.0 (25.0 to 37.0)" in text
     assert "By length-controlled win rate: off +1.50 (+0.50 to +2.50)" in text

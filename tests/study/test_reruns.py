@@ -41,10 +41,10 @@ COMPARED = "measure_boundary measure_robustness measure_consistency make_boundar
 READERS = {
     "make_demo_world": (
         "make_demo_model prepare_dataset train_ranker label_ranker_samples measure_label_accuracy judge_outputs "
-        f"judge_outputs:gamed judge_outputs:quality describe_judge {ASKING}"
+        f"judge_outputs:gamed judge_outputs:quality describe_judge measure_preference_model {ASKING}"
     ),
     "sample_ranker_candidates": "label_ranker_samples",
-    "label_ranker_samples": "train_ranker",
+    "label_ranker_samples": "train_ranker measure_preference_model",
     "measure_label_accuracy": "make_labels_table",
     "make_demo_model": "adopt_policy train_sft",
     "fetch_model": "adopt_policy train_sft write_model_card",
@@ -76,8 +76,10 @@ READERS = {
     "pair_pooled_candidates": "compute_reference_logps train_policy trace_policy",
     "fetch_preference_model": "score_candidates score_pooled_candidates label_preferences compare_candidates compare_arms make_second_opinion "
     "judge_with_preference_model judge_with_preference_model:gamed ask_length_witness",
-    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness ask_second_opinion compare_racing_arms {ASKING}",
-    "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness",
+    "describe_judge": f"label_preferences compare_candidates compare_arms measure_boundary ask_length_witness ask_second_opinion compare_racing_arms measure_judge {ASKING}",
+    "train_ranker": "label_preferences compare_candidates compare_arms ask_length_witness measure_preference_model",
+    "measure_preference_model": "measure_boundary make_race make_labels_table make_report",
+    "measure_judge": "measure_boundary make_race make_labels_table make_report",
     "ask_length_witness": "check_length_control",
     "check_length_control": "make_table",
     "take_own_labels": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
@@ -172,9 +174,9 @@ RULES_OF = {
     "vllm-cpu": f"{SAMPLING} sample_arm sample_ranker_candidates",
     "pairrm": (
         "fetch_preference_model train_ranker score_candidates score_pooled_candidates label_preferences compare_candidates compare_arms make_second_opinion "
-        "judge_with_preference_model ask_length_witness"
+        "judge_with_preference_model ask_length_witness measure_preference_model"
     ),
-    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms ask_second_opinion {ASKING}",
+    "alpaca-eval": f"{JUDGING} {WIN_RATES} make_table9 compare_racing_arms ask_second_opinion measure_judge {ASKING}",
     "lm-eval": "fetch_tasks measure_capabilities",
     "workflow": (
         "pair_candidates pair_pooled_candidates "
@@ -197,6 +199,7 @@ PROGRAMS = {
     "pair_pooled_candidates": ["pair_candidates"],
     "make_second_opinion": ["compare_candidates"],
     "ask_second_opinion": ["compare_candidates"],
+    "measure_judge": ["measure_preference_model"],
     "train_arm": ["train_policy"],
     "export_mixture": ["export_preferences"],
     "sample_arm": ["sample_candidates"],
@@ -220,6 +223,7 @@ LABELLERS = [
     "compare_candidates",
     "compare_arms",
     "judge_with_preference_model",
+    "measure_preference_model",
 ]
 
 # Other files that programs read, and by which rules. The rest of the data in workflow_scripts changes no result.
@@ -272,7 +276,7 @@ capabilities: {tasks: [gsm8k], task_folder: local/tasks, tables: [table3]}
 
 ADAPTIVE = """
 preference_model: judged
-preference_models: {judged: {judge: gpt-4-turbo}, opined: {judge: other}}
+preference_models: {judged: {judge: gpt-4-turbo, held_out: local/held_out.jsonl}, opined: {judge: other}}
 judges: {other: {kind: endpoint, model: other, base_url: "https://host/v1", answers: words, prompt: local/prompt.txt}}
 boundary: {sequential: true, second_opinions: [pairrm, opined]}
 evaluation: {judge: pairrm}
@@ -330,7 +334,7 @@ class Edit:
 
 
 SFT_SAMPLES = r"results/(candidates|comparisons|preferences|reference_logps|likelihoods)/[^/]+/sft[./]"
-LABELS_AND_COMPARISONS = "label_preferences compare_candidates compare_arms measure_boundary"
+LABELS_AND_COMPARISONS = "label_preferences compare_candidates compare_arms measure_boundary measure_judge"
 SFT_LABELS = r"results/(candidates|comparisons|preferences|likelihoods)/[^/]+/sft[./]"
 OFF_POLICY_LABELS = r"results/preferences/(demo-preferences|ultrafeedback)/"
 SFT = r"results/policies/[^/]+/sft/"
@@ -401,18 +405,22 @@ EDITS = [
          never=f"{OFF_POLICY_LABELS}|{SFT}|sft/test"),
     Edit(
         "thoughts are shown to the preference model and the judge",
-        f"{PAGE} label_preferences compare_candidates compare_arms ask_length_witness {JUDGING} {ASKING}",
+        f"{PAGE} label_preferences compare_candidates compare_arms ask_length_witness measure_preference_model {JUDGING} {ASKING}",
         "thoughts: show",
         never=rf"{SFT}|results/(candidates|evaluations|likelihoods)/[^/]+/sft/(train|test|model_outputs)",
     ),
     Edit(
         "thoughts are shown to a judge that labels and to second opinions",
-        "label_preferences compare_candidates measure_boundary make_second_opinion ask_second_opinion judge_with_preference_model",
+        "label_preferences compare_candidates measure_boundary make_second_opinion ask_second_opinion judge_with_preference_model "
+        "measure_judge",
         "thoughts: show",
         never=rf"{SFT}|results/evaluations/[^/]+/sft/model_outputs",
         study="adaptive",
     ),
     Edit("ties", f"{PAGE} label_preferences", "ties: second", never=SFT),
+    Edit("held-out votes of the preference model", "measure_judge", file="local/held_out.jsonl", study="adaptive"),
+    Edit("no held-out votes any more", f"{PAGE} measure_boundary make_labels_table make_report",
+         "preference_models: {demo-ranker: {held_out: null}}"),
     Edit("the data set's own labels", f"{PAGE} take_own_labels measure_boundary make_report", "labels: dataset",
          spared="write_vote_sheet read_votes", never=f"{SFT}|{SFT_LABELS}"),
     Edit("labels on which both agree", f"{PAGE} label_preferences measure_boundary make_report", "labels: agree",
@@ -442,7 +450,7 @@ EDITS = [
         "another witness of length control",
         f"{PAGE} train_ranker",
         "{evaluation: {length_witness: other}, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
-        spared="label_preferences compare_candidates compare_arms",
+        spared="label_preferences compare_candidates compare_arms measure_preference_model",
         only="/other|/length_control|results/(tables|figures|report|cost)",
     ),
     Edit("judge", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {model: other-judge}}"),
@@ -465,6 +473,7 @@ EDITS = [
         "another preference model",
         f"{PAGE} train_ranker measure_boundary measure_consistency",
         "{preference_model: other, preference_models: {other: {training: RANKER}}}".replace("RANKER", str(RANKER)),
+        spared="measure_preference_model",  # nobody voted on what the other says
         never=r"results/candidates/[^/]+/sft/|results/datasets|results/models|results/policies/[^/]+/sft/"
         r"|results/evaluations/[^/]+/sft/(model_outputs|annotations)|demo-ranker",
     ),
@@ -472,7 +481,7 @@ EDITS = [
         "another judge that labels",
         "describe_judge measure_robustness",
         "{preference_model: other, preference_models: {other: {judge: gpt-4-turbo}}}",
-        spared="ask_second_opinion",
+        spared="ask_second_opinion measure_judge",
         never=r"results/candidates/[^/]+/sft/|results/second_opinions|results/evaluations/[^/]+/sft/(model|annot)",
         study="adaptive",
     ),
@@ -541,7 +550,7 @@ EDITS = [
     ),
     Edit(
         "confidence of the boundary",
-        f"{PAGE} measure_boundary measure_consistency audit_sources",
+        f"{PAGE} measure_boundary measure_consistency audit_sources measure_preference_model",
         "boundary: {confidence: 0.9}",
     ),
     Edit(
@@ -677,7 +686,7 @@ EDITS = [
     ),
     Edit(
         "confidence of a measurement that decides",
-        "measure_boundary measure_robustness",
+        "measure_boundary measure_robustness measure_judge",
         "boundary: {confidence: 0.9}",
         never="dpo/(mix50|off|on)|sft/(mix50|off|on)",
         study="adaptive",
@@ -787,7 +796,7 @@ EDITS = [
          file="workflow_scripts/compare_arms.py", append="# A comment.\n", study="paper"),
     Edit("what an arm's verdict is made of", "make_table",
          file="workflow_scripts/dpo_stages/evaluation/verdicts.py", append="# A comment.\n", study="paper"),
-    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary ask_second_opinion",
+    Edit("what asks a judge", "label_preferences compare_candidates measure_boundary ask_second_opinion measure_judge",
          file="workflow_scripts/dpo_stages/preferences/judge.py", append="# A comment.\n", study="adaptive"),
     Edit("what opens PairRM", "fetch_preference_model",
          file="workflow_scripts/dpo_stages/preferences/pairrm/llm_blender.py", append="# A comment.\n", study="adaptive"),

@@ -11,6 +11,7 @@ from math import exp
 
 import numpy as np
 
+from dpo_stages.audit.baselines import Judged, baselines
 from dpo_stages.audit.statistics import Estimate, difference, edit_distance, share
 
 TIE = 0.5
@@ -29,6 +30,7 @@ def found_of_labels(rows: Sequence[Mapping], answers: Mapping[str, Mapping], con
 
     Returns:
         `verdict`; `answered` and `ties` (pairs); `agreement`, `closer`, `clearer` and `gain_of_clearer` (estimates or None);
+        `baselines`, what trivial labels get of the pairs of `agreement`, see `baselines.baselines`;
         `median_margin`, which parts the halves (None of a data set's own labels, as these are); `order_flips` (a share, None of votes) and `rejected_better`, the yardstick's
         mean probability that the rejected response is the better one, a vote being 0, 0.5 or 1 (None without answers).
     """
@@ -40,6 +42,7 @@ def found_of_labels(rows: Sequence[Mapping], answers: Mapping[str, Mapping], con
     parts = {"agreement": decided, "closer": decided[:half], "clearer": decided[half:] if known else []}
     found = {name: share(sum(vote == 1 for _, vote in part), len(part), confidence) for name, part in parts.items()}
     gain = difference(found["clearer"], found["closer"]) if half else None
+    judged = [judged_by(row, one) for row in asked if (one := answers[row["prompt_id"]])["preferred"] != TIE]
     flips = [answers[row["prompt_id"]]["order_flip"] for row in asked]
     flipped = None if not flips or None in flips else sum(flips) / len(flips)
     return {
@@ -47,11 +50,19 @@ def found_of_labels(rows: Sequence[Mapping], answers: Mapping[str, Mapping], con
         "answered": len(asked),
         "ties": len(votes) - len(decided),
         **{name: _record(estimate) for name, estimate in found.items()},
+        "baselines": baselines(judged, confidence),
         "gain_of_clearer": _record(gain),
         "median_margin": decided[half][0] if decided else None,
         "order_flips": flipped,
         "rejected_better": _mean(1 - probability(answers[row["prompt_id"]]) for row in asked),
     }
+
+
+def judged_by(row: Mapping, answer: Mapping) -> Judged:
+    """A labelled pair beside what the yardstick says of it, which ties on no such pair."""
+    right = answer["preferred"] == 1
+    lengths = (answer["first_length"], answer["second_length"])
+    return Judged(float(right), *(lengths if right else lengths[::-1]), better_first=row["chosen_first"] == right)
 
 
 def margin_of(row: Mapping) -> float | None:

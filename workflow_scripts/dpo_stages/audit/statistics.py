@@ -1,7 +1,8 @@
-"""Statistics of an audit: intervals of shares and of their differences, and how far two texts are apart. Needs numpy and scipy."""
+"""Statistics of an audit: intervals of shares and of their differences, and how far two texts are apart. Needs numpy, and scipy for means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -16,19 +17,17 @@ class Estimate:
     pairs: int
 
 
-def share(successes: int, trials: int, confidence: float) -> Estimate | None:
+def share(successes: float, trials: int, confidence: float) -> Estimate | None:
     """A share in [0, 1] with Wilson's score interval (Journal of the American Statistical Association, 1927); None of nothing.
 
     Args:
-        successes: at most `trials`.
+        successes: at most `trials`; a tie counts half.
         trials: independent ones.
         confidence: in (0, 1).
     """
-    from scipy.special import ndtri
-
     if not trials:
         return None
-    z = float(ndtri((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     found = successes / trials
     centre = (found + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(found * (1 - found) / trials + z**2 / (4 * trials**2))

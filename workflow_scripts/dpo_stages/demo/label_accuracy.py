@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from dpo_boundary.intervals import binomial_interval
+from dpo_stages.audit.baselines import Judged, baselines
+from dpo_stages.audit.statistics import share
 from dpo_stages.demo.differences import KINDS, kind_of_difference
 from dpo_stages.demo.quality import assess
 from dpo_stages.demo.world import Facts
@@ -18,11 +19,12 @@ def label_accuracy(facts: Facts, pairs: Iterable[Mapping], confidence: float = 0
 
     Args:
         facts: the truth.
-        pairs: rows with prompt (turns), chosen and rejected.
-        confidence: of the intervals, Clopper and Pearson's.
+        pairs: rows with prompt (turns), chosen, rejected and chosen_first.
+        confidence: of the intervals, Wilson's.
 
     Returns:
-        `pairs`, `ties`, what `_share` returns for all, and under `by_kind` and `by_gap` for each kind and band that occurs.
+        `pairs`, `ties`, what `_share` returns for all, and under `by_kind` and `by_gap` for each kind and band that occurs;
+        `baselines`, what trivial labels get of all, see `audit/baselines`.
 
     Raises:
         ValueError: a prompt is not an instruction of this world.
@@ -31,7 +33,7 @@ def label_accuracy(facts: Facts, pairs: Iterable[Mapping], confidence: float = 0
     by_kind: dict[str, list[bool]] = {kind: [] for kind in KINDS}
     bands = list(zip(GAPS, GAPS[1:], strict=False))
     by_gap: dict[str, list[bool]] = {_band(*band): [] for band in bands}
-    ties = 0
+    ties, judged = 0, []
     for pair in pairs:
         instruction = pair["prompt"][-1]["content"]
         chosen, rejected = (assess(facts, instruction, pair[side]) for side in ("chosen", "rejected"))
@@ -42,11 +44,15 @@ def label_accuracy(facts: Facts, pairs: Iterable[Mapping], confidence: float = 0
         band = next(band for band in bands if abs(better_by) <= band[1])
         for votes in (everything, by_kind[kind_of_difference(chosen, rejected)], by_gap[_band(*band)]):
             votes.append(better_by > 0)
+        better, worse = ("chosen", "rejected") if better_by > 0 else ("rejected", "chosen")
+        better_first = pair["chosen_first"] == (better_by > 0)
+        judged.append(Judged(float(better_by > 0), len(pair[better]), len(pair[worse]), better_first))
     return {
         "pairs": ties + len(everything),
         "ties": ties,
         "confidence": confidence,
         **_share(everything, confidence),
+        "baselines": baselines(judged, confidence),
         "by_kind": {kind: _share(votes, confidence) for kind, votes in by_kind.items() if votes},
         "by_gap": {band: _share(votes, confidence) for band, votes in by_gap.items() if votes},
     }
@@ -60,5 +66,5 @@ def _share(votes: list[bool], confidence: float) -> dict:
     """`decided` (pairs), `accuracy` in [0, 1] and `interval`; None of both where there are no pairs."""
     if not votes:
         return {"decided": 0, "accuracy": None, "interval": None}
-    low, high = binomial_interval(sum(votes), len(votes), confidence)
-    return {"decided": len(votes), "accuracy": sum(votes) / len(votes), "interval": [low, high]}
+    found = share(sum(votes), len(votes), confidence)
+    return {"decided": found.pairs, "accuracy": found.estimate, "interval": [found.low, found.high]}

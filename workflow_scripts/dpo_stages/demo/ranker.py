@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dpo_stages.core.files import write_json
 from dpo_stages.core.libraries import importing_libraries, without_hub
-from dpo_stages.demo.ranker_data import LabelledPair
 from dpo_stages.preferences.pairrm.tokens import MARKERS, PairEncoder, candidate_text, source_text
+from dpo_stages.preferences.votes import LabelledPair
 
 without_hub()
 with importing_libraries():

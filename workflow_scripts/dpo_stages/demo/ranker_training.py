@@ -20,8 +20,8 @@ from torch import nn
 from dpo_stages.core.libraries import quiet_libraries
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.demo.ranker import Ranker, RankerSettings, new_ranker
-from dpo_stages.demo.ranker_data import LabelledPair
 from dpo_stages.preferences.pairrm.tokens import PairEncoder
+from dpo_stages.preferences.votes import LabelledPair
 
 WARMUP = 0.1
 MAX_GRADIENT_NORM = 1.0
@@ -169,15 +169,3 @@ def shuffled_batches(lengths: Sequence[int], size: int, generator: torch.Generat
         batches += [chunk[first : first + size] for first in range(0, len(chunk), size)]
     for number in torch.randperm(len(batches), generator=generator).tolist():
         yield batches[number]
-
-
-def accuracy(ranker: Ranker, pairs: Sequence[LabelledPair]) -> float:
-    """Share of pairs whose preferred response has the positive logit, as mean over both orders."""
-    rows = both_orders(ranker.encoder, pairs)
-    right = 0
-    with torch.inference_mode():
-        for start in range(0, len(rows), 64):
-            batch = rows[start : start + 64]
-            logits = ranker([row[0] for row in batch] + [row[1] for row in batch]).view(2, -1)
-            right += int((logits[0] > logits[1]).sum())
-    return right / len(rows)

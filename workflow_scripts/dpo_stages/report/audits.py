@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from dpo_stages.data.preferences import BY_DATASET
+from dpo_stages.report.baselines import below_sentence, beside, share, with_baselines
 from dpo_stages.report.table import Grid, Table
 
 CANNOT_TELL = "cannot tell"  # of the verdicts of audit_sources.py
@@ -40,7 +41,8 @@ def verdict(name: str, source: Mapping) -> str:
     if labels and labels["agreement"]:
         ties = f", {labels['ties']} ties left out" if labels["ties"] else ""
         said += f" By {source['asked']} the chosen response is the better one in {share(labels['agreement'])} of "
-        said += f"{labels['agreement']['pairs']} pairs{ties}."
+        said += f"{labels['agreement']['pairs']} pairs{ties}; {beside(labels['baselines'])}."
+        return " ".join([said, *below_sentence(labels["baselines"], "these labels"), *source["advice"]])
     return " ".join([said, *source["advice"]])
 
 
@@ -53,17 +55,12 @@ def contrasted(one: Mapping) -> str:
     )
 
 
-def share(estimate: Mapping | None) -> str:
-    """`65 % (61 to 69)`; a dash where there is none."""
-    if estimate is None:
-        return "–"
-    found, low, high = (100 * estimate[key] for key in ("estimate", "low", "high"))
-    return f"{found:.0f} % ({low:.0f} to {high:.0f})"
-
-
 def agreement(source: Mapping) -> str:
-    """How often the labels of a source are right; the verdict where whoever was asked cannot tell."""
-    return source["verdict"] if source["verdict"] == CANNOT_TELL else share(source["labels"]["agreement"])
+    """How often the labels of a source are right, and trivial ones; the verdict where whoever was asked cannot tell."""
+    if source["verdict"] == CANNOT_TELL:
+        return source["verdict"]
+    labels = source["labels"]
+    return with_baselines(share(labels["agreement"]), labels["baselines"])
 
 
 def panel(audit: Mapping) -> Grid:

@@ -19,6 +19,7 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.data.preferences import BY_BOTH
 from dpo_stages.report import gainless
 from dpo_stages.report.arms import NOISE, delta, format_delta, separated
+from dpo_stages.report.baselines import share, with_baselines
 from dpo_stages.report.decisions import Decision
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
@@ -32,6 +33,9 @@ LABELS = (
     "accuracy",
     "accuracy_low",
     "accuracy_high",
+    "longer",
+    "first",
+    "below_longer",
     "agreement_with_original",
 )  # of make_labels_table.py
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
@@ -103,9 +107,11 @@ def agreement(labels: Sequence[Mapping[str, str]]) -> str:
 
 
 def _accuracy(row: Mapping[str, str]) -> str:
-    """`65 % (61 to 69)`."""
-    share, low, high = (100 * float(row[key]) for key in ("accuracy", "accuracy_low", "accuracy_high"))
-    return f"{share:.0f} % ({low:.0f} to {high:.0f})"
+    """`65 % (61 to 69), longer 60 %, first 49 %`."""
+    names = {"estimate": "accuracy", "low": "accuracy_low", "high": "accuracy_high"}
+    trivial = {name: {"estimate": float(row[name])} for name in ("longer", "first")}
+    right = share({name: float(row[column]) for name, column in names.items()})
+    return with_baselines(right, {**trivial, "below_longer": row["below_longer"]})
 
 
 def fields_of(

@@ -91,11 +91,15 @@ def missing_files(study: Study) -> list[str]:
             for path in judge["identified_by"]
         ),
         *(
-            (f"preference_models.{name}.training.{key}", path)
+            (f"preference_models.{name}.training.pairs", path)
             for name, model in config["preference_models"].items()
             if model["training"]
-            for key in ("pairs", "heldout")
-            for path in _one_or_several(model["training"][key])
+            for path in _one_or_several(model["training"]["pairs"])
+        ),
+        *(
+            (f"preference_models.{name}.held_out", path)
+            for name, model in config["preference_models"].items()
+            for path in _one_or_several(model["held_out"] or [])
         ),
     ]
     folders = {

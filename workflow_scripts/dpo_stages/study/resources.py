@@ -9,6 +9,7 @@ from typing import Any
 
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.groups import pairs_of
+from dpo_stages.study.held_out import votes
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.memory import trained_parameters
 from dpo_stages.study.paths import POOLED
@@ -105,8 +106,8 @@ class Needs:
         return lora["rank"] if lora else None
 
     def preference_model(self, wildcards: Any, name: str | None = None) -> Mapping[str, Any]:
-        """The preference model that a job asks: the one named, a second opinion, a witness, a yardstick, or the study's."""
-        asked = (name, *(wildcards.get(one) for one in ("opinion", "witness", "yardstick")))
+        """The preference model that a job asks: the one named, a second opinion, a witness, a yardstick, one with votes, or the study's."""
+        asked = (name, *(wildcards.get(one) for one in ("opinion", "witness", "yardstick", "voted")))
         return self.config["preference_models"][next(filter(None, asked), self.config["preference_model"])]
 
     def ranker_parameters(self, wildcards: Any) -> float:
@@ -150,6 +151,10 @@ class Needs:
     def audited_pairs(self, wildcards: Any) -> float:
         """Pairs of a source that an audit is about, at most."""
         return min(self.config["audit"]["pairs"], self.pairs("train"))
+
+    def voted_pairs(self, wildcards: Any) -> float:
+        """Pairs with a vote; of a file that has yet to be made, as many as an audit draws."""
+        return sum(lines_of(file) or self.config["audit"]["pairs"] for file in votes(self.study, wildcards.voted))
 
     # Seconds
 

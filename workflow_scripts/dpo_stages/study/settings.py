@@ -293,6 +293,8 @@ def _check_preference_model(config: dict, where: str, model: dict) -> None:
         )
     if own_engine and model["precision"] != "float32":
         raise BadInput(f"configuration: {where}.precision is the engine batched's; llm-blender chooses its own")
+    if model["engine"] == "rank" and model["held_out"] is not None:
+        raise BadInput(f"configuration: {where}.held_out: the engine rank compares no pair alone; leave held_out away")
     shards = config["resources"]["shards"]
     if own_engine and max(shards["labelling"], shards["comparison"]) > 1:
         raise BadInput(
