@@ -19,8 +19,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 with contextlib.suppress(ImportError):  # not every environment has tests of properties
     from hypothesis import settings
 
-    # The same cases every time, for everybody; `--hypothesis-profile=default` looks for new ones.
-    settings.register_profile("same", derandomize=True)
+    # The same cases every time, for everybody, however busy the machine; `--hypothesis-profile=default` looks for new ones.
+    settings.register_profile("same", derandomize=True, deadline=None)
     settings.load_profile("same")
 
 

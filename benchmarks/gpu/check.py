@@ -11,21 +11,21 @@ DPO_STAGES_PYTHON_TRAIN=… for one. A part whose packages are missing is skippe
 """
 
 import argparse
-import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "workflow_scripts")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from gpu import card
 from gpu.parts import PARTS, Check, Failed, Measure, sampler
 
 from dpo_stages.core.files import read_json, write_json, write_text
 from dpo_stages.core.ledgers import commit
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def missing_packages(needs: dict[str, str]) -> list[str]:

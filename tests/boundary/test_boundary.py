@@ -70,7 +70,7 @@ def test_stage_and_source_follow_algorithm_1(on, off, stage, source):
 
 
 @given(m=st.integers(1, 4), n=st.integers(1, 4), prompts=st.integers(1, 12), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_m_and_n_against_a_loop(m, n, prompts, data):
     outcomes = st.sampled_from([0.0, 0.5, 1.0])
     grid = [[[data.draw(outcomes) for _ in range(n)] for _ in range(m)] for _ in range(prompts)]
@@ -91,7 +91,7 @@ def test_any_m_and_n_against_a_loop(m, n, prompts, data):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_swapping_the_sides_mirrors_score_and_interval(seed):
     rows = make_rows(seed)
     mirrored = [{**row, "on_policy_preferred": 1 - row["on_policy_preferred"]} for row in rows]

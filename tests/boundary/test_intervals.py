@@ -92,7 +92,7 @@ def test_a_bettor_cannot_expect_to_gain_against_the_truth():
 
 
 @given(st.lists(st.sampled_from([Fraction(k, 4) for k in range(5)]), min_size=1, max_size=12), st.integers(1, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_capital_is_the_products_of_the_definition(scores, percent):
     candidate = Fraction(percent, 100)
     bets = [Fraction(str(round(float(bet), 12))) for bet in BETS]
@@ -142,7 +142,7 @@ def test_the_sequence_holds_the_truth_at_all_times_at_once(score, correlation):
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0.5, 0.99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_interval_holds_the_observed_mean_and_mirrors(votes, confidence):
     scores = np.array(votes) / COMPARISONS
     at = list(range(1, len(scores) + 1, 7))

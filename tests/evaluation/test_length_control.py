@@ -103,7 +103,7 @@ def test_a_resample_is_a_fit_to_the_rows_drawn():
         assert found[resample] == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-500, 500), min_size=2, max_size=30), st.integers(0, 100))
 def test_standardised_differences_have_unit_deviation_or_are_zero(values, seed):
     difference = np.array(values, dtype=float)
