@@ -15,7 +15,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--race", type=Path, required=True, metavar="JSON", help="of decide_race.py, after the last look")
-    add("--audit", type=Path, required=True, metavar="JSON", help="of audit_sources.py, for the same policy")
+    add(
+        "--audits",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="JSON",
+        help="of audit_sources.py, for the same policy, one a data set",
+    )
     add("--prompts", type=Path, required=True, metavar="PARQUET", help="of draw_race_prompts.py, for the cost")
     add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
     add("--by-hand", metavar="SOURCE", help="what is trained on whatever the race says")
@@ -37,12 +44,12 @@ def main() -> None:
     from dpo_stages.report.race import as_markdown, cost
     from dpo_stages.study.choices import BY_RACE, choose
 
-    race, audit = read_json(arguments.race), read_json(arguments.audit)
+    race, audits = read_json(arguments.race), [read_json(path) for path in arguments.audits]
     decided = race["verdict"] == "decided"
     source, decided_by = choose(race["leader"], decided, BY_RACE, arguments.undecided, arguments.by_hand)
     took = cost(race, ledger(arguments.prompts)["rows_out"], source)
     race |= {"source": source, "decided_by": decided_by, "yardstick": arguments.yardstick, "cost": asdict(took)}
-    write_text(arguments.markdown, as_markdown(race, audit, arguments.svg.name, arguments.notes))
+    write_text(arguments.markdown, as_markdown(race, audits, arguments.svg.name, arguments.notes))
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
     write_json(arguments.json, race)

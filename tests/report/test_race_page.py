@@ -98,7 +98,7 @@ def test_what_is_kept_is_what_the_source_that_is_taken_has_trained_for():
 )
 def test_page_and_card_say_first_what_to_train_on_and_who_decided(sizes, undecided, by_hand, next_, why):
     found = made(race(*sizes, arms=("off", "on")), undecided, by_hand)
-    page = as_markdown(found, AUDIT, "sft.svg", ["A caution."])
+    page = as_markdown(found, [AUDIT], "sft.svg", ["A caution."])
     assert page.splitlines()[2].startswith(f"**{next_}**")
     assert why in page and "by the judgement of gpt" in page and page.rstrip().endswith("A caution.")
     assert page.count("| off over on |") == len(found["looks"]) and "](sft.svg)" in page
@@ -117,7 +117,7 @@ def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path,
         tmp_path / "race.json",
         "--prompts",
         tmp_path / "prompts.parquet",
-        "--audit",
+        "--audits",
         tmp_path / "audit.json",
         "--undecided",
         "mix50",

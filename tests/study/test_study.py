@@ -32,8 +32,8 @@ def paper():
     [
         ("zephyr-7b", {"model"}),
         ("zephyr-7b@3", {"model"}),
-        ("zephyr-7b/sft", {"policy", "sampled", "initial", "origin", "labelled"}),
-        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "origin", "labelled"}),
+        ("zephyr-7b/sft", {"policy", "sampled", "initial", "measured", "origin", "labelled"}),
+        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "measured", "origin", "labelled"}),
         ("ultrafeedback", {"origin", "labelled"}),
         ("off", {"source", "history", "racing"}),
         ("mix5", {"source", "history", "racing"}),

@@ -24,6 +24,7 @@ from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
 from dpo_stages.report.tallies import compared_cell, measured_with
 from dpo_stages.report.yardsticks import Yardstick, described
+from dpo_stages.study.choices import Standing
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
@@ -55,6 +56,7 @@ def answers(
     labels: Sequence[Mapping[str, str]] = (),
     audited: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     warnings: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    standings: Mapping[str, Standing] = MappingProxyType({}),
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
@@ -64,6 +66,7 @@ def answers(
         labels: rows of make_labels_table.py.
         audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
         warnings: what may make the boundary score misleading, by initial policy.
+        standings: how several data sets stand to own samples, by initial policy; empty where there is one data set.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
     shown = measured_with(decisions)
@@ -76,6 +79,7 @@ def answers(
             "points": [
                 {
                     **fields_of(one, right, audited, shown),
+                    **_among(standings.get(one.initial_policy)),
                     "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.initial_policy, ())],
                 }
                 for one in sorted(found, key=lambda one: len(one.off.history))
@@ -84,6 +88,20 @@ def answers(
         }
         for model, found in models.items()
     ]
+
+
+def _among(standing: Standing | None) -> dict:
+    """What is recommended among several data sets and own samples, over what is of the preference data alone; nothing for one."""
+    if standing is None:
+        return {}
+    leads = standing.leads
+    first = [f"{SOURCES[OFF]} {one['preference_data']}" for one in standing.ahead or standing.open]
+    return {
+        "recommended": ON if leads == ON else OFF,
+        "recommended_words": SOURCES[ON] if leads == ON else first[0],
+        "decided": "decided" if standing.decided else "undecided",
+        "order": standing.sentence(),
+    }
 
 
 def agreement(labels: Sequence[Mapping[str, str]]) -> str:

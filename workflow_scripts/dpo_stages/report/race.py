@@ -65,17 +65,21 @@ def advice(race: Mapping[str, Any]) -> tuple[str, str]:
     return f"{next_}.", ""
 
 
-def as_markdown(race: Mapping[str, Any], audit: Mapping[str, Any], figure: str, notes: Sequence[str] = ()) -> str:
+def as_markdown(
+    race: Mapping[str, Any], audited: Sequence[Mapping[str, Any]], figure: str, notes: Sequence[str] = ()
+) -> str:
     """One page for a person.
 
     Args:
         race: JSON of make_race.py.
-        audit: JSON of audit_sources.py for the same policy.
+        audited: JSON of audit_sources.py for the same policy, one a data set.
         figure: file of the curve, beside the page.
         notes: sentences that take weight from it.
     """
     next_, why = advice(race)
-    labels = "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items())
+    labels = "\n".join(
+        f"- {audits.verdict(name, source)}" for audit in audited for name, source in audit["sources"].items()
+    )
     parts = [
         ("title", f"Which data next for {race['policy']}?"),
         ("words", f"**{next_}** {why}".rstrip()),

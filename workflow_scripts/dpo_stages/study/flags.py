@@ -8,7 +8,7 @@ from typing import Any
 from dpo_stages.study import judges, own_labels
 from dpo_stages.study.groups import BEST_WORST
 from dpo_stages.study.paths import STAGE_OF
-from dpo_stages.study.policies import PICK, Policy
+from dpo_stages.study.policies import PICK, Policy, data_of
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
@@ -126,8 +126,9 @@ class Flags:
 
     def pooled_pairing(self, wildcards: Any) -> str:
         """The same of own and off-policy candidates together."""
-        rule = self._rule if wildcards.mixture == PICK else {**self._rule, "pairs": BEST_WORST}
-        return as_flags(rule) + (" --pick" if wildcards.mixture == PICK else "")
+        picked = data_of(wildcards.mixture)[0] == PICK
+        rule = self._rule if picked else {**self._rule, "pairs": BEST_WORST}
+        return as_flags(rule) + (" --pick" if picked else "")
 
     @property
     def _rule(self) -> dict[str, Any]:
