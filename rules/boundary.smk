@@ -4,6 +4,7 @@ Required: sampled and off-policy candidates of the same prompts, the preference 
 Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initial}.json
 """
 
+
 def boundary_notes(wildcards):
     """What a score's page says of labels that the preference model does not decide about alone, and of several data sets."""
     return given(notes=[*own_labels.note(study, study.preference_data(wildcards.initial)), *data_sets.in_words(study)])

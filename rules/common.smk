@@ -36,6 +36,7 @@ from dpo_stages.study import (
     presets,
     plain_win_rates,
     race_costs,
+    steps,
 )
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining

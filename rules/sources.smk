@@ -65,7 +65,7 @@ rule mix_preferences:
 
 rule trace_policy:
     input:
-        files=lambda w: study.files_of_steps(w.traced),
+        files=lambda w: steps.files(study, w.traced),
         program=program("trace_policy", "workflow"),
     output:
         "results/traces/{traced}.json",
@@ -75,7 +75,7 @@ rule trace_policy:
     conda:
         "../envs/workflow.yaml"
     params:
-        steps=lambda w: json.dumps(study.steps(w.traced)),
+        steps=lambda w: json.dumps(steps.of(study, w.traced)),
         split=config["boundary"]["split"],
     shell:
         f"{RUN} workflow {SCRIPTS}/trace_policy.py"

@@ -148,6 +148,8 @@ def test_a_policy_is_asked_the_prompts_of_another_data_set_behind_its_name():
     policy = Policy.parse("zephyr+judge@1/dpo/off.old-on+new")
     assert (policy.history, policy.asked, policy.plain) == (("off.old", "on"), "new", "zephyr/dpo/off.old-on")
     assert str(policy.itself) == "zephyr+judge@1/dpo/off.old-on"
-    assert str(policy.initial) == "zephyr+judge@1/dpo/off.old" and str(policy.initial.taught) == "zephyr+judge@1/sft+old"
+    assert (
+        str(policy.initial) == "zephyr+judge@1/dpo/off.old" and str(policy.initial.taught) == "zephyr+judge@1/sft+old"
+    )
     assert str(policy.then("dpo", "on.old")) == "zephyr+judge@1/dpo/off.old-on-on.old"
     assert policy.asking(None) == policy and policy.itself.asking("new") == policy

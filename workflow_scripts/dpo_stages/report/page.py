@@ -153,6 +153,7 @@ def fields_of(
         "on_gain": _gain(decision.on_rows[0], decision),
         "delta": format_delta(delta(gains[OFF], gains[ON])),
         "better": [_better(decision, of) for of in shown],
+        "order": "",
         # in percent of the line from 0 to 1
         "place": f"{100 * decision.boundary_score:.1f}",
         "low": f"{100 * low:.1f}",

@@ -120,7 +120,9 @@ def on_cards(study: Study, policy: Policy) -> list[str]:
     told = {"Conversations of SFT": conversations} if conversations else {}
     if policy.history:
         words = in_words(study)
-        told |= {what: words[what] for what in (DATA, OTHER_DATA, "Preference model", "Labels of data sets") if what in words}
+        told |= {
+            what: words[what] for what in (DATA, OTHER_DATA, "Preference model", "Labels of data sets") if what in words
+        }
     return [f"{what}={name}" for what, name in told.items()]
 
 

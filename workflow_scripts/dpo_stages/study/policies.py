@@ -173,7 +173,6 @@ class Policy:
         """The policy trained on `source` beside this one: from the same initial policy, in the replicate of that number."""
         return replace(self.initial.then(self.method, source), replicate=self.replicate)
 
-
     @property
     def taught(self) -> "Policy":
         """Its initial policy, asked the prompts of the data set that its last source is of."""

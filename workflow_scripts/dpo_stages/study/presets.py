@@ -103,7 +103,9 @@ def _what_is_shown(config: dict[str, Any]) -> None:
     """All arms of every model in one table, unless tables are named; all models and the first method in those that say none."""
     everything = {"models": list(config["models"]), "methods": [next(iter(config["methods"]))]}
     if not config["tables"]:
-        config["tables"] = {TABLE: {"sources": [OFF, ON, *(of_data(OFF, name) for name in config.get("other_data", []))]}}
+        config["tables"] = {
+            TABLE: {"sources": [OFF, ON, *(of_data(OFF, name) for name in config.get("other_data", []))]}
+        }
     tables = {name: {**everything, **table} for name, table in config["tables"].items() if isinstance(table, Mapping)}
     config["tables"] = {**config["tables"], **tables}
     if "responses" not in config and tables:

@@ -145,9 +145,7 @@ class Needs:
 
     def race_prompts(self) -> int:
         """Prompts on which arms of a race are compared."""
-        return min(
-            self.config["race"]["prompts"], sum(self.rows(data, "test") for data in data_sets.names(self.study))
-        )
+        return min(self.config["race"]["prompts"], sum(self.rows(data, "test") for data in data_sets.names(self.study)))
 
     def race_pairs(self, wildcards: Any) -> float:
         """Pairs of responses after one share of an epoch at most: two a prompt, order and pair of arms."""

@@ -15,15 +15,12 @@ from dpo_stages.study import paths
 from dpo_stages.study.groups import is_grouped
 from dpo_stages.study.names import Names, Patterns
 from dpo_stages.study.policies import (
-    AUTO,
-    BLEND,
     OFF,
     ON,
     Policy,
     combinations,
     data_of,
     is_mixed,
-    is_pooled,
     parts,
     suffixed,
 )
@@ -183,52 +180,6 @@ class Study:
         """Log-probabilities of the responses that are compared for the boundary score of a policy."""
         return f"results/likelihoods/{self.names.sampled(initial)}/{self.config['boundary']['split']}.parquet"
 
-    def steps(self, policy: str) -> list[dict[str, Any]]:
-        """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
-        found, raced = [], self.config["decide_by"] == "race"
-        for named in Policy.parse(policy).lineage:
-            fixed = self.resolved(named)
-            initial, source = fixed.initial, fixed.source
-            mixed = is_mixed(source) and not is_pooled(source)
-            asked = initial.asking(data_of(source)[1])
-            single = {one: self.preferences(initial, one) for one in (parts(source) if mixed else [source])}
-            files = {self.origins(initial, one)[-1]: file for one, file in single.items()}
-            found.append(
-                {
-                    "policy": str(fixed),
-                    "initial_policy": str(initial),
-                    "named_source": named.source,
-                    "source": source,
-                    "candidates": self.config["sampling"]["candidates"],
-                    "decision": self.decision(initial) if named.source == AUTO else None,
-                    "boundary": paths.boundary(asked)
-                    if data_of(named.source)[0] in ((BLEND,) if raced else (AUTO, BLEND))
-                    else None,
-                    "other_boundaries": []
-                    if raced or named.source != AUTO
-                    else [paths.boundary(one) for one in self.asked(initial) if one != asked],
-                    "race": paths.race(initial) if raced and named.source == AUTO else None,
-                    "mixture": self.preferences(initial, source) if mixed else None,
-                    "preferences": [
-                        {
-                            "origin": origin,
-                            "file": file,
-                            "sampled": not self.names.is_dataset(origin),
-                            "own": origin in map(str, self.asked(initial)),
-                        }
-                        for origin, file in files.items()
-                    ],
-                }
-            )
-        return found
-
-    def files_of_steps(self, policy: str) -> list[str]:
-        """All files that `steps` names."""
-        told = self.steps(policy)
-        files = {step[kind] for step in told for kind in ("decision", "boundary", "race", "mixture")}
-        files |= {file for step in told for file in step["other_boundaries"]}
-        return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
-
     # Tables of policies
 
     def seeded(self, model: str) -> list[str]:
@@ -273,7 +224,9 @@ class Study:
         if kind == "boundaries":
             return lambda w: [
                 paths.boundary(taught)
-                for taught in sorted({str(self.resolved(p).taught) for p in self.trained_policies(w.table) if p.chooses == chosen})
+                for taught in sorted(
+                    {str(self.resolved(p).taught) for p in self.trained_policies(w.table) if p.chooses == chosen}
+                )
             ]
         file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
         return lambda w: [paths.evaluation(policy, file) for policy in self.policies_of_table(w.table, chosen)]

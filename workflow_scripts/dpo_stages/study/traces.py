@@ -52,7 +52,9 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
                 count(samples, pairs["origin"], TRAIN, round(number * a_prompt(made, "samples", step["candidates"])))
         if step["boundary"] is not None:
             measured = [read_json(file) for file in (step["boundary"], *step["other_boundaries"])]
-            line |= {name: measured[0][name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
+            line |= {
+                name: measured[0][name] for name in ("boundary_score", "interval", "verdict", "recommended_source")
+            }
             for one in measured:
                 count(samples, one["policy"], split, step["candidates"] * one["prompts"])
                 count(labels, one["policy"], "boundary score", one["comparisons"])

@@ -29,7 +29,12 @@ def draw(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Figure":
                 decided = not line["low"] <= 0.5 <= line["high"]
                 axes.hlines(place, line["low"], line["high"], color=colour, linewidth=1.2, zorder=2)
                 axes.plot(
-                    line["boundary_score"], place, "o", color=colour, markerfacecolor=colour if decided else "white", zorder=3
+                    line["boundary_score"],
+                    place,
+                    "o",
+                    color=colour,
+                    markerfacecolor=colour if decided else "white",
+                    zorder=3,
                 )
             axes.set_yticks(range(len(rows)), [line["data_set"] for line in rows])
             axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -37,5 +42,7 @@ def draw(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> "Figure":
             axes.set_title(policy, loc="left", fontsize=10)
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.tick_params(colors=MUTED, labelcolor=INK)
-        panels[-1].set_xlabel("own samples preferred to the data set's responses\n← the data set first    own samples first →")
+        panels[-1].set_xlabel(
+            "own samples preferred to the data set's responses\n← the data set first    own samples first →"
+        )
     return figure

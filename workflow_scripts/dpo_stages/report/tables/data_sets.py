@@ -49,7 +49,11 @@ def row(policy: str, measured: Mapping[str, Any], place: str, audits: Mapping[st
 
 def rows_of(policy: str, standing: Standing, audits: Mapping[str, Mapping[str, Any]]) -> list[dict]:
     """The lines of a policy, the data set with the lowest score first."""
-    places = {"before own samples": standing.ahead, "not told apart": standing.open, "behind own samples": standing.behind}
+    places = {
+        "before own samples": standing.ahead,
+        "not told apart": standing.open,
+        "behind own samples": standing.behind,
+    }
     lines = [row(policy, one, place, audits) for place, found in places.items() for one in found]
     return sorted(lines, key=lambda line: line["boundary_score"])
 
@@ -77,7 +81,13 @@ def table(found: Mapping[str, Standing], audits: Mapping[str, Mapping[str, Any]]
             ]
             for line in rows
         ]
-        columns = ["Data set", "Own samples win", "Prompts", "The data set comes", *(["Labels right"] if audits else [])]
+        columns = [
+            "Data set",
+            "Own samples win",
+            "Prompts",
+            "The data set comes",
+            *(["Labels right"] if audits else []),
+        ]
         parts += [("name", policy), ("grid", Grid(columns, cells)), ("words", f"First to last: {standing.sentence()}")]
     asked = " and ".join(sorted({audit["yardstick"] for audit in audits.values()}))
     words = (
