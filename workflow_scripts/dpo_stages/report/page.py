@@ -79,7 +79,7 @@ def answers(
             "points": [
                 {
                     **fields_of(one, right, audited, shown),
-                    **_among(standings.get(one.initial_policy)),
+                    **_next(one, standings.get(one.initial_policy)),
                     "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.initial_policy, ())],
                 }
                 for one in sorted(found, key=lambda one: len(one.off.history))
@@ -88,20 +88,6 @@ def answers(
         }
         for model, found in models.items()
     ]
-
-
-def _among(standing: Standing | None) -> dict:
-    """What is recommended among several data sets and own samples, over what is of the preference data alone; nothing for one."""
-    if standing is None:
-        return {}
-    leads = standing.leads
-    first = [f"{SOURCES[OFF]} {one['preference_data']}" for one in standing.ahead or standing.open]
-    return {
-        "recommended": ON if leads == ON else OFF,
-        "recommended_words": SOURCES[ON] if leads == ON else first[0],
-        "decided": "decided" if standing.decided else "undecided",
-        "order": standing.sentence(),
-    }
 
 
 def agreement(labels: Sequence[Mapping[str, str]]) -> str:
@@ -147,18 +133,26 @@ def fields_of(
         "audit": audited.get(decision.initial_policy, {}),
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
-        "recommended_words": SOURCES[decision.recommended],
         "gainless": gainless.words(decision),
         "off_gain": _gain(decision.off, decision),
         "on_gain": _gain(decision.on_rows[0], decision),
         "delta": format_delta(delta(gains[OFF], gains[ON])),
         "better": [_better(decision, of) for of in shown],
-        "order": "",
         # in percent of the line from 0 to 1
         "place": f"{100 * decision.boundary_score:.1f}",
         "low": f"{100 * low:.1f}",
         "width": f"{100 * (high - low):.1f}",
     }
+
+
+def _next(decision: Decision, standing: Standing | None) -> dict:
+    """What comes next: the one of both sources that the score recommends, or of several data sets and own samples the first."""
+    source, decided, named = decision.recommended, decision.decided, ""
+    if standing is not None:
+        source, decided = ON if standing.leads == ON else OFF, standing.decided
+        named = "" if source == ON else f" {(standing.ahead or standing.open)[0]['preference_data']}"
+    order = standing.sentence() if standing else ""
+    return {"next": source, "next_words": SOURCES[source] + named, "undecided": decided is False, "order": order}
 
 
 def _stage(decision: Decision) -> str:
