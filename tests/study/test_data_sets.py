@@ -99,8 +99,8 @@ def test_each_data_set_is_measured_audited_and_raced(study):
     races = Races(study, None)
     assert races.sources == ["off", "on", "off.old", "off.new.1"]
     assert str(races.arms(initial, "off.old")[1]) == "zephyr-7b+judge/dpo/off.old~2"
-    votes = make_study(THREE, "audit: {votes: {off.old: sheet.csv}}")
-    assert audits.votes(votes) == {"old": "sheet.csv"}
+    votes = make_study(THREE, "audit: {votes: {off.old: sheet.csv, zephyr-7b/sft+old: own.csv}}")
+    assert audits.votes(votes) == {"old": "sheet.csv", f"{SFT}+old": "own.csv"}
 
 
 def test_jobs_are_sized_by_the_data_set_that_they_are_about(study):

@@ -460,9 +460,10 @@ def _check_audit(config: dict) -> None:
         where = f"audit.votes.{name}"
         if name == ON:
             raise BadInput(f"configuration: {where} does not say whose samples; name the policy, as in zephyr-7b/sft")
-        others = [of_data(OFF, data) for data in config["other_data"]]
+        others = {of_data(OFF, data): data for data in config["other_data"]}
         if name not in (OFF, *others, *config["sources"]):
-            check_policy(config, name, where)
+            asked = [f"+{data}" for data in others.values() if name.endswith(f"+{data}")]
+            check_policy(config, name.removesuffix("".join(asked)), where)
     for table in audit["tables"]:
         _expect(config["tables"], "audit.tables", table)
 
