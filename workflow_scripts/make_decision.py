@@ -11,12 +11,12 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.study.choices import BY_RACE, BY_SCORE, DECIDED, UNDECIDED, Standing, choose
+from dpo_stages.study.choices import BY_RACE, BY_SCORE, DECIDED, UNDECIDED, Standing, choose, rule_among
 from dpo_stages.study.policies import RECOMMENDED
 
 BOUNDARY = ("policy", "boundary_score", "interval", "verdict", "recommended_source")
 AGAINST = (*BOUNDARY, "preference_data", "confidence")
-RACE = ("policy", "leader", "out", "verdict", "reason")
+RACE = ("policy", "leader", "out", "verdict", "reason", "standing")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,6 +55,7 @@ def main() -> None:
     if arguments.race is not None:
         measured, by = read_measured(arguments.race, "race", RACE), BY_RACE
         leads = measured["leader"]
+        undecided = rule_among(undecided, [leads, *measured.pop("standing")])
     elif len(arguments.boundary) == 1:
         measured, by = read_measured(arguments.boundary[0], "boundary measurement", BOUNDARY), BY_SCORE
         leads = measured["recommended_source"]

@@ -42,11 +42,12 @@ def main() -> None:
     from dpo_stages.report.figures.race import draw
     from dpo_stages.report.figures.style import save
     from dpo_stages.report.race import as_markdown, cost
-    from dpo_stages.study.choices import BY_RACE, choose
+    from dpo_stages.study.choices import BY_RACE, choose, rule_among
 
     race, audits = read_json(arguments.race), [read_json(path) for path in arguments.audits]
     decided = race["verdict"] == "decided"
-    source, decided_by = choose(race["leader"], decided, BY_RACE, arguments.undecided, arguments.by_hand)
+    undecided = rule_among(arguments.undecided, [race["leader"], *race["standing"]])
+    source, decided_by = choose(race["leader"], decided, BY_RACE, undecided, arguments.by_hand)
     took = cost(race, ledger(arguments.prompts)["rows_out"], source)
     race |= {"source": source, "decided_by": decided_by, "yardstick": arguments.yardstick, "cost": asdict(took)}
     write_text(arguments.markdown, as_markdown(race, audits, arguments.svg.name, arguments.notes))

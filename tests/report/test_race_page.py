@@ -12,6 +12,7 @@ from dpo_stages.study.choices import BY_RACE, choose
 
 AGREEMENT = {"estimate": 0.7, "low": 0.6, "high": 0.8, "pairs": 100}
 AUDIT = {
+    "initial_policy": "m/sft",
     "sources": {
         name: {
             "candidates": candidates, "verdict": "trustworthy", "asked": "gpt", "advice": [],
@@ -103,6 +104,8 @@ def test_page_and_card_say_first_what_to_train_on_and_who_decided(sizes, undecid
     assert why in page and "by the judgement of gpt" in page and page.rstrip().endswith("A caution.")
     assert page.count("| off over on |") == len(found["looks"]) and "](sft.svg)" in page
     assert "- **on (m/sft): trustworthy.** By gpt the chosen response is the better one in 70 % (60 to 80)" in page
+    of_old = as_markdown(found, [AUDIT, AUDIT | {"initial_policy": "m/sft+old"}], "sft.svg")
+    assert "- **on (m/sft): trustworthy.**" in of_old and "- **on.old (m/sft): trustworthy.**" in of_old
     shown = card(found, "data:x")
     assert shown["next"] == next_ and why in shown["said"] and shown["page"] == "results/races/m/sft.md"
     assert ("is undecided (95 %); off leads, with no certainty." in shown["said"]) == (found["verdict"] == "undecided")

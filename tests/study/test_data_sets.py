@@ -208,6 +208,27 @@ def test_auto_takes_what_the_scores_put_first(scores, source, by, said, tmp_path
     assert decision["order"] == standing.sentence() and decision["scores"] == [{**one} for one in found]
 
 
+@pytest.mark.parametrize(
+    ("leader", "standing", "rule", "taken"),
+    [
+        ("on", ["off", "off.old", "on"], "mix50", "mix50"),
+        ("on", ["off.old", "on"], "mix50", "mix50.old"),  # the preference data was beaten
+        ("off.old", ["off", "off.old", "on"], "blend", "blend.old"),
+        ("off.old", ["off", "off.old"], "mix50.new", "mix50.new"),
+        ("off.old", ["off", "off.old"], "on", "on"),
+        ("on", ["llama", "on"], "mix50", "mix50"),
+    ],
+)
+def test_an_undecided_race_mixes_a_data_set_that_nobody_has_beaten(leader, standing, rule, taken, tmp_path, run_here):
+    race = {"policy": "m/sft", "leader": leader, "standing": standing, "out": {}, "verdict": "undecided", "reason": "r"}
+    (tmp_path / "race.json").write_text(json.dumps(race))
+    run_here(
+        "make_decision", "--race", tmp_path / "race.json", "--undecided", rule, "--output", tmp_path / "decision.json"
+    )
+    decision = json.loads((tmp_path / "decision.json").read_text())
+    assert decision["source"] == taken and "standing" not in decision
+
+
 def test_the_leader_of_undecided_scores_and_rules_that_name_a_source():
     standing = Standing.of([measured("main", 0.8), measured("a", 0.45, "undecided"), measured("b", 0.55, "undecided")])
     assert (standing.leads, standing.decided) == ("off.a", False)

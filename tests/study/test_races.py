@@ -175,7 +175,15 @@ def test_the_orders_of_a_race_need_no_replicates_in_the_study(clone):
 
 
 def decision(tmp_path, run_here, *flags, **race):
-    measured = {"policy": SFT, "leader": "on", "out": {}, "verdict": "undecided", "reason": "r", **race}
+    measured = {
+        "policy": SFT,
+        "leader": "on",
+        "out": {},
+        "standing": ["off", "on"],
+        "verdict": "undecided",
+        "reason": "r",
+        **race,
+    }
     write_json(tmp_path / "race.json", measured)
     run_here("make_decision", "--race", tmp_path / "race.json", *flags, "--output", tmp_path / "decision.json")
     return read_json(tmp_path / "decision.json")

@@ -8,6 +8,7 @@ from dpo_boundary.result import UNDECIDED
 from dpo_stages.report import audits
 from dpo_stages.report.table import Grid, Table
 from dpo_stages.study.choices import BY_HAND, BY_RACE, RULE_OF_UNDECIDED
+from dpo_stages.study.policies import Policy, of_data
 
 FIGURE = "How far one arm is preferred to another after each share of an epoch"
 
@@ -78,7 +79,9 @@ def as_markdown(
     """
     next_, why = advice(race)
     labels = "\n".join(
-        f"- {audits.verdict(name, source)}" for audit in audited for name, source in audit["sources"].items()
+        f"- {audits.verdict(of_data(name, Policy.parse(audit['initial_policy']).asked), source)}"
+        for audit in audited
+        for name, source in audit["sources"].items()
     )
     parts = [
         ("title", f"Which data next for {race['policy']}?"),

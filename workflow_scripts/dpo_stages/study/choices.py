@@ -1,6 +1,6 @@
 """The source that a policy trains on next, after its boundary scores or its race: one rule for both. Standard library only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,14 @@ def choose(leads: str, decided: bool, by: str, undecided: str, by_hand: str | No
     if decided or undecided == RECOMMENDED:
         return leads, by
     return undecided, RULE_OF_UNDECIDED[by]
+
+
+def rule_among(undecided: str, sources: Iterable[str]) -> str:
+    """What is taken where it is undecided: a mixture is of own samples and the first of these sources that is a data set's."""
+    if not is_mixed(undecided) or data_of(undecided)[1]:
+        return undecided
+    data = (name for base, name in map(data_of, sources) if base == OFF)
+    return of_data(undecided, next(data, None))
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,7 @@ class Standing:
 
     def rule(self, undecided: str) -> str:
         """What is taken where it is undecided: a mixture is of own samples and the undecided data set with the lowest score."""
-        asked = Policy.parse(self.open[0]["policy"]).asked if self.open else None
-        return of_data(undecided, asked) if is_mixed(undecided) and data_of(undecided)[1] is None else undecided
+        return rule_among(undecided, map(off_policy, self.open))
 
     def sentence(self) -> str:
         """Which come first, and what is not known."""
