@@ -37,7 +37,8 @@ def race(*better, arms=("off", "on", "mix50"), prompts=64):
         for prompt in range(prompts)
     ]  # fmt: skip
     found = decide_race(rows, shares=[0.05, 0.1, 0.2])
-    return {"policy": "m/sft", **found.as_json(), "paragraph": found.paragraph()}
+    standing = [arm for arm in found.arms if arm not in found.out]
+    return {"policy": "m/sft", **found.as_json(), "standing": standing, "paragraph": found.paragraph()}
 
 
 def made(found, undecided="mix50", by_hand=None, prompts=64):
