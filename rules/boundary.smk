@@ -5,11 +5,6 @@ Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initi
 """
 
 
-def boundary_notes(wildcards):
-    """What a score's page says of labels that the preference model does not decide about alone, and of several data sets."""
-    return given(notes=[*own_labels.note(study, study.preference_data(wildcards.initial)), *data_sets.in_words(study)])
-
-
 rule compare_candidates:
     input:
         on_policy=lambda w: study.candidates(w.initial, w.split),
@@ -91,7 +86,7 @@ if config["boundary"]["sequential"]:
             comparing=flags.preference_model(config["preference_model"]),
             preference_model=config["preference_model"],
             preference_data=lambda w: study.preference_data(w.initial),
-            notes=boundary_notes,
+            notes=flags.boundary_notes,
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_in_blocks.py"
             f" --sampler-env {SAMPLER}"
@@ -135,7 +130,7 @@ else:
             confidence=data_sets.confidence(study),
             preference_model=config["preference_model"],
             preference_data=lambda w: study.preference_data(w.initial),
-            notes=boundary_notes,
+            notes=flags.boundary_notes,
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
             " --comparisons {input.comparisons:q}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study import judges, own_labels
+from dpo_stages.study import data_sets, judges, own_labels
 from dpo_stages.study.groups import BEST_WORST
 from dpo_stages.study.paths import STAGE_OF
 from dpo_stages.study.policies import PICK, Policy, data_of
@@ -167,6 +167,11 @@ class Flags:
         policy = str(replace(self.study.named_by(wildcards), suffixes=()))
         source = self.config["boundary"]["decisions"].get(policy)
         return f"--by-hand {source}" if source else ""
+
+    def boundary_notes(self, wildcards: Any) -> list[str]:
+        """What a score's page says of labels that the preference model does not decide about alone, and of several data sets."""
+        data = self.study.preference_data(wildcards.initial)
+        return given(notes=[*own_labels.note(self.study, data), *data_sets.in_words(self.study)])
 
     def race(self, wildcards: Any) -> list[str]:
         """Flags of what decides a race, shell words each."""
