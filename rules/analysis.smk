@@ -9,7 +9,7 @@ rule compute_likelihoods:
     input:
         policy=lambda w: paths.policy(w.sampled),
         on_policy=lambda w: study.candidates(w.sampled, w.split),
-        off_policy=lambda w: study.candidates(config["preference_data"], w.split),
+        off_policy=lambda w: study.off_policy(w.split, w.sampled),
         program=program("compute_likelihoods", "train"),
     output:
         "results/likelihoods/{sampled}/{split}.parquet",

@@ -40,7 +40,7 @@ rule make_labels_table:
 
 rule make_pairs_table:
     input:
-        data=study.off_policy("train"),
+        data=[study.off_policy("train", origin) for origin in contents.labelled_for_report(study)],
         candidates=[study.candidates(origin, "train") for origin in contents.labelled_for_report(study)],
         preferences=[f"results/preferences/{origin}/train.parquet" for origin in contents.labelled_for_report(study)],
         program=program("make_pairs_table", "workflow"),

@@ -132,6 +132,8 @@ if YARDSTICK:
             "results/logs/compute_pair_likelihoods/{initial}.log",
         benchmark:
             "results/benchmarks/compute_pair_likelihoods/{initial}.jsonl"
+        wildcard_constraints:
+            initial=patterns.measured,
         conda:
             "../envs/train.yaml"
         threads: needs.threads
@@ -168,6 +170,8 @@ if YARDSTICK:
             markdown="results/audits/{initial}.md",
         log:
             "results/logs/audit_sources/{initial}.log",
+        wildcard_constraints:
+            initial=patterns.measured,
         localrule: True
         conda:
             "../envs/workflow.yaml"

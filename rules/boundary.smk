@@ -5,14 +5,12 @@ Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initi
 """
 
 HELD_OUT = held_out.results(study, [config["preference_model"]])
-# What its page says of labels that the preference model does not decide about alone, and how often that is right.
-NOTES = in_command(given(notes=own_labels.note(study), held_out=HELD_OUT))
 
 
 rule compare_candidates:
     input:
         on_policy=lambda w: study.candidates(w.initial, w.split),
-        off_policy=lambda w: study.off_policy(w.split),
+        off_policy=lambda w: study.off_policy(w.split, w.initial),
         preference_model=LABELLER.manifest,
         program=program("compare_candidates", LABELLER.env, LABELLER.without),
         judge=LABELLER.files,
@@ -22,6 +20,8 @@ rule compare_candidates:
         shards.log("comparisons", "results/logs/compare_candidates/{initial}/{split}.log"),
     benchmark:
         shards.log("comparisons", "results/benchmarks/compare_candidates/{initial}/{split}.jsonl")
+    wildcard_constraints:
+        initial=patterns.measured,
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
@@ -53,8 +53,8 @@ if config["boundary"]["sequential"]:
     rule measure_boundary:
         input:
             policy=lambda w: paths.policy(w.initial),
-            off_policy=study.off_policy(config["boundary"]["split"]),
-            trained_on=trained_on(config["boundary"]["split"]),
+            off_policy=lambda w: study.off_policy(config["boundary"]["split"], w.initial),
+            trained_on=lambda w: trained_on(config["boundary"]["split"], w.initial),
             preference_model=LABELLER.manifest,
             sampling=program("sample_candidates", SAMPLER),
             comparing=program("compare_candidates", LABELLER.env, LABELLER.without),
@@ -68,6 +68,8 @@ if config["boundary"]["sequential"]:
             "results/logs/measure_boundary/{initial}.log",
         benchmark:
             "results/benchmarks/measure_boundary/{initial}.jsonl"
+        wildcard_constraints:
+            initial=patterns.measured,
         conda:
             f"../envs/{SAMPLER}.yaml"
         threads: needs.threads
@@ -83,10 +85,11 @@ if config["boundary"]["sequential"]:
             dtype=study.dtype,
             seed=study.seed_of,
             name=study.plain_name,
-            confidence=config["boundary"]["confidence"],
+            confidence=data_sets.confidence(study),
             comparing=flags.preference_model(config["preference_model"]),
             preference_model=config["preference_model"],
-            preference_data=config["preference_data"],
+            preference_data=lambda w: study.preference_data(w.initial),
+            notes=flags.boundary_notes,
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_in_blocks.py"
             f" --sampler-env {SAMPLER}"
@@ -106,7 +109,7 @@ if config["boundary"]["sequential"]:
             " --policy {wildcards.initial}"
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
-            f"{NOTES}"
+            " {params.notes:q}"
             " --output {output.json:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
@@ -122,13 +125,16 @@ else:
             verdict="results/boundary/{initial}.md",
         log:
             "results/logs/measure_boundary/{initial}.log",
+        wildcard_constraints:
+            initial=patterns.measured,
         localrule: True
         conda:
             "../envs/workflow.yaml"
         params:
-            confidence=config["boundary"]["confidence"],
+            confidence=data_sets.confidence(study),
             preference_model=config["preference_model"],
-            preference_data=config["preference_data"],
+            preference_data=lambda w: study.preference_data(w.initial),
+            notes=flags.boundary_notes,
         shell:
             f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
             " --comparisons {input.comparisons:q}"
@@ -136,6 +142,6 @@ else:
             " --preference-model {params.preference_model}"
             " --preference-data {params.preference_data}"
             " --confidence {params.confidence}"
-            f"{NOTES}"
+            " {params.notes:q}"
             " --output {output.json:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -1,6 +1,6 @@
 """Candidates that are sampled from a policy.
 
-Required: a policy, the prompts of the preference data.
+Required: a policy, the prompts of a preference data set.
 Output:   results/candidates/{sampled}/{split}.parquet
 """
 
@@ -8,8 +8,8 @@ Output:   results/candidates/{sampled}/{split}.parquet
 rule sample_candidates:
     input:
         policy=lambda w: paths.policy(w.sampled),
-        prompts=lambda w: study.off_policy(w.split),
-        trained_on=lambda w: trained_on(w.split),
+        prompts=lambda w: study.off_policy(w.split, w.sampled),
+        trained_on=lambda w: trained_on(w.split, w.sampled),
         program=program("sample_candidates", SAMPLER),
     output:
         shards.output("candidates", "{sampled}/{split}.parquet"),

@@ -24,6 +24,7 @@ from dpo_stages.study import (
     audits,
     capabilities,
     contents,
+    data_sets,
     endings,
     groups,
     guards,
@@ -36,11 +37,12 @@ from dpo_stages.study import (
     presets,
     plain_win_rates,
     race_costs,
+    steps,
 )
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
-from dpo_stages.study.policies import BLEND, MIX, OFF, ON, PICK, POOL, Policy
+from dpo_stages.study.policies import BLEND, MIX, OFF, ON, PICK, POOL, Policy, data_of, parts
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.races import Races, races_for_report
 from dpo_stages.study.resources import Needs
@@ -143,6 +145,7 @@ def program(name, env, without=("preferences.reward_model", *JUDGES)):
     return programs.inputs(name, env, without)
 
 
-def trained_on(split):
-    """The training prompts, for the check of shared prompts alone; nothing for training prompts themselves."""
-    return [] if split == "train" else ancient(study.off_policy("train"))
+def trained_on(split, policy=None):
+    """The training prompts of the data set whose prompts a policy is asked, for the check of shared prompts alone; nothing for
+    training prompts themselves."""
+    return [] if split == "train" else ancient(study.off_policy("train", policy))

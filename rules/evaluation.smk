@@ -12,7 +12,7 @@ rule generate_evaluation_outputs:
     input:
         policy=lambda w: paths.policy(w.policy),
         instructions=INSTRUCTIONS,
-        trained_on=lambda w: trained_on("evaluation") if study.named_by(w).history else [],
+        trained_on=lambda w: trained_on("evaluation", study.named_by(w).taught) if study.named_by(w).history else [],
         program=program("generate_evaluation_outputs", SAMPLER),
     output:
         shards.output("evaluations", "{policy}/model_outputs.json"),

@@ -32,7 +32,7 @@ use rule export_preferences as export_mixture with:
     log:
         "results/logs/export_mixture/{initial}/{mixture}.log",
     wildcard_constraints:
-        mixture=rf"{BLEND}|{MIX}|{POOL}|{PICK}",
+        mixture=rf"(?:{BLEND}|{MIX}|{POOL}|{PICK}){patterns.data}",
 
 
 # In the policy's folder, so that it goes wherever that goes; whatever makes the policy anew takes it away.

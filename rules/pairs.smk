@@ -43,12 +43,12 @@ rule score_candidates:
 
 use rule score_candidates as score_pooled_candidates with:
     input:
-        candidates=lambda w: [study.candidates(w.labelled, "train"), study.off_policy("train")],
+        candidates=lambda w: [study.candidates(w.labelled, "train"), study.off_policy("train", w.labelled)],
         preference_model=LABELLER.manifest,
         program=program("score_candidates", LABELLER.env, LABELLER.without),
         judge=LABELLER.files,
     wildcard_constraints:
-        labelled=patterns.initial,
+        labelled=patterns.measured,
         split=paths.POOLED,
 
 
@@ -80,16 +80,16 @@ if study.grouped:
 
 rule pair_pooled_candidates:
     input:
-        own=lambda w: study.candidates(w.initial, "train"),
-        off_policy=study.off_policy("train"),
-        scores=lambda w: paths.scores(w.initial, paths.POOLED),
+        own=lambda w: study.candidates(study.asked_by(w), "train"),
+        off_policy=lambda w: study.off_policy("train", study.asked_by(w)),
+        scores=lambda w: paths.scores(study.asked_by(w), paths.POOLED),
         program=program("pair_candidates", "workflow"),
     output:
         "results/mixtures/{initial}/{mixture}.parquet",
     log:
         "results/logs/pair_candidates/{initial}/{mixture}.log",
     wildcard_constraints:
-        mixture=f"{POOL}|{PICK}",
+        mixture=rf"(?:{POOL}|{PICK}){patterns.data}",
     localrule: True
     conda:
         "../envs/workflow.yaml"

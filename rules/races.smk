@@ -6,10 +6,10 @@ Output:   results/races/{initial}.{json,md}; results/races/looks/{initial}/{shar
 
 if YARDSTICK:
 
-    # Beside the data set, whose policies all race on them.
+    # Beside the preference data, of all data sets alike; the arms of every race answer them.
     rule draw_race_prompts:
         input:
-            prompts=study.off_policy("test"),
+            prompts=[paths.dataset(data, "test") for data in data_sets.names(study)],
             program=program("draw_race_prompts", "workflow"),
         output:
             RACE_PROMPTS,
@@ -69,7 +69,7 @@ if YARDSTICK:
         input:
             policy="results/races/arms/{model}/{method}/{history}/{share}",
             prompts=RACE_PROMPTS,
-            trained_on=trained_on("test"),
+            trained_on=lambda w: trained_on("test", study.named_by(w).taught),
             program=program("sample_candidates", SAMPLER),
         output:
             "results/races/samples/{model}/{method}/{history}/{share}.parquet",
@@ -168,7 +168,7 @@ if YARDSTICK:
     rule make_race:
         input:
             race=lambda w: races.last(w.initial),
-            audit="results/audits/{initial}.json",
+            audits=lambda w: [f"results/audits/{policy}.json" for policy in study.asked(w.initial)],
             prompts=RACE_PROMPTS,
             held_out=held_out.results(study, [YARDSTICK.name]),
             program=program("make_race", "workflow"),
@@ -190,7 +190,7 @@ if YARDSTICK:
         shell:
             f"{RUN} workflow {SCRIPTS}/make_race.py"
             " --race {input.race:q}"
-            " --audit {input.audit:q} --prompts {input.prompts:q}"
+            " --audits {input.audits:q} --prompts {input.prompts:q}"
             " --undecided {params.undecided} {params.by_hand}"
             " --yardstick {params.yardstick}"
             " {params.notes:q}"

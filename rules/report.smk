@@ -17,6 +17,10 @@ REPORT_FIGURES = {
         if contents.shows_boundary(study, table)
     },
 }
+if config["other_data"]:
+    REPORT_FIGURES["data_sets"] = (
+        "How often own samples win against the responses of each data set, by the preference model; filled where that is decided."
+    )
 if config["analyses"]["figure3"]:
     REPORT_FIGURES["figure3"] = (
         "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."

@@ -21,7 +21,7 @@ GIVE_OPINION = (
 rule make_second_opinion:
     input:
         on_policy=lambda w: study.candidates(w.sampled, w.split),
-        off_policy=lambda w: study.off_policy(w.split),
+        off_policy=lambda w: study.off_policy(w.split, w.sampled),
         preference_model="results/preference_models/{opinion}/manifest.json",
         program=program("compare_candidates", "pairrm", without=JUDGES),
     output:
@@ -51,7 +51,7 @@ if JUDGE_OPINIONS:
     rule ask_second_opinion:
         input:
             on_policy=lambda w: study.candidates(w.sampled, w.split),
-            off_policy=lambda w: study.off_policy(w.split),
+            off_policy=lambda w: study.off_policy(w.split, w.sampled),
             preference_model="results/preference_models/{opinion}/manifest.json",
             program=program("compare_candidates", "alpaca-eval", without=NETWORKS),
             judge=lambda w: OPINIONS[w.opinion].files,
@@ -90,13 +90,15 @@ rule measure_robustness:
         verdict="results/robustness/{initial}.md",
     log:
         "results/logs/measure_robustness/{initial}.log",
+    wildcard_constraints:
+        initial=patterns.measured,
     localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
-        confidence=config["boundary"]["confidence"],
+        confidence=data_sets.confidence(study),
         preference_model=config["preference_model"],
-        preference_data=config["preference_data"],
+        preference_data=lambda w: study.preference_data(w.initial),
         seed=study.seed_of,
         second_opinions=lambda w, input: given(
             second_opinion=map(

@@ -8,7 +8,9 @@ Output:   results/decisions/{initial}.json (what `auto` takes next), results/mix
 
 checkpoint make_decision:
     input:
-        measured="results/races/{initial}.json" if config["decide_by"] == "race" else "results/boundary/{initial}.json",
+        measured=lambda w: (
+            paths.race(w.initial) if config["decide_by"] == "race" else data_sets.boundaries(study, w.initial)
+        ),
         program=program("make_decision", "workflow"),
     output:
         "results/decisions/{initial}.json",
@@ -31,22 +33,24 @@ checkpoint make_decision:
 
 rule mix_preferences:
     input:
-        on_policy=lambda w: study.preferences(w.initial, ON),
-        off_policy=lambda w: study.preferences(w.initial, OFF),
-        boundary=lambda w: paths.boundary(w.initial) if w.mixture == BLEND else [],
+        on_policy=lambda w: study.preferences(study.asked_by(w), ON),
+        off_policy=lambda w: study.preferences(study.asked_by(w), OFF),
+        boundary=lambda w: paths.boundary(study.asked_by(w)) if data_of(w.mixture)[0] == BLEND else [],
         program=program("mix_preferences", "workflow"),
     output:
         "results/mixtures/{initial}/{mixture}.parquet",
     log:
         "results/logs/mix_preferences/{initial}/{mixture}.log",
     wildcard_constraints:
-        mixture=rf"{BLEND}|{MIX}",
+        mixture=rf"(?:{BLEND}|{MIX}){patterns.data}",
     localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
         share=lambda w, input: (
-            ["--boundary", input.boundary] if w.mixture == BLEND else ["--percent", w.mixture.removeprefix("mix")]
+            ["--boundary", input.boundary]
+            if input.boundary
+            else ["--percent", data_of(w.mixture)[0].removeprefix("mix")]
         ),
         seed=study.seed_of,
     shell:
@@ -61,7 +65,7 @@ rule mix_preferences:
 
 rule trace_policy:
     input:
-        files=lambda w: study.files_of_steps(w.traced),
+        files=lambda w: steps.files(study, w.traced),
         program=program("trace_policy", "workflow"),
     output:
         "results/traces/{traced}.json",
@@ -71,7 +75,7 @@ rule trace_policy:
     conda:
         "../envs/workflow.yaml"
     params:
-        steps=lambda w: json.dumps(study.steps(w.traced)),
+        steps=lambda w: json.dumps(steps.of(study, w.traced)),
         split=config["boundary"]["split"],
     shell:
         f"{RUN} workflow {SCRIPTS}/trace_policy.py"

@@ -27,11 +27,17 @@ def parse_arguments() -> argparse.Namespace:
     add("--model", nargs="+", required=True, metavar="FOLDER_OR_ID", help="what is to be aligned")
     add(
         "--data",
+        nargs="+",
         required=True,
         metavar="FILE",
-        help="pairs: prompt, chosen, rejected; or another form of docs/data.md",
+        help="pairs: prompt, chosen, rejected; or another form of docs/data.md; one file a data set",
     )
-    add("--test-data", metavar="FILE", help="pairs of other prompts, on which boundaries and races are measured")
+    add(
+        "--test-data",
+        nargs="+",
+        metavar="FILE",
+        help="pairs of other prompts, on which boundaries and races are measured; one for each of --data",
+    )
     add(
         "--preference-model",
         default="pairrm",
@@ -53,6 +59,10 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.output.exists():
         raise BadInput(f"{arguments.output} is there already; choose another --output, or move it away")
+    if arguments.test_data and len(arguments.test_data) != len(arguments.data):
+        raise BadInput(
+            f"{len(arguments.data)} --data but {len(arguments.test_data)} --test-data; give one for each, or none"
+        )
     return arguments
 
 
@@ -67,7 +77,10 @@ def main() -> None:
     written = given(
         preset,
         models=arguments.model,
-        data={"train": arguments.data, "test": arguments.test_data},
+        data=[
+            {"train": train, "test": test}
+            for train, test in zip(arguments.data, arguments.test_data or [None] * len(arguments.data), strict=True)
+        ],
         preference_model=arguments.preference_model,
         instructions=arguments.instructions,
         judge=arguments.judge,
@@ -86,8 +99,9 @@ def main() -> None:
 
     model = next(iter(study.config["models"]))
     configuration = json.dumps({**description.sized(written), "preset": preset})
+    measured = "results/tables/data_sets" if study.config["other_data"] else f"results/boundary/{model}/sft"
     seconds = {
-        "boundary": how_long(WORKFLOW, configuration, f"results/boundary/{model}/sft.json"),
+        "boundary": how_long(WORKFLOW, configuration, f"{measured}.json"),
         "policy": how_long(WORKFLOW, configuration, f"results/policies/{model}/{description.method}/off/manifest.json"),
     }
     machine = "this machine's CPU" if not study.gpu else "a GPU like an A100"
@@ -99,7 +113,7 @@ def main() -> None:
 
     write_text(arguments.output, as_text(written, description.comments()))
     print(f"\nWrote {arguments.output}. Next:\n")
-    print(f"    {command(preset, arguments.output)} -- results/boundary/{model}/sft.md")
+    print(f"    {command(preset, arguments.output)} -- {measured}.md")
     if reasons:
         print(f"\n{len(reasons)} things to mend first, see above.")
 

@@ -16,7 +16,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--race", type=Path, required=True, metavar="JSON", help="of decide_race.py, after the last look")
-    add("--audit", type=Path, required=True, metavar="JSON", help="of audit_sources.py, for the same policy")
+    add(
+        "--audits",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="JSON",
+        help="of audit_sources.py, for the same policy, one a data set",
+    )
     add("--prompts", type=Path, required=True, metavar="PARQUET", help="of draw_race_prompts.py, for the cost")
     add("--undecided", required=True, metavar="SOURCE", help="what is trained on where the race is undecided")
     add("--by-hand", metavar="SOURCE", help="what is trained on whatever the race says")
@@ -38,17 +45,18 @@ def main() -> None:
     from dpo_stages.report.figures.race import draw
     from dpo_stages.report.figures.style import save
     from dpo_stages.report.race import as_markdown, cost
-    from dpo_stages.study.choices import BY_RACE, choose
+    from dpo_stages.study.choices import BY_RACE, choose, rule_among
 
-    race, audit = read_json(arguments.race), read_json(arguments.audit)
+    race, audits = read_json(arguments.race), [read_json(path) for path in arguments.audits]
     held_out = [read_held_out(path) for path in arguments.held_out]
     decided = race["verdict"] == "decided"
-    source, decided_by = choose(race["leader"], decided, BY_RACE, arguments.undecided, arguments.by_hand)
+    undecided = rule_among(arguments.undecided, [race["leader"], *race["standing"]])
+    source, decided_by = choose(race["leader"], decided, BY_RACE, undecided, arguments.by_hand)
     took = cost(race, ledger(arguments.prompts)["rows_out"], source)
     race |= {"source": source, "decided_by": decided_by, "yardstick": arguments.yardstick, "cost": asdict(took)}
     race["notes"] += warnings(held_out)
     notes = [*arguments.notes, *map(paragraph, held_out)]
-    write_text(arguments.markdown, as_markdown(race, audit, arguments.svg.name, notes))
+    write_text(arguments.markdown, as_markdown(race, audits, arguments.svg.name, notes))
     with replacing(arguments.svg) as temporary:
         save(draw(race), temporary, "svg")
     write_json(arguments.json, race)

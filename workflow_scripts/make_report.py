@@ -54,6 +54,7 @@ def main() -> None:
     from dpo_stages.report.baselines import paragraph, read_held_out
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
+    from dpo_stages.report.tables.data_sets import standings
     from dpo_stages.report.writing import labels as named
     from dpo_stages.report.yardsticks import LC_WIN_RATE, labelled, leading
 
@@ -65,7 +66,8 @@ def main() -> None:
     ledgers = [ledger(path) for path in arguments.judgements]
     judging = page.judging(ledgers)
     labels = read_csv(arguments.labels, ("candidates", "work", *page.LABELS))
-    warnings = {one["policy"]: one["warnings"] for one in map(read_json, arguments.boundaries)}
+    boundaries = [read_json(path) for path in arguments.boundaries]
+    warnings = {one["policy"]: one["warnings"] for one in boundaries}
     audits = [read_json(path) for path in arguments.audits]
     held_out = [read_held_out(path) for path in arguments.held_out]
     audited = {
@@ -76,7 +78,7 @@ def main() -> None:
     trainings = [curves.read_training(policy, Path(log), betas) for policy, log in named(arguments.trainings).items()]
     valid, shown = tallies.lc_valid(decisions), tallies.measured_with(decisions)
     context = {
-        "answers": page.answers(decisions, comparison, labels, audited, warnings),
+        "answers": page.answers(decisions, comparison, labels, audited, warnings, standings(boundaries)),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),

@@ -122,6 +122,31 @@ def test_a_training_of_one_step_at_learning_rate_zero_is_said_with_the_batch_tha
     assert "methods.dpo.batch_size is 10, which is no multiple of the 4 rows" in reason
 
 
+def test_every_data_set_is_looked_at_for_itself():
+    write("old.jsonl", [{"prompt": f"task {n}", "chosen": "yes", "rejected": "no"} for n in range(10)])
+    of = study(preference_data=["pairs.jsonl", "old.jsonl"])
+    jobs = {**JOBS, "prepare_dataset": [*JOBS["prepare_dataset"], {"dataset": "old", "split": "train"}]}
+    (reason,) = Data(of, Jobs({**jobs, "train_policy": []})).shared_prompts()
+    assert "10 of the 10 prompts of tasks.jsonl are also in old.jsonl" in reason
+    trained = {**JOBS["train_policy"][0], "history": "off-mix50.old"}
+    (reason,) = Data(of, Jobs({**jobs, "train_policy": [trained]})).steps()
+    assert "10 rows in batches of 128 are one step" in reason
+    chosen = {"model": "mine", "method": "dpo", "undecided": "auto"}  # of any of them
+    assert len([*Data(of, Jobs({**jobs, "train_policy": [], "adopt_choice": [chosen]})).steps()]) == 2
+
+
+def test_the_short_file_of_several_data_sets_says_what_each_is():
+    write("old.jsonl", [{"prompt": f"task {n}", "chosen": "yes", "rejected": "no"} for n in range(10)])
+    model = {"path": "./model", "parameters": 1.0e6}
+    written = {"preset": "laptop", "models": {"mine": model}, "preference_data": ["pairs.jsonl", "old.jsonl"]}
+    description = Description(written, ROOT)
+    said = " ".join(description.sentences())
+    assert "Data pairs, train: 40 pairs of 40 records" in said and "Data old, train: 10 pairs of 10 records" in said
+    assert description.fitting_batch == fitting_batch(10)
+    sizes = description.sized(written)["datasets"]
+    assert (sizes["pairs"]["rows"], sizes["old"]["rows"]) == ({"train": 40}, {"train": 10})
+
+
 @pytest.mark.parametrize(("rows", "batch"), [(1, 1), (40, 2), (100, 8), (1000, 64), (20_000, 1024)])
 def test_a_fitting_batch_gives_an_epoch_of_a_dozen_steps(rows, batch):
     assert fitting_batch(rows) == batch

@@ -63,7 +63,7 @@ def files(tmp_path, run_here):
 
 def make(run_here, tmp_path, files, names=("off", "on")):
     data, sampled, off, on = files
-    run_here("make_pairs_table", "--data", data, "--candidates", data, sampled, "--preferences", off, on, "--names", *names,
+    run_here("make_pairs_table", "--data", data, data, "--candidates", data, sampled, "--preferences", off, on, "--names", *names,
              "--csv", tmp_path / "pairs.csv")  # fmt: skip
     with (tmp_path / "pairs.csv").open(newline="") as file:
         return {row.pop("candidates"): row for row in csv.DictReader(file)}
@@ -108,5 +108,5 @@ def test_data_whose_prompts_nobody_counted_have_no_figures_of_the_authors(run_he
 
 
 def test_one_file_of_each_for_every_source(run_here, tmp_path, files):
-    with pytest.raises(BadInput, match="2 --candidates, 2 --preferences and 1 --names; give one of each"):
+    with pytest.raises(BadInput, match="2 --data, 2 --candidates, 2 --preferences, 1 --names; give one of each"):
         make(run_here, tmp_path, files, names=["off"])

@@ -13,6 +13,7 @@ from dpo_stages.study.choices import BY_RACE, choose
 AGREEMENT = {"estimate": 0.7, "low": 0.6, "high": 0.8, "pairs": 100}
 TRIVIAL = {"longer": AGREEMENT, "first": AGREEMENT, "ahead": 9, "behind": 9, "below_longer": None}
 AUDIT = {
+    "initial_policy": "m/sft",
     "sources": {
         name: {
             "candidates": candidates, "verdict": "trustworthy", "asked": "gpt", "advice": [],
@@ -37,7 +38,8 @@ def race(*better, arms=("off", "on", "mix50"), prompts=64):
         for prompt in range(prompts)
     ]  # fmt: skip
     found = decide_race(rows, shares=[0.05, 0.1, 0.2])
-    return {"policy": "m/sft", **found.as_json(), "paragraph": found.paragraph()}
+    standing = [arm for arm in found.arms if arm not in found.out]
+    return {"policy": "m/sft", **found.as_json(), "standing": standing, "paragraph": found.paragraph()}
 
 
 def made(found, undecided="mix50", by_hand=None, prompts=64):
@@ -99,11 +101,13 @@ def test_what_is_kept_is_what_the_source_that_is_taken_has_trained_for():
 )
 def test_page_and_card_say_first_what_to_train_on_and_who_decided(sizes, undecided, by_hand, next_, why):
     found = made(race(*sizes, arms=("off", "on")), undecided, by_hand)
-    page = as_markdown(found, AUDIT, "sft.svg", ["A caution."])
+    page = as_markdown(found, [AUDIT], "sft.svg", ["A caution."])
     assert page.splitlines()[2].startswith(f"**{next_}**")
     assert why in page and "by the judgement of gpt" in page and page.rstrip().endswith("A caution.")
     assert page.count("| off over on |") == len(found["looks"]) and "](sft.svg)" in page
     assert "- **on (m/sft): trustworthy.** By gpt the chosen response is the better one in 70 % (60 to 80)" in page
+    of_old = as_markdown(found, [AUDIT, AUDIT | {"initial_policy": "m/sft+old"}], "sft.svg")
+    assert "- **on (m/sft): trustworthy.**" in of_old and "- **on.old (m/sft): trustworthy.**" in of_old
     shown = card(found, "data:x")
     assert shown["next"] == next_ and why in shown["said"] and shown["page"] == "results/races/m/sft.md"
     assert ("is undecided (95 %); off leads, with no certainty." in shown["said"]) == (found["verdict"] == "undecided")
@@ -118,7 +122,7 @@ def test_the_program_writes_page_and_figure_and_clears_the_losers_away(tmp_path,
         tmp_path / "race.json",
         "--prompts",
         tmp_path / "prompts.parquet",
-        "--audit",
+        "--audits",
         tmp_path / "audit.json",
         "--undecided",
         "mix50",

@@ -147,7 +147,7 @@ def step(tmp_path, source, **files):
     taken = {"off": ["data"], "on": ["m/sft"]}.get(source, list(origins))
     return {
         "policy": f"m/dpo/{source}", "initial_policy": "m/sft", "named_source": source, "source": source,
-        "candidates": 2, "decision": None, "boundary": None, "race": None, "mixture": None,
+        "candidates": 2, "decision": None, "boundary": None, "other_boundaries": [], "race": None, "mixture": None,
         "preferences": [
             {
                 "origin": origin, "file": str(tmp_path / f"{origin.replace('/', '_')}.parquet"),

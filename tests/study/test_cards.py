@@ -150,3 +150,18 @@ def test_what_is_no_manifest_or_trace_is_refused(run_here, folder, flag, content
     with pytest.raises(BadInput, match=words):
         run_here("write_model_card", "--policy", "tiny/dpo/auto", *given, "--output", folder / "README.md")
     assert not (folder / "README.md").exists()
+
+
+def test_a_card_says_which_of_several_data_sets_came_first():
+    of_old = {
+        "policy": "tiny/dpo/off.old",
+        "source": "off.old",
+        "compared_with": "old",
+        "order": "old, then own samples.",
+    }
+    text = card("tiny/dpo/auto", MANIFEST, LEDGER, HUB, traced({**CHOSEN, **of_old}), ABOUT)
+    assert "on off-policy pairs: responses of old." in text
+    assert (
+        "`tiny/sft` against old is 0.600 (0.550 to 0.650), which is decided; first to last: old, then own samples."
+        in text
+    )

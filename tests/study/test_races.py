@@ -175,7 +175,15 @@ def test_the_orders_of_a_race_need_no_replicates_in_the_study(clone):
 
 
 def decision(tmp_path, run_here, *flags, **race):
-    measured = {"policy": SFT, "leader": "on", "out": {}, "verdict": "undecided", "reason": "r", **race}
+    measured = {
+        "policy": SFT,
+        "leader": "on",
+        "out": {},
+        "standing": ["off", "on"],
+        "verdict": "undecided",
+        "reason": "r",
+        **race,
+    }
     write_json(tmp_path / "race.json", measured)
     run_here("make_decision", "--race", tmp_path / "race.json", *flags, "--output", tmp_path / "decision.json")
     return read_json(tmp_path / "decision.json")
@@ -204,7 +212,7 @@ def test_the_trace_of_a_raced_policy_names_the_race_and_counts_its_samples(tmp_p
     pairs = {"origin": SFT, "file": str(tmp_path / "on.parquet"), "sampled": True, "own": True}
     step = {
         "policy": "zephyr-7b/dpo/on", "initial_policy": SFT, "named_source": "auto", "source": "on", "candidates": 2,
-        "boundary": None, "mixture": None, "decision": str(tmp_path / "decision.json"), "race": str(tmp_path / "race.json"), "preferences": [pairs],
+        "boundary": None, "other_boundaries": [], "mixture": None, "decision": str(tmp_path / "decision.json"), "race": str(tmp_path / "race.json"), "preferences": [pairs],
     }  # fmt: skip
     run_here(
         "trace_policy", "--policy", "zephyr-7b/dpo/auto", "--steps", json.dumps([step]), "--split", "test",

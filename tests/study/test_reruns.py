@@ -1,6 +1,6 @@
 """The rerun matrix: which rules run again after which edit of a finished study, and that no other does.
 
-Three studies stand finished: the demo with one model, of which everything is made; the paper's with two models, a model
+Several studies stand finished: the demo with one model, of which everything is made; the paper's with two models, a model
 hub, shards and a judge's endpoint, of which Table 3 is; and one whose sources follow sequential measurements, labelled by
 a judge. What is expected is written here by hand: what each rule runs and which rules read what it makes. The modules that
 a program needs are found by Python's own modulefinder.
@@ -89,7 +89,7 @@ READERS = {
     "make_second_opinion": "measure_robustness",
     "ask_second_opinion": "measure_robustness",
     "measure_robustness": "",
-    "measure_boundary": "make_table make_decision mix_preferences trace_policy make_report",
+    "measure_boundary": "make_table make_decision mix_preferences trace_policy make_data_sets make_report",
     "draw_race_prompts": "sample_arm make_race",
     "train_arm": "sample_arm",
     "sample_arm": "compare_racing_arms",
@@ -140,7 +140,8 @@ READERS = {
     "compute_pair_likelihoods": "audit_sources",
     "read_votes": "audit_sources",
     "write_vote_sheet": "",
-    "audit_sources": "make_report plan_study make_race",
+    "audit_sources": "make_report plan_study make_race make_data_sets",
+    "make_data_sets": "make_report",
     "make_report": "",
 }
 
@@ -154,6 +155,7 @@ NOT_READ = {
         "train_policy": "sample_candidates measure_boundary compute_reference_logps compute_pair_likelihoods train_arm",
     },
     "grouped": {"train_policy": "sample_candidates measure_boundary"},
+    "several": {"train_policy": "sample_candidates measure_boundary compute_reference_logps"},
     "adaptive": {
         "train_policy": "sample_candidates measure_boundary",
         "fetch_preference_model": "label_preferences compare_candidates compare_arms",
@@ -185,7 +187,7 @@ RULES_OF = {
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
         "take_own_labels draw_rule_graph make_labels_table make_pairs_table check_length_control label_ranker_samples measure_label_accuracy make_report "
-        "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race write_model_card export_preferences"
+        "write_vote_sheet read_votes audit_sources draw_race_prompts decide_look make_race write_model_card export_preferences make_data_sets"
     ),
 }
 PROGRAMS = {
@@ -305,6 +307,14 @@ tables:
   table3: {models: [zephyr-7b], sources: [], histories: ["off", "on", pool, pick]}
 """
 
+SEVERAL = """
+preset: laptop
+models: {mine: {path: local/mine, parameters: 1.0e+6}}
+preference_data: [{train: local/pairs.jsonl, test: local/test.jsonl}, {train: local/old.jsonl, test: local/old-test.jsonl}]
+preference_model: local/ranker
+evaluation: {instructions: local/tasks.jsonl}
+"""
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -318,7 +328,8 @@ class Edit:
         spared: rules that read what is made again by name, but only of the jobs that are not touched.
         only: what every file that is made again must match.
         never: what no file that is made again may match.
-        study: "demo", "paper", "adaptive", where `auto` took "on", "raced", where the first look decides, or "grouped".
+        study: "demo", "paper", "adaptive", where `auto` took "on", "raced", where the first look decides, "grouped", or
+            "several", which has several data sets.
     """
 
     name: str
@@ -745,6 +756,10 @@ EDITS = [
     Edit("what chooses pairs", "pair_candidates pair_pooled_candidates",
          file="workflow_scripts/dpo_stages/preferences/pairing.py", append="# A comment.\n",
          never="candidates/|boundary", study="grouped"),
+    Edit("one more data set", "prepare_dataset:preferences measure_boundary",
+         "preference_data: [{train: local/pairs.jsonl, test: local/test.jsonl}, {train: local/old.jsonl, test: local/old-test.jsonl}, "
+         "{train: local/new.jsonl, test: local/new-test.jsonl}]",
+         spared="compare_arms", only=r"new|results/(boundary|decisions|tables|figures)", study="several"),
     Edit("how many questions are asked", "measure_capabilities", "capabilities: {limit: 100}",
          only="results/(capabilities|tables)", study="paper"),
     Edit("another task", "fetch_tasks", "capabilities: {tasks: [gsm8k, ifeval]}", only="results/(capabilities|tables)", study="paper"),
@@ -766,6 +781,12 @@ EDITS = [
     Edit("rows of the preference data", "prepare_dataset:preferences",
          file="results/demo/world/preferences_train.jsonl",
          never=SFT + r"|results/(candidates|comparisons)/[^/]+/sft/test"),
+    Edit("training rows of one of several data sets", "prepare_dataset:preferences", file="local/old.jsonl",
+         spared="sample_candidates compare_candidates measure_boundary compare_arms", only="old|results/tables/gains", study="several"),
+    Edit("rows of one of several data sets that are measured", "prepare_dataset:preferences", file="local/old-test.jsonl",
+         spared="label_preferences", only=r"old|results/(decisions|tables|figures)", study="several"),
+    Edit("rows of the first of several data sets", "prepare_dataset:preferences", file="local/test.jsonl",
+         spared="label_preferences", never="old", study="several"),
     Edit("rows of the chat data", "prepare_dataset:chat make_demo_model", file="results/demo/world/chat_fair.jsonl",
          never=r"results/datasets/demo-(preferences|instructions)"),
     Edit("instructions", "prepare_dataset:instructions", file="results/demo/world/evaluation.jsonl",
@@ -851,6 +872,13 @@ def studies(tmp_path_factory):
         ),
         "grouped": finished(
             "grouped", tmp_path_factory.mktemp("grouped"), GROUPED, paper, ["results/tables/table3.csv"]
+        ),
+        "several": finished(
+            "several",
+            tmp_path_factory.mktemp("several"),
+            SEVERAL,
+            paper,
+            ["results/tables/gains.csv", "results/tables/data_sets.csv", "results/decisions/mine/sft.json"],
         ),
         "raced": finished(
             "raced",

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import arms, capabilities, contents, independence, opinion_costs, paths
+from dpo_stages.study import arms, capabilities, contents, independence, opinion_costs, paths, steps
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -32,8 +32,8 @@ def paper():
     [
         ("zephyr-7b", {"model"}),
         ("zephyr-7b@3", {"model"}),
-        ("zephyr-7b/sft", {"policy", "sampled", "initial", "origin", "labelled"}),
-        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "origin", "labelled"}),
+        ("zephyr-7b/sft", {"policy", "sampled", "initial", "measured", "origin", "labelled"}),
+        ("zephyr-7b@3/dpo/off-on-mix20", {"policy", "sampled", "initial", "measured", "origin", "labelled"}),
         ("ultrafeedback", {"origin", "labelled"}),
         ("off", {"source", "history", "racing"}),
         ("mix5", {"source", "history", "racing"}),
@@ -147,7 +147,7 @@ def test_candidates_of_a_data_set_and_of_a_policy_lie_in_different_folders(paper
 def test_steps_name_the_files_that_tell_what_a_policy_took(tmp_path):
     (tmp_path / "d.json").write_text('{"source": "on"}')
     study = make_study(decision=lambda initial: str(tmp_path / "d.json"))
-    first, second = study.steps("phi-2/dpo/auto-blend")
+    first, second = steps.of(study, "phi-2/dpo/auto-blend")
     assert (first["policy"], first["named_source"], first["source"]) == ("phi-2/dpo/on", "auto", "on")
     assert (first["decision"], first["boundary"]) == (str(tmp_path / "d.json"), "results/boundary/phi-2/sft.json")
     assert [pairs["own"] for pairs in first["preferences"]] == [True] and first["mixture"] is None
@@ -157,7 +157,7 @@ def test_steps_name_the_files_that_tell_what_a_policy_took(tmp_path):
         ("ultrafeedback", False),
         ("phi-2/dpo/on", True),
     ]
-    assert study.files_of_steps("phi-2/dpo/auto-blend") == sorted(
+    assert steps.files(study, "phi-2/dpo/auto-blend") == sorted(
         [
             str(tmp_path / "d.json"), "results/boundary/phi-2/sft.json", "results/preferences/phi-2/sft/train.parquet",
             "results/boundary/phi-2/dpo/on.json", "results/mixtures/phi-2/dpo/on/blend.parquet",
@@ -232,7 +232,10 @@ def test_what_auto_chooses_is_asked_for_apart_from_what_is_known(tmp_path):
     again = make_study(table, "replicates: 2", decision=lambda initial: tmp_path / "d.json")
     assert again.policies_of_table("table3", chosen=True) == ["phi-2/dpo/on", "phi-2/dpo/on~2", "phi-2/sft"]
     assert again.traced_policies("table3") == ["phi-2/dpo/auto", "phi-2/dpo/auto~2"]
-    assert [step["policy"] for step in again.steps("phi-2/dpo/auto-off~2")] == ["phi-2/dpo/on", "phi-2/dpo/on-off~2"]
+    assert [step["policy"] for step in steps.of(again, "phi-2/dpo/auto-off~2")] == [
+        "phi-2/dpo/on",
+        "phi-2/dpo/on-off~2",
+    ]
     whole = make_study(table, "tables: {table3: {columns: [samples]}}")
     assert whole.traced_policies("table3") == ["phi-2/dpo/off", "phi-2/dpo/auto"]
 

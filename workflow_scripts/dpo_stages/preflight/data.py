@@ -1,7 +1,7 @@
 """Local data, read as the workflow will read them: whether every record can be used, shared prompts, steps of training."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
@@ -11,7 +11,7 @@ from dpo_stages.data.local_files import read_local
 from dpo_stages.data.schemas import PROMPTS
 from dpo_stages.data.shared_prompts import too_many, words
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.study import own_labels, paths
+from dpo_stages.study import data_sets, own_labels, paths
 from dpo_stages.study.policies import Policy
 from dpo_stages.study.study import Study
 
@@ -64,22 +64,23 @@ class Data:
 
     def shared_prompts(self) -> Iterator[str]:
         """Sets that policies are measured on and that training sees too much of."""
-        data, allowed = self.study.config["preference_data"], self.study.config["shared_prompts"]
+        allowed = self.study.config["shared_prompts"]
         if not self.jobs.of("prepare_dataset", "sample_candidates", "sample_arm", "generate_evaluation_outputs"):
             return
-        known = {words(row["prompt"]) for row in self.of(data, "train")}
-        for name, split in ((data, "test"), (self.study.instruction_set, "evaluation")):
-            rows = self.of(name, split)
-            shared = [row for row in rows if words(row["prompt"]) in known]
-            if len(shared) > allowed * len(rows):
-                first = repr(words(shared[0]["prompt"])[:80])
-                yield too_many(shared, rows, self._file(name, split), self._file(data, "train"), first, allowed)
+        for data in data_sets.names(self.study):
+            known = {words(row["prompt"]) for row in self.of(data, "train")}
+            for name, split in ((data, "test"), (self.study.instruction_set, "evaluation")):
+                rows = self.of(name, split)
+                shared = [row for row in rows if words(row["prompt"]) in known]
+                if len(shared) > allowed * len(rows):
+                    first = repr(words(shared[0]["prompt"])[:80])
+                    yield too_many(shared, rows, self._file(name, split), self._file(data, "train"), first, allowed)
 
     def labels(self) -> Iterator[str]:
         """Pairs whose own labels are wanted, and that have none."""
-        name, labels = self.study.config["preference_data"], self.study.config["labels"]
+        names, labels = data_sets.names(self.study), self.study.config["labels"]
         for (data, split), adapted in self.adapted.items():
-            unlabelled = data == name and all(row["original_preference"] is None for row in adapted.rows)
+            unlabelled = data in names and all(row["original_preference"] is None for row in adapted.rows)
             if labels != own_labels.MODEL and unlabelled:
                 yield (
                     f"{self._file(data, split)} has no pair with a label of its own, which `labels: {labels}` asks for; with "
@@ -90,9 +91,11 @@ class Data:
         """Trainings whose batches cannot be made, or that would have no step with a learning rate above zero."""
         config = self.study.config
         trained = [
-            (f"methods.{method}", config["methods"][method], config["preference_data"])
-            for method in dict.fromkeys(
-                job["method"] for job in self.jobs.of("train_policy", "train_arm", "adopt_choice")
+            (f"methods.{method}", config["methods"][method], data)
+            for method, data in dict.fromkeys(
+                (job["method"], data)
+                for job in self.jobs.of("train_policy", "train_arm", "adopt_choice")
+                for data in self._trained_on(job)
             )
         ]
         chats = dict.fromkeys(
@@ -115,6 +118,12 @@ class Data:
                     f"(warmup_ratio is {settings['warmup_ratio']:g}), so that nothing would be learnt; set {key}.batch_size to "
                     f"{fitting_batch(rows)}, or give more rows"
                 )
+
+    def _trained_on(self, job: Mapping[str, str]) -> list[str]:
+        """The data set whose prompts a training is about; all where that is decided later."""
+        if "history" not in job:
+            return data_sets.names(self.study)
+        return [self.study.preference_data(Policy.parse(f"{job['model']}/{job['method']}/{job['history']}").taught)]
 
     def _file(self, name: str, split: str) -> str:
         return self.study.config["datasets"][name]["splits"].get(split, split)

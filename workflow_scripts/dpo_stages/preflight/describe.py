@@ -9,7 +9,9 @@ from typing import Any
 from dpo_stages.preflight.data import Data, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
 from dpo_stages.preflight.models import config_of, network
+from dpo_stages.study import data_sets
 from dpo_stages.study.memory import GIB, training_bytes, weight_bytes
+from dpo_stages.study.policies import OFF, of_data
 from dpo_stages.study.presets import study_of_ones_own
 from dpo_stages.study.schedule import critical_path, dry_run, read_jobs
 from dpo_stages.study.settings import check_settings
@@ -54,25 +56,30 @@ class Description:
         self.study = Study(config, lambda initial: "")
         self.method = next(iter(config["methods"]))
         self.data = Data(self.study, everything(self.study), largest=math.inf)
-        name = config["preference_data"]
-        self._data = {split: self.data.adapted.get((name, split)) for split in config["datasets"][name]["splits"]}
+        self._data = {
+            (name, split): self.data.adapted.get((name, split))
+            for name in data_sets.names(self.study)
+            for split in config["datasets"][name]["splits"]
+        }
 
     @property
     def fitting_batch(self) -> int | None:
         """A smaller batch than the preset's, where that gives an epoch too few steps."""
-        data, batch = self._data.get("train"), self.study.config["methods"][self.method]["batch_size"]
-        if not data or math.ceil(len(data.rows) / batch) >= FEW_STEPS:
+        batch = self.study.config["methods"][self.method]["batch_size"]
+        rows = self._fewest_rows
+        if not rows or math.ceil(rows / batch) >= FEW_STEPS:
             return None
-        fitting = fitting_batch(len(data.rows))
+        fitting = fitting_batch(rows)
         return fitting if fitting < batch else None
 
     def sentences(self) -> Iterator[str]:
         """What was understood."""
         for name, model in self.study.config["models"].items():
             yield f"Model {name}: {self._model(model)}. {self._memory(model['parameters'])}."
-        for split, data in self._data.items():
+        several = len(data_sets.names(self.study)) > 1
+        for (name, split), data in self._data.items():
             if data:
-                yield f"Data, {split}: {self._pairs(data)}."
+                yield f"Data{f' {name}' if several else ''}, {split}: {self._pairs(data)}."
                 if split == "train":
                     yield self._first(data.rows[0])
         yield f"Preference model {self.study.config['preference_model']}: {self._preference_model()}."
@@ -85,10 +92,10 @@ class Description:
             "models": "; ".join(self._model(model) for model in models.values()),
             "preference_model": self._preference_model(),
         }
-        if data := self._data.get("train"):
-            found["preference_data"] = self._pairs(data)
-            if batch := self.fitting_batch:
-                found["methods"] = f"an epoch of {math.ceil(len(data.rows) / batch)} steps"
+        if said := [self._pairs(data) for (_, split), data in self._data.items() if split == "train" and data]:
+            found["preference_data"] = "; ".join(said)
+        if batch := self.fitting_batch:
+            found["methods"] = f"an epoch of {math.ceil(self._fewest_rows / batch)} steps"
         return found
 
     def sized(self, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,9 +103,9 @@ class Description:
         config = copy.deepcopy(dict(self.study.config))
         for method, settings in written.get("methods", {}).items():
             config["methods"][method] |= settings
-        data = config["datasets"][config["preference_data"]]
-        read = {split: found for split, found in self._data.items() if found}
-        data["rows"] = {split: len(found.rows) for split, found in read.items()}
+        read = {key: found for key, found in self._data.items() if found}
+        for name, split in read:
+            config["datasets"][name]["rows"] |= {split: len(read[name, split].rows)}
         if rows := [row for found in read.values() for row in found.rows]:
             prompts = sum(len(turn["content"]) for row in rows for turn in row["prompt"])
             responses = sum(len(row[key]) for row in rows for key in ("response_1", "response_2"))
@@ -106,6 +113,11 @@ class Description:
             speeds["prompt_tokens"] = max(1.0, prompts / len(rows) / CHARACTERS)
             speeds["response_tokens"] = max(1.0, min(longest, responses / len(rows) / 2 / CHARACTERS))
         return config
+
+    @property
+    def _fewest_rows(self) -> int:
+        """Training rows of the data set that has the fewest; 0 where none was read."""
+        return min((len(data.rows) for (_, split), data in self._data.items() if split == "train" and data), default=0)
 
     def _model(self, model: Mapping[str, Any]) -> str:
         size = (
@@ -172,8 +184,8 @@ def _short(text: str) -> str:
 def everything(study: Study) -> Jobs:
     """The jobs that look at what the study takes from elsewhere, and train."""
     config = study.config
-    data, models = config["preference_data"], list(config["models"])
-    sets = [(data, split) for split in config["datasets"][data]["splits"]]
+    models, names = list(config["models"]), data_sets.names(study)
+    sets = [(data, split) for data in names for split in config["datasets"][data]["splits"]]
     if config["datasets"][study.instruction_set]["adapter"] == "local":
         sets.append((study.instruction_set, "evaluation"))
     method = next(iter(config["methods"]))
@@ -183,7 +195,11 @@ def everything(study: Study) -> Jobs:
             "fetch_model": [{"base": model} for model in models],
             "fetch_preference_model": [{"name": name} for name in asked],
             "prepare_dataset": [{"dataset": name, "split": split} for name, split in sets],
-            "train_policy": [{"model": model, "method": method, "history": "off"} for model in models],
+            "train_policy": [
+                {"model": model, "method": method, "history": of_data(OFF, data)}
+                for model in models
+                for data in (None, *config["other_data"])
+            ],
         }
     )
 

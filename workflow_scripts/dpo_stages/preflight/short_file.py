@@ -16,7 +16,7 @@ def given(
     preset: str,
     *,
     models: Sequence[str],
-    data: Mapping[str, str | None],
+    data: Sequence[Mapping[str, str | None]],
     preference_model: str,
     instructions: str | None = None,
     judge: str | None = None,
@@ -26,17 +26,18 @@ def given(
     Args:
         preset: name of the settings.
         models: folders or hub ids of models.
-        data: files of the preference data by split; None for a split that there is not.
+        data: files of each preference data set by split; None for a split that there is not.
         preference_model: folder, hub id, or the name `pairrm`.
         instructions: file of instructions for win rates; None for AlpacaEval's.
         judge: preference model that judges; None for the one that labels.
     """
-    splits = {split: file for split, file in data.items() if file}
+    splits = [{split: file for split, file in files.items() if file} for files in data]
+    sets = [files["train"] if list(files) == ["train"] else files for files in splits]
     evaluation = {key: value for key, value in (("instructions", instructions), ("judge", judge)) if value}
     return {
         "preset": preset,
         "models": {name_of(path): path for path in models},
-        "preference_data": splits["train"] if list(splits) == ["train"] else splits,
+        "preference_data": sets[0] if len(sets) == 1 else sets,
         "preference_model": _path(preference_model),
         **({"evaluation": evaluation} if evaluation else {}),
     }

@@ -25,6 +25,7 @@ from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.table import Grid
 from dpo_stages.report.tallies import compared_cell, measured_with
 from dpo_stages.report.yardsticks import Yardstick, described
+from dpo_stages.study.choices import Standing
 from dpo_stages.study.policies import OFF, ON, Policy
 
 TEMPLATES = Path(__file__).resolve().parent
@@ -59,6 +60,7 @@ def answers(
     labels: Sequence[Mapping[str, str]] = (),
     audited: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     warnings: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    standings: Mapping[str, Standing] = MappingProxyType({}),
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
@@ -68,6 +70,7 @@ def answers(
         labels: rows of make_labels_table.py.
         audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
         warnings: what may make the boundary score misleading, by initial policy.
+        standings: how several data sets stand to own samples, by initial policy; empty where there is one data set.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
     shown = measured_with(decisions)
@@ -80,6 +83,7 @@ def answers(
             "points": [
                 {
                     **fields_of(one, right, audited, shown),
+                    **_next(one, standings.get(one.initial_policy)),
                     "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.initial_policy, ())],
                 }
                 for one in sorted(found, key=lambda one: len(one.off.history))
@@ -135,7 +139,6 @@ def fields_of(
         "audit": audited.get(decision.initial_policy, {}),
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
-        "recommended_words": SOURCES[decision.recommended],
         "gainless": gainless.words(decision),
         "off_gain": _gain(decision.off, decision),
         "on_gain": _gain(decision.on_rows[0], decision),
@@ -146,6 +149,16 @@ def fields_of(
         "low": f"{100 * low:.1f}",
         "width": f"{100 * (high - low):.1f}",
     }
+
+
+def _next(decision: Decision, standing: Standing | None) -> dict:
+    """What comes next: the one of both sources that the score recommends, or of several data sets and own samples the first."""
+    source, decided, named = decision.recommended, decision.decided, ""
+    if standing is not None:
+        source, decided = ON if standing.leads == ON else OFF, standing.decided
+        named = "" if source == ON else f" {(standing.ahead or standing.open)[0]['preference_data']}"
+    order = standing.sentence() if standing else ""
+    return {"next": source, "next_words": SOURCES[source] + named, "undecided": decided is False, "order": order}
 
 
 def _stage(decision: Decision) -> str:

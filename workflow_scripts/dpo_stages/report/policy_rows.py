@@ -173,7 +173,8 @@ def build_rows(
         seeds: the study's seeds.
         histories: candidate sources of each policy, in the table's order.
         win_rates: contents of win_rate.json by policy, of all policies here and of those that they were trained from.
-        boundaries: contents of results/boundary/*.json by policy, of all initial policies; None leaves them out.
+        boundaries: contents of results/boundary/*.json by policy, of all initial policies as they were asked the prompts of the
+            data set that the source is of; None leaves them out.
         paired: gives the intervals of the differences of two policies' win rates, see gains.paired_gain; None leaves
             intervals of gains and differences out.
         traces: contents of results/traces/*.json by policy: of those that leave a source to `auto`, and of all whose
@@ -188,7 +189,9 @@ def build_rows(
     """
     require_same(win_rates, ("judge", "lc_kind", "difficulties_fitted_over", "resampled_from"), "win rates")
     if boundaries is not None:
-        require_same(boundaries, ("preference_model", "preference_data", "confidence"), "boundary scores")
+        of_one = {policy: one for policy, one in boundaries.items() if Policy.parse(policy).asked is None}
+        require_same(of_one, ("preference_data",), "boundary scores")
+        require_same(boundaries, ("preference_model", "confidence"), "boundary scores")
     rows = []
     for model, method, seed in itertools.product(models, methods, seeds):
         first_runs = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
@@ -214,7 +217,7 @@ def build_rows(
                     **row_figures.gains(policy, win_rates, paired) if initial else {},
                     **row_figures.comparison(*arms, win_rates, paired, verdict) if arms and compared >= {*arms} else {},
                     **row_figures.evaluation(find(win_rates, policy, "win rate")),
-                    **row_figures.boundary(find(boundaries, initial, "boundary score"))
+                    **row_figures.boundary(find(boundaries, policy.taught, "boundary score"))
                     if initial and boundaries
                     else {},
                     **row_figures.costs(traces[str(named_policy)]) if traces and str(named_policy) in traces else {},

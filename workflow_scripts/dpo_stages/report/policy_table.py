@@ -14,7 +14,7 @@ from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import mean_over_runs
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick, labelled, leading
-from dpo_stages.study.policies import OFF, ON, Policy
+from dpo_stages.study.policies import OFF, ON, Policy, data_of
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
 HEADERS = {
@@ -128,7 +128,7 @@ def _block(rows: Sequence[Row], columns: Sequence[str], measured: capabilities.M
         first = history in first_lines.values()
         cells = {
             "average_length": mean_over_runs(_by_run(group, "average_length"), 0),
-            "boundary_score": _boundary_score(group) if first else "–",
+            "boundary_score": _boundary_score(group) if first or _of_other_data(group) else "–",
             "delta": _delta(history[:-1], by_history, lead) if first else "–",
             "chosen": _chosen(group),
             "samples": _mean_count([row.samples_drawn for row in group]),
@@ -193,6 +193,11 @@ def _boundary_score(group: Sequence[Row]) -> str:
     return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
 
 
+def _of_other_data(group: Sequence[Row]) -> bool:
+    """Whether it was trained on another data set than the preference data, whose boundary score is its own."""
+    return bool(group[0].history) and data_of(group[0].history[-1])[1] is not None
+
+
 def _delta(initial: History, by_history: Mapping[History, Sequence[Row]], of: Yardstick) -> str:
     arms = [by_history.get((*initial, source)) for source in (OFF, ON)]
     if None in arms:
@@ -233,6 +238,8 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
             "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1), relative to the preference model that "
             "labels."
         )
+        if any(_of_other_data([row]) for row in rows):
+            sentences.append("Of a source like off.NAME it is the score against the data set NAME.")
     if "delta" in columns:
         sentences.append(
             "Δ: gain with off-policy candidates over gain with on-policy candidates; +∞ where only the former gain, "

@@ -8,6 +8,7 @@ from dpo_boundary.result import UNDECIDED
 from dpo_stages.report import audits
 from dpo_stages.report.table import Grid, Table
 from dpo_stages.study.choices import BY_HAND, BY_RACE, RULE_OF_UNDECIDED
+from dpo_stages.study.policies import Policy, of_data
 
 FIGURE = "How far one arm is preferred to another after each share of an epoch"
 
@@ -65,17 +66,23 @@ def advice(race: Mapping[str, Any]) -> tuple[str, str]:
     return f"{next_}.", ""
 
 
-def as_markdown(race: Mapping[str, Any], audit: Mapping[str, Any], figure: str, notes: Sequence[str] = ()) -> str:
+def as_markdown(
+    race: Mapping[str, Any], audited: Sequence[Mapping[str, Any]], figure: str, notes: Sequence[str] = ()
+) -> str:
     """One page for a person.
 
     Args:
         race: JSON of make_race.py.
-        audit: JSON of audit_sources.py for the same policy.
+        audited: JSON of audit_sources.py for the same policy, one a data set.
         figure: file of the curve, beside the page.
         notes: sentences that take weight from it.
     """
     next_, why = advice(race)
-    labels = "\n".join(f"- {audits.verdict(name, source)}" for name, source in audit["sources"].items())
+    labels = "\n".join(
+        f"- {audits.verdict(of_data(name, Policy.parse(audit['initial_policy']).asked), source)}"
+        for audit in audited
+        for name, source in audit["sources"].items()
+    )
     parts = [
         ("title", f"Which data next for {race['policy']}?"),
         ("words", f"**{next_}** {why}".rstrip()),

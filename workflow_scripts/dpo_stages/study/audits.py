@@ -5,7 +5,7 @@ from typing import Any
 
 from dpo_stages.study import own_labels
 from dpo_stages.study.independence import same_model
-from dpo_stages.study.policies import OFF
+from dpo_stages.study.policies import OFF, of_data
 from dpo_stages.study.study import Study
 
 
@@ -27,7 +27,8 @@ def preferences(study: Study, initial: str) -> list[str]:
 def votes(study: Study) -> dict[str, str]:
     """The filled sheets, by whose labelled candidates they are about."""
     config = study.config
-    origins = {OFF: config["preference_data"], **config["sources"]}
+    data = {of_data(OFF, name): name for name in config["other_data"]}
+    origins = {OFF: config["preference_data"], **data, **config["sources"]}
     return {study.names.labelled(origins.get(name, name)): file for name, file in config["audit"]["votes"].items()}
 
 
@@ -67,4 +68,4 @@ def for_report(study: Study) -> list[str]:
     """The audits that the report shows, where a yardstick can be asked."""
     tables = study.config["audit"]["tables"] if study.config["yardstick"] else []
     policies = {policy for table in tables for policy in study.initial_policies_of_table(table)}
-    return [f"results/audits/{policy}.json" for policy in sorted(policies)]
+    return [f"results/audits/{asked}.json" for policy in sorted(policies) for asked in study.asked(policy)]

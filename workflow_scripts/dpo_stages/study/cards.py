@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dpo_stages.study.choices import BY_RACE, BY_SCORE
-from dpo_stages.study.policies import BLEND, OFF, ON, PICK, POOL, is_mixed
+from dpo_stages.study.policies import BLEND, OFF, ON, PICK, POOL, data_of, is_mixed
 
 DATA = "Off-policy data"
 """What the preference data are called where it is said what a study is made of."""
+
+OTHER_DATA = "Other off-policy data"
+"""The same of `other_data`."""
 
 _PAPER = "https://arxiv.org/abs/2508.10530"
 _LOADED = """\
@@ -122,7 +125,8 @@ def _iterations(steps: Sequence[Mapping[str, Any]], about: Mapping[str, str]) ->
 
 
 def _source(step: Mapping[str, Any], about: Mapping[str, str]) -> str:
-    source, data = step["source"], about.get(DATA, "the preference data")
+    source, named = data_of(step["source"])
+    data = named or about.get(DATA, "the preference data")
     if source == OFF:
         return f"off-policy pairs: responses of {data}"
     if source == ON:
@@ -150,7 +154,10 @@ def _decision(step: Mapping[str, Any]) -> str:
     elif "boundary_score" in step:
         low, high = step["interval"]
         score = f"{step['boundary_score']:.3f} ({low:.3f} to {high:.3f})"
-        found = f"the boundary score of `{initial}` is {score}, which is {step['verdict']}"
+        against = f" against {step['compared_with']}" if "compared_with" in step else ""
+        found = f"the boundary score of `{initial}`{against} is {score}, which is {step['verdict']}"
+        if "order" in step:
+            found += f"; first to last: {step['order'].removesuffix('.')}"
     else:
         return ""
     if step["named_source"] == BLEND:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.study import capabilities, own_labels, paths
+from dpo_stages.study import capabilities, data_sets, own_labels, paths
 from dpo_stages.study.audits import for_report
-from dpo_stages.study.cards import DATA
+from dpo_stages.study.cards import DATA, OTHER_DATA
 from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import RECOMMENDED, Policy
 from dpo_stages.study.races import races_for_report
@@ -24,8 +24,8 @@ def from_the_hub(study: Study) -> list[str]:
     models |= {Policy.parse(origin).model for origin in config["sources"].values()}
     chats = {(config["models"][model]["sft"], "train") for model in models} - {(None, "train")}
     models |= {study.judge["model"]} if study.judge["kind"] == "vllm" else set()
-    data = config["preference_data"]
-    splits = {(data, "train"), (data, config["boundary"]["split"]), (study.instruction_set, "evaluation"), *chats}
+    splits = {(data, split) for data in data_sets.names(study) for split in ("train", config["boundary"]["split"])}
+    splits |= {(study.instruction_set, "evaluation"), *chats}
     rankers = {config["preference_model"], *([length_witness(study)] if length_control(study) else [])}
     rankers |= {config["yardstick"]} if for_report(study) or races_for_report(study) else set()
     return [
@@ -124,7 +124,9 @@ def on_cards(study: Study, policy: Policy) -> list[str]:
     told = {"Conversations of SFT": conversations} if conversations else {}
     if policy.history:
         words = in_words(study)
-        told |= {what: words[what] for what in (DATA, "Preference model", "Labels of data sets") if what in words}
+        told |= {
+            what: words[what] for what in (DATA, OTHER_DATA, "Preference model", "Labels of data sets") if what in words
+        }
     return [f"{what}={name}" for what, name in told.items()]
 
 
@@ -172,8 +174,9 @@ def labelled_for_report(study: Study) -> list[str]:
 
 
 def compared_for_report(study: Study) -> list[str]:
-    """The policies whose samples were compared for the boundary scores of the tables."""
-    return sorted({policy for table in study.config["tables"] for policy in study.initial_policies_of_table(table)})
+    """The policies whose samples were compared for the boundary scores of the tables, as they were asked each data set's prompts."""
+    policies = {policy for table in study.config["tables"] for policy in study.initial_policies_of_table(table)}
+    return [str(asked) for policy in sorted(policies) for asked in study.asked(policy)]
 
 
 def judged_for_report(study: Study) -> list[str]:
@@ -210,6 +213,7 @@ def tables_of_report(study: Study) -> list[str]:
     """The tables of the report, in its order."""
     config, analyses = study.config, study.config["analyses"]
     there = {
+        "data_sets": config["other_data"],
         **dict.fromkeys(config["tables"], True),
         "rq1": policies_of_rq1(study),
         "pairs": True,
@@ -243,6 +247,7 @@ def in_words(study: Study) -> dict[str, Any]:
             for model in dict.fromkeys(model for table in config["tables"].values() for model in table["models"])
         ),
         DATA: config["preference_data"],
+        **({OTHER_DATA: ", ".join(config["other_data"])} if config["other_data"] else {}),
         "Preference model": config["preference_model"],
         **({"Labels of data sets": config["labels"]} if config["labels"] != own_labels.MODEL else {}),
         "What auto follows": followed(study),

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study import judges, own_labels
+from dpo_stages.study import data_sets, held_out, judges, own_labels
 from dpo_stages.study.groups import BEST_WORST
 from dpo_stages.study.paths import STAGE_OF
-from dpo_stages.study.policies import PICK, Policy
+from dpo_stages.study.policies import PICK, Policy, data_of
 from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
@@ -128,8 +128,9 @@ class Flags:
 
     def pooled_pairing(self, wildcards: Any) -> str:
         """The same of own and off-policy candidates together."""
-        rule = self._rule if wildcards.mixture == PICK else {**self._rule, "pairs": BEST_WORST}
-        return as_flags(rule) + (" --pick" if wildcards.mixture == PICK else "")
+        picked = data_of(wildcards.mixture)[0] == PICK
+        rule = self._rule if picked else {**self._rule, "pairs": BEST_WORST}
+        return as_flags(rule) + (" --pick" if picked else "")
 
     @property
     def _rule(self) -> dict[str, Any]:
@@ -168,6 +169,13 @@ class Flags:
         policy = str(replace(self.study.named_by(wildcards), suffixes=()))
         source = self.config["boundary"]["decisions"].get(policy)
         return f"--by-hand {source}" if source else ""
+
+    def boundary_notes(self, wildcards: Any) -> list[str]:
+        """What a score's page says of labels that the preference model does not decide about alone and how often that is right, and
+        of several data sets."""
+        data = self.study.preference_data(wildcards.initial)
+        notes = [*own_labels.note(self.study, data), *data_sets.in_words(self.study)]
+        return given(notes=notes, held_out=held_out.results(self.study, [self.config["preference_model"]]))
 
     def race(self, wildcards: Any) -> list[str]:
         """Flags of what decides a race, shell words each."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, PICK, POOL, SFT, Policy, suffixed
+from dpo_stages.study.policies import AUTO, OF_DATA, SFT, Policy, suffixed
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -75,6 +75,7 @@ class Patterns:
     Attributes:
         model: of a base model with the study's suffixes, with or without a seed.
         method: of a preference optimisation method.
+        data: of what stands behind a built-in source that is of one of `other_data`, which of others nothing does.
         source: of a fixed candidate source; `auto` is none.
         history: of fixed sources, of any of the study's replicates.
         racing: of fixed sources, of any of the orders that race.
@@ -82,7 +83,8 @@ class Patterns:
         undecided: of a history that stands for a fixed one, the same.
         policy: of a policy whose history is fixed, in any replicate, and of its evaluation.
         sampled: of the same in its first run where its samples are meant, which hang on the preference data.
-        initial: of the same as what is trained on, whose labels and boundary score hang on data and preference model.
+        initial: of the same as what is trained from, whose labels and boundary score hang on data and preference model.
+        measured: of the same, asked the prompts of any data set of the study.
         opinion: of a preference model that gives a second opinion.
         origin: of what candidates come from: a data set, or the policy that was sampled.
         labelled: of the same with the labels of the preference model.
@@ -92,7 +94,9 @@ class Patterns:
         names, models, datasets = Names(config), config["models"], one_of(config["datasets"])
         self.model = self.seeded(models, names.both)
         self.method = one_of(config["methods"])
-        self.source = rf"(?:{one_of([OFF, ON, BLEND, POOL, PICK, *config['sources']])}|{MIX})"
+        other = one_of(config["other_data"])
+        self.data, asked = rf"(?:\.(?:{other}))?", rf"(?:\+(?:{other}))?"
+        self.source = rf"(?:{OF_DATA}{self.data}|{one_of(config['sources'])})"
         fixed = rf"{self.source}(?:-{self.source})*"
         self.run = self._runs(config["replicates"])
         self.history = fixed + self.run
@@ -100,11 +104,12 @@ class Patterns:
         self.undecided = rf"(?:{self.source}-|{AUTO}-)*{AUTO}(?:-{self.source}|-{AUTO})*{self.run}"
         trained = rf"{self.model}/(?:{self.method})/{fixed}"
         self.policy = rf"(?:{self.seeded(models)}/{SFT}|{trained}{self.run})"
-        self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained})"
+        self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained}){asked}"
         self.initial = rf"(?:{self.model}/{SFT}|{trained})"
+        self.measured = self.initial + asked
         self.opinion = one_of(config["boundary"]["second_opinions"])
         self.origin = rf"(?:{datasets}|{self.sampled})"
-        self.labelled = rf"(?:(?:{datasets}){re.escape(suffixed('', names.preference_model))}|{self.initial})"
+        self.labelled = rf"(?:(?:{datasets}){re.escape(suffixed('', names.preference_model))}|{self.measured})"
 
     @staticmethod
     def _runs(number: int) -> str:

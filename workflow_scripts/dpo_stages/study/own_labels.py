@@ -10,9 +10,9 @@ def stand(study: Study, labelled: str) -> bool:
     return study.config["labels"] == DATASET and study.names.is_dataset(labelled)
 
 
-def note(study: Study) -> list[str]:
-    """What a boundary score's page says of them, in one paragraph; nothing where the preference model labels as it compares."""
-    data, model = study.config["preference_data"], study.config["preference_model"]
+def note(study: Study, data: str) -> list[str]:
+    """What a boundary score's page says of those of `data`, in one paragraph; nothing where the preference model labels as it compares."""
+    model = study.config["preference_model"]
     said = {
         DATASET: f"Labels: training on {data} takes the data set's own (`labels: dataset`). {model} compared candidates for the score "
         "above, but was not asked about these pairs, so how often it agrees with the data set is unknown here.",

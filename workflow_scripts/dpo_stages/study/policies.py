@@ -1,15 +1,19 @@
 """The path grammar: names of policies say where they came from.
 
-    policy    = model suffix* [@seed] "/sft"                               iteration 0
-              | model suffix* [@seed] "/" method "/" history [replicate]   iteration k
+    policy    = model suffix* [@seed] "/sft" [asked]                       iteration 0
+              | model suffix* [@seed] "/" method "/" history [replicate] [asked]
+                                                                           iteration k
     suffix    = "+" name                                                   of preference data, then preference model
     history   = source ("-" source)*                                       k candidate sources, oldest first
     replicate = "~" number                                                 from 2; the first run has none
+    asked     = "+" name without dashes                                    of one of `other_data`
+    source    = built-in ["." name] | name, both without dashes            the first of one of `other_data`
 
 Built-in sources: `off`, the preference data; `on`, samples of the initial policy; `mixNN`, NN % of the prompts with the
 initial policy's samples and the others with the preference data; `blend`, the same with a share that follows from the
 initial policy's boundary score; `pool`, the best and the worst of a prompt's own and off-policy candidates together; `pick`, a
-prompt's off-policy pair where its chosen response beats the initial policy's best, else the own pair; `auto`, what that score recommends if it is decided. A history with `auto` in it is no policy
+prompt's off-policy pair where its chosen response beats the initial policy's best, else the own pair; `auto`, what that score recommends if it is decided.
+`off.old`, `on.old`, `mix50.old` and so on are the same of another data set, `old`: its pairs, own samples for its prompts. A history with `auto` in it is no policy
 of its own: it stands for the fixed history that was chosen, see `Policy.resolved`.
 
 `zephyr-7b/dpo/off-on` was trained on off-policy candidates, then on its own samples. Its initial policy, which is also
@@ -23,6 +27,9 @@ from these on both. `names.py` knows a study's.
 
 `zephyr-7b/dpo/off-on~2` is a second run of `zephyr-7b/dpo/off-on`: trained again from the same initial policy on the same
 pairs, and evaluated again. Nothing is trained from it or sampled for training, so that no further iteration carries it on.
+
+`zephyr-7b/sft+old`, behind the history, is a policy where it is asked the prompts of another data set than the preference data:
+its samples, their labels, its boundary score against the responses of that data set.
 
 This module is the only place that takes a policy's name apart. Standard library only.
 """
@@ -41,11 +48,13 @@ OFF, ON, AUTO, BLEND = "off", "on", "auto", "blend"
 POOL, PICK = "pool", "pick"
 RECOMMENDED = "recommended"  # stands for the source that an undecided boundary score recommends nevertheless
 MIX = r"mix[1-9][0-9]?"  # and the percentage
-RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{POOL}|{PICK}|{RECOMMENDED}|mix[0-9]+"
+OF_DATA = rf"(?:{OFF}|{ON}|{BLEND}|{POOL}|{PICK}|{MIX})"  # sources that there are of every data set
+RESERVED = rf"{OFF}|{ON}|{AUTO}|{BLEND}|{POOL}|{PICK}|{RECOMMENDED}|mix[0-9]+|{OF_DATA}\..*"
 
 _POLICY = re.compile(
     rf"(?P<model>{NAME})(?P<suffixes>(?:\+{NAME})*)(?:@(?P<seed>[0-9]+))?"
     rf"/(?:{SFT}|(?P<method>{NAME})/(?P<history>{SOURCE}(?:-{SOURCE})*)(?:~(?P<replicate>[2-9]|[1-9][0-9]+))?)"
+    rf"(?:\+(?P<asked>{SOURCE}))?"
 )
 
 
@@ -60,6 +69,7 @@ class Policy:
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
         suffixes: of the preference data and of the preference model, where those that it hangs on have one.
         replicate: number of the run of its last training where it is not the first, else None.
+        asked: name of the data set whose prompts it is asked where these are not those of the preference data, else None.
     """
 
     model: str
@@ -68,6 +78,7 @@ class Policy:
     history: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     replicate: int | None = None
+    asked: str | None = None
 
     @classmethod
     def parse(cls, name: str) -> "Policy":
@@ -85,22 +96,23 @@ class Policy:
         seed, replicate = (None if match[key] is None else int(match[key]) for key in ("seed", "replicate"))
         history = tuple(match["history"].split("-")) if match["history"] else ()
         suffixes = tuple(match["suffixes"].split("+")[1:])
-        return cls(match["model"], seed, match["method"], history, suffixes, replicate)
+        return cls(match["model"], seed, match["method"], history, suffixes, replicate, match["asked"])
 
     def __str__(self) -> str:
         history = "-".join(self.history) + ("" if self.replicate is None else f"~{self.replicate}")
         model = suffixed(self.model, self.suffixes) + ("" if self.seed is None else f"@{self.seed}")
-        return f"{model}/{self.method}/{history}" if self.history else f"{model}/{SFT}"
+        name = f"{model}/{self.method}/{history}" if self.history else f"{model}/{SFT}"
+        return suffixed(name, [self.asked] if self.asked else [])
 
     @property
     def plain(self) -> str:
         """The name without what rides on the model's, and the first run's: the same in every run and with any data."""
-        return str(replace(self, seed=None, suffixes=(), replicate=None))
+        return str(replace(self, seed=None, suffixes=(), replicate=None, asked=None))
 
     @property
     def itself(self) -> "Policy":
         """The policy and not what is measured of it: an SFT policy hangs on neither preference data nor model."""
-        return self if self.history else replace(self, suffixes=())
+        return replace(self, suffixes=self.suffixes if self.history else (), asked=None)
 
     @property
     def iteration(self) -> int:
@@ -117,7 +129,7 @@ class Policy:
         if not self.history:
             raise ValueError(f"{self} is iteration 0 and has no initial policy")
         history = self.history[:-1]
-        return replace(self, method=self.method if history else None, history=history, replicate=None)
+        return replace(self, method=self.method if history else None, history=history, replicate=None, asked=None)
 
     @property
     def source(self) -> str:
@@ -155,11 +167,20 @@ class Policy:
 
     def then(self, method: str, source: str) -> "Policy":
         """The policy that comes of one more iteration with `source`, in its first run."""
-        return replace(self, method=method, history=(*self.history, source), replicate=None)
+        return replace(self, method=method, history=(*self.history, source), replicate=None, asked=None)
 
     def arm(self, source: str) -> "Policy":
         """The policy trained on `source` beside this one: from the same initial policy, in the replicate of that number."""
         return replace(self.initial.then(self.method, source), replicate=self.replicate)
+
+    @property
+    def taught(self) -> "Policy":
+        """Its initial policy, asked the prompts of the data set that its last source is of."""
+        return self.initial.asking(data_of(self.source)[1])
+
+    def asking(self, data: str | None) -> "Policy":
+        """The policy where it is asked the prompts of another data set; itself if that is None."""
+        return replace(self, asked=data) if data else self
 
 
 def combinations(sources: Sequence[str], iterations: int) -> list[tuple[str, ...]]:
@@ -168,14 +189,31 @@ def combinations(sources: Sequence[str], iterations: int) -> list[tuple[str, ...
     return [history for length in lengths for history in itertools.product(sources, repeat=length)]
 
 
+def of_data(source: str, data: str | None) -> str:
+    """A built-in source as that of another data set; as it is if that is None."""
+    return f"{source}.{data}" if data else source
+
+
+def data_of(source: str) -> tuple[str, str | None]:
+    """A source without the data set in its name, and that data set; None where it names none."""
+    found = re.fullmatch(rf"({OF_DATA})\.(.+)", source)
+    return (found[1], found[2]) if found else (source, None)
+
+
 def is_mixed(source: str) -> bool:
     """Whether a candidate source takes candidates from the initial policy's samples and from the data."""
+    source, _ = data_of(source)
     return source == BLEND or is_pooled(source) or re.fullmatch(MIX, source) is not None
+
+
+def parts(source: str) -> list[str]:
+    """The sources that a mixture takes candidates from: off-policy, then own ones; of any other source itself."""
+    return [of_data(one, data_of(source)[1]) for one in (OFF, ON)] if is_mixed(source) else [source]
 
 
 def is_pooled(source: str) -> bool:
     """Whether it compares the two with each other, prompt by prompt."""
-    return source in (POOL, PICK)
+    return data_of(source)[0] in (POOL, PICK)
 
 
 def suffixed(name: str, suffixes: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.study.policies import OFF, ON
+from dpo_stages.study.policies import OFF, ON, of_data
 from dpo_stages.study.shorthand import write_out
 
 PRESETS = ("laptop", "one-gpu", "paper")
@@ -85,8 +85,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measure(config: dict[str, Any]) -> None:
     """Boundaries are measured on prompts of their own where there are any."""
-    data = config["datasets"].get(config["preference_data"], {})
-    config["boundary"]["split"] = "test" if "test" in data.get("splits", {}) else "train"
+    sets = [config["datasets"].get(name, {}) for name in (config["preference_data"], *config.get("other_data", []))]
+    config["boundary"]["split"] = "test" if all("test" in data.get("splits", {}) for data in sets) else "train"
 
 
 def _who_judges(config: dict[str, Any]) -> None:
@@ -100,10 +100,12 @@ def _who_judges(config: dict[str, Any]) -> None:
 
 
 def _what_is_shown(config: dict[str, Any]) -> None:
-    """Both arms of every model in one table, unless tables are named; all models and the first method in those that say none."""
+    """All arms of every model in one table, unless tables are named; all models and the first method in those that say none."""
     everything = {"models": list(config["models"]), "methods": [next(iter(config["methods"]))]}
     if not config["tables"]:
-        config["tables"] = {TABLE: {"sources": [OFF, ON]}}
+        config["tables"] = {
+            TABLE: {"sources": [OFF, ON, *(of_data(OFF, name) for name in config.get("other_data", []))]}
+        }
     tables = {name: {**everything, **table} for name, table in config["tables"].items() if isinstance(table, Mapping)}
     config["tables"] = {**config["tables"], **tables}
     if "responses" not in config and tables:

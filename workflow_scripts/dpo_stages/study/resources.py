@@ -7,12 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dpo_stages.study import data_sets
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.groups import pairs_of
 from dpo_stages.study.held_out import votes
 from dpo_stages.study.judges import WORDS
 from dpo_stages.study.memory import trained_parameters
 from dpo_stages.study.paths import POOLED
+from dpo_stages.study.policies import data_of
 from dpo_stages.study.races import Races
 from dpo_stages.study.sizes import lines_of
 from dpo_stages.study.speeds import Speeds
@@ -88,9 +90,17 @@ class Needs:
         rows = settings["rows"].get(split) or here or self.config["resources"]["rows"]
         return min(rows, settings["limit"] or rows)
 
-    def pairs(self, split: str) -> int:
-        """The same of the preference data, whose prompts the policies are asked."""
-        return self.rows(self.config["preference_data"], split)
+    def data(self, wildcards: Any) -> str:
+        """The data set that a job is about: whose prompts its policy is asked, or that it trains on."""
+        if labelled := wildcards.get("labelled"):
+            return self.study.preference_data(labelled)
+        policy = self.study.named_by(wildcards)
+        source = wildcards.get("source") or (policy.source if wildcards.get("history") else "")
+        return self.study.preference_data(policy.asking(data_of(source)[1]))
+
+    def pairs(self, wildcards: Any, split: str) -> int:
+        """The same of that."""
+        return self.rows(self.data(wildcards), split)
 
     def parameters(self, wildcards: Any) -> float:
         """Parameters of the policy that a job runs."""
@@ -117,19 +127,18 @@ class Needs:
     def labelled_pairs(self, wildcards: Any) -> float:
         """Pairs that one job labels: of a data set, or of a policy, which has one for every two candidates of a prompt."""
         if wildcards.split == POOLED:  # with two off-policy candidates
-            return pairs_of(self.candidates + 2) * self.pairs("train") / self.study.shards.of("scores")
+            return pairs_of(self.candidates + 2) * self.pairs(wildcards, "train") / self.study.shards.of("scores")
         origin = self.study.names.origin(wildcards.labelled)
-        dataset = origin if self.study.names.is_dataset(origin) else self.config["preference_data"]
-        pairs = 1 if dataset == origin else pairs_of(self.candidates)
-        return pairs * self.rows(dataset, wildcards.split) / self.study.shards.of("scores")
+        pairs = 1 if self.study.names.is_dataset(origin) else pairs_of(self.candidates)
+        return pairs * self.pairs(wildcards, wildcards.split) / self.study.shards.of("scores")
 
     def compared_pairs(self, wildcards: Any) -> float:
         """Pairs that one job compares: all responses of one source against both of the other."""
-        return 2 * self.candidates * self.pairs(wildcards.split) / self.study.shards.of("comparisons")
+        return 2 * self.candidates * self.pairs(wildcards, wildcards.split) / self.study.shards.of("comparisons")
 
     def boundary_pairs(self, wildcards: Any) -> float:
         """Pairs of a whole boundary measurement."""
-        return 2 * self.candidates * self.pairs(self.config["boundary"]["split"])
+        return 2 * self.candidates * self.pairs(wildcards, self.config["boundary"]["split"])
 
     def arms_pairs(self, wildcards: Any) -> float:
         """Pairs of the outputs of two arms: one an instruction."""
@@ -137,7 +146,7 @@ class Needs:
 
     def race_prompts(self) -> int:
         """Prompts on which arms of a race are compared."""
-        return min(self.config["race"]["prompts"], self.pairs("test"))
+        return min(self.config["race"]["prompts"], sum(self.rows(data, "test") for data in data_sets.names(self.study)))
 
     def race_pairs(self, wildcards: Any) -> float:
         """Pairs of responses after one share of an epoch at most: two a prompt, order and pair of arms."""
@@ -150,7 +159,7 @@ class Needs:
 
     def audited_pairs(self, wildcards: Any) -> float:
         """Pairs of a source that an audit is about, at most."""
-        return min(self.config["audit"]["pairs"], self.pairs("train"))
+        return min(self.config["audit"]["pairs"], self.pairs(wildcards, "train"))
 
     def voted_pairs(self, wildcards: Any) -> float:
         """Pairs with a vote; of a file that has yet to be made, as many as an audit draws."""
@@ -164,7 +173,7 @@ class Needs:
         return self._train(wildcards, rows, sft["epochs"])
 
     def training_seconds(self, wildcards: Any) -> float:
-        sequences, method = 2 * self.pairs("train"), self.config["methods"][wildcards.method]
+        sequences, method = 2 * self.pairs(wildcards, "train"), self.config["methods"][wildcards.method]
         return self._train(wildcards, sequences, method["epochs"])
 
     def arm_seconds(self, races: Races) -> Callable[[Any], float]:
@@ -172,7 +181,7 @@ class Needs:
 
         def seconds(wildcards: Any) -> float:
             share = float(wildcards.share) - races.before(wildcards.share)
-            return self._train(wildcards, 2 * self.pairs("train"), share)
+            return self._train(wildcards, 2 * self.pairs(wildcards, "train"), share)
 
         return seconds
 
@@ -184,12 +193,12 @@ class Needs:
         return self.speeds.sample(self.parameters(wildcards), 2 * self.race_prompts())
 
     def reference_seconds(self, wildcards: Any) -> float:
-        rows = self.pairs("train") / self.study.shards.of("reference_logps")
+        rows = self.pairs(wildcards, "train") / self.study.shards.of("reference_logps")
         return self.speeds.score(self.parameters(wildcards), 2 * rows)
 
     def likelihood_seconds(self, wildcards: Any) -> float:
         """Two candidates of each source."""
-        return self.speeds.score(self.parameters(wildcards), 4 * self.pairs(wildcards.split))
+        return self.speeds.score(self.parameters(wildcards), 4 * self.pairs(wildcards, wildcards.split))
 
     def audit_seconds(self, wildcards: Any) -> float:
         """Both responses of the audited pairs of every source."""
@@ -197,7 +206,7 @@ class Needs:
         return self.speeds.score(self.parameters(wildcards), 2 * sources * self.audited_pairs(wildcards))
 
     def sampling_seconds(self, wildcards: Any) -> float:
-        rows = self.pairs(wildcards.split) / self.study.shards.of("candidates")
+        rows = self.pairs(wildcards, wildcards.split) / self.study.shards.of("candidates")
         return self.speeds.sample(self.parameters(wildcards), self.candidates * rows)
 
     def generation_seconds(self, wildcards: Any) -> float:

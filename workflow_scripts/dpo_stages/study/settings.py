@@ -14,7 +14,21 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.study.groups import is_grouped
 from dpo_stages.study.objectives import why_not
 from dpo_stages.study.parameters import parameters_of
-from dpo_stages.study.policies import AUTO, BLEND, MIX, OFF, ON, PICK, POOL, RECOMMENDED, RESERVED, SOURCE, Policy
+from dpo_stages.study.policies import (
+    AUTO,
+    BLEND,
+    OF_DATA,
+    OFF,
+    ON,
+    PICK,
+    POOL,
+    RECOMMENDED,
+    RESERVED,
+    SOURCE,
+    Policy,
+    data_of,
+    of_data,
+)
 from dpo_stages.study.shorthand import write_out
 
 PARAMETERS_OF_PAIRRM = 4.35e8
@@ -200,8 +214,8 @@ def _check_references(config: dict) -> None:
             raise BadInput(
                 f"configuration: datasets.{name}.columns is for the adapters local and auto; {dataset['adapter']} knows its columns"
             )
-    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "train")
-    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", config["boundary"]["split"])
+    for split in ("train", config["boundary"]["split"]):
+        _expect_data(config, split)
     _expect(config["preference_models"], "preference_model", config["preference_model"])
     evaluation = config["evaluation"]
     _expect_dataset(config, "evaluation.instructions", evaluation["instructions"], "instructions", "evaluation")
@@ -375,6 +389,7 @@ def _check_race(config: dict) -> None:
     race, methods = config["race"], config["methods"]
     race["method"] = race["method"] or next(iter(methods))
     _expect(methods, "race.method", race["method"])
+    race["sources"] = race["sources"] or [OFF, ON, *(of_data(OFF, name) for name in config["other_data"])]
     for source in race["sources"]:
         check_source(config, source, "race.sources", decided=True)
     for table in race["tables"]:
@@ -392,7 +407,7 @@ def _check_race(config: dict) -> None:
                 f"configuration: {asks}, but the judge {config['evaluation']['judge']} cannot be asked about pairs; "
                 "name one of preference_models as yardstick"
             )
-        _expect_dataset(config, "preference_data", config["preference_data"], "preferences", "test")
+        _expect_data(config, "test")
 
 
 def _check_tables(config: dict) -> None:
@@ -455,8 +470,10 @@ def _check_audit(config: dict) -> None:
         where = f"audit.votes.{name}"
         if name == ON:
             raise BadInput(f"configuration: {where} does not say whose samples; name the policy, as in zephyr-7b/sft")
-        if name != OFF and name not in config["sources"]:
-            check_policy(config, name, where)
+        others = {of_data(OFF, data): data for data in config["other_data"]}
+        if name not in (OFF, *others, *config["sources"]):
+            asked = [f"+{data}" for data in others.values() if name.endswith(f"+{data}")]
+            check_policy(config, name.removesuffix("".join(asked)), where)
     for table in audit["tables"]:
         _expect(config["tables"], "audit.tables", table)
 
@@ -483,8 +500,9 @@ def check_source(config: dict, source: str, where: str, decided: bool = False) -
     Raises:
         BadInput: it does not; the message lists the sources there are.
     """
-    built_in = [OFF, ON, *([] if decided else [AUTO]), BLEND, POOL, PICK, "mix1 to mix99"]
-    known = ", ".join([OFF, ON, *config["sources"], *built_in[2:]])
+    of_others = [of_data(one, name) for name in config["other_data"] for one in (OFF, ON)]
+    built_in = [*([] if decided else [AUTO]), BLEND, POOL, PICK, "mix1 to mix99"]
+    known = ", ".join([OFF, ON, *of_others, *config["sources"], *built_in])
     if not re.fullmatch(SOURCE, source):
         raise BadInput(
             f"configuration: {where}: '{source}' is no name of a candidate source (no dashes); known are {known}"
@@ -493,7 +511,9 @@ def check_source(config: dict, source: str, where: str, decided: bool = False) -
         raise BadInput(
             f"configuration: {where}: {AUTO} is decided only while the study runs; name a fixed source, known are {known}"
         )
-    if source not in (OFF, ON, AUTO, BLEND, POOL, PICK, *config["sources"]) and not re.fullmatch(MIX, source):
+    base, data = data_of(source)
+    of_a_data_set = re.fullmatch(OF_DATA, base) and data in (None, *config["other_data"])
+    if source != AUTO and source not in config["sources"] and not of_a_data_set:
         raise BadInput(f"configuration: {where}: the candidate source '{source}' is unknown; known are {known}")
 
 
@@ -517,6 +537,10 @@ def check_policy(config: dict, name: str, where: str) -> None:
             f"configuration: {where} names '{name}', a replicate, which is evaluated and nothing else; leave "
             f"~{policy.replicate} out"
         )
+    if policy.asked is not None:
+        raise BadInput(
+            f"configuration: {where} names '{name}', what {policy.itself} says to the prompts of {policy.asked}; leave +{policy.asked} out"
+        )
     _expect(config["models"], where, policy.model)
     if policy.method is not None:
         _expect(config["methods"], where, policy.method)
@@ -531,6 +555,15 @@ def _expect(section: dict, where: str, name: str) -> None:
         raise BadInput(
             f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}"
         )
+
+
+def _expect_data(config: dict, split: str) -> None:
+    """The data sets of off-policy candidates have this split, and the names of the others fit into those of policies."""
+    _expect_dataset(config, "preference_data", config["preference_data"], "preferences", split)
+    for number, name in enumerate(config["other_data"]):
+        _expect_dataset(config, f"other_data.{number}", name, "preferences", split)
+        if name == config["preference_data"]:
+            raise BadInput(f"configuration: other_data.{number} is {name}, the preference_data; name it once")
 
 
 def _expect_dataset(config: dict, where: str, name: str, kind: str, split: str) -> None:

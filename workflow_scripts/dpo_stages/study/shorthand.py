@@ -2,6 +2,7 @@
 
     models: {my-model: checkpoints/my-model}     ->  models: {my-model: {path: checkpoints/my-model}}
     preference_data: pairs.jsonl                 ->  datasets: {pairs: {kind: preferences, adapter: local, splits: {train: pairs.jsonl}}}
+    preference_data: [pairs.jsonl, old.jsonl]    ->  the same of both, and other_data: [old]
     preference_model: reward-models/mine         ->  preference_models: {mine: {path: reward-models/mine}}
 
 So that a study of one's own is a few lines. Standard library only.
@@ -36,12 +37,7 @@ def write_out(config: dict[str, Any]) -> None:
                 f"configuration: datasets.{name} is {data!r}, and what a row of it is cannot be seen; name the file where it is "
                 "used (preference_data, evaluation.instructions, the model's sft), or give it kind, adapter and splits"
             )
-    _replace(
-        config,
-        "preference_data",
-        config,
-        lambda value: _dataset(config, "preference_data", value, "preferences", "train"),
-    )
+    _preference_data(config)
     for name, model in config.get("models", {}).items():
         if isinstance(model, dict):
             key = f"models.{name}.sft"
@@ -73,8 +69,24 @@ def _models(config: dict) -> None:
         }
 
 
-def _dataset(config: dict, key: str, value: Any, kind: str, split: str) -> Any:
-    """The name of the data set that a file, or files by split, stand for."""
+def _preference_data(config: dict) -> None:
+    """The first of several is the preference data, and the others are so besides, under names that have no dash."""
+    if isinstance(config.get("preference_data"), list) and config["preference_data"]:
+        config["preference_data"], *others = config["preference_data"]
+        config["other_data"] = [*others, *config.get("other_data", [])]
+    key = "preference_data"
+    _replace(config, key, config, lambda value: _dataset(config, key, value, "preferences", "train"))
+    if isinstance(config.get("other_data"), list):
+        config["other_data"] = [
+            _dataset(config, f"other_data.{number}", value, "preferences", "train", source_name_of)
+            for number, value in enumerate(config["other_data"])
+        ]
+
+
+def _dataset(
+    config: dict, key: str, value: Any, kind: str, split: str, named: Callable[[str], str] | None = None
+) -> Any:
+    """The name of the data set that a file, or files by split, stand for; `named` makes it of a path, by default `name_of`."""
     datasets = config.setdefault("datasets", {})
     if isinstance(value, str) and (value in datasets or not is_path(value)):
         return value  # a name, or a wrong one, which is refused with the names that there are
@@ -87,7 +99,7 @@ def _dataset(config: dict, key: str, value: Any, kind: str, split: str) -> Any:
                 f"configuration: {key} names {file}, which is no file here that ends in {', '.join(ENDINGS)}; correct the path, or "
                 f"describe a data set of the hub under `datasets` with kind, adapter (auto), path and splits"
             )
-    name = name_of(splits.get(split) or next(iter(splits.values())))
+    name = (named or name_of)(splits.get(split) or next(iter(splits.values())))
     return _enter(datasets, name, {"kind": kind, "adapter": "local", "splits": splits})
 
 
@@ -132,3 +144,8 @@ def name_of(path: str) -> str:
     while last.endswith(ENDINGS):
         last = last.rsplit(".", 1)[0]
     return re.sub(r"[^a-z0-9._-]+", "-", last).lstrip("._-") or "mine"
+
+
+def source_name_of(path: str) -> str:
+    """The same for what sources are named after, whose names have no dash: that joins the sources of a history."""
+    return name_of(path).replace("-", "_")

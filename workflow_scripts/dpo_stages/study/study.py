@@ -14,7 +14,16 @@ from dpo_stages.core.files import fingerprint
 from dpo_stages.study import paths
 from dpo_stages.study.groups import is_grouped
 from dpo_stages.study.names import Names, Patterns
-from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, Policy, combinations, is_mixed, is_pooled, suffixed
+from dpo_stages.study.policies import (
+    OFF,
+    ON,
+    Policy,
+    combinations,
+    data_of,
+    is_mixed,
+    parts,
+    suffixed,
+)
 from dpo_stages.study.replicates import seed_of_run, with_replicates
 
 History = tuple[str, ...]
@@ -114,24 +123,43 @@ class Study:
 
     # Candidate sources
 
+    def preference_data(self, origin: str | Policy) -> str:
+        """The data set whose prompts a policy is asked, and with whose responses its own are compared; a data set itself."""
+        if self.names.is_dataset(str(origin)):
+            return self.names.origin(str(origin))
+        return Policy.parse(str(origin)).asked or self.config["preference_data"]
+
+    def asked(self, initial: str | Policy) -> list[Policy]:
+        """A policy as it is asked the prompts of each data set, those of the preference data first."""
+        policy = Policy.parse(str(initial))
+        return [policy, *(policy.asking(data) for data in self.config["other_data"])]
+
+    def asked_by(self, wildcards: Any) -> str:
+        """The policy {initial}, asked the prompts of the data set that {mixture} is of."""
+        return str(Policy.parse(wildcards.initial).asking(data_of(wildcards.mixture)[1]))
+
     def sampled_from(self, initial: str | Policy, source: str) -> str:
         """The policy or data set whose labelled candidates `source` means for a policy that starts from `initial`."""
+        source, data = data_of(source)
+        asked = Policy.parse(str(initial)).asking(data)
         if source == ON:
-            return str(initial)
-        return self.names.labelled(self.config["preference_data"] if source == OFF else self.config["sources"][source])
+            return str(asked)
+        if source == OFF:
+            return self.names.labelled(self.preference_data(asked))
+        return str(Policy.parse(self.names.labelled(self.config["sources"][source])).asking(asked.asked))
 
     def origins(self, initial: str | Policy, source: str) -> list[str]:
-        """The same, of all candidates of a mixture."""
-        return [self.sampled_from(initial, one) for one in ([OFF, ON] if is_mixed(source) else [source])]
+        """The same as `sampled_from`, of all candidates of a mixture."""
+        return [self.sampled_from(initial, one) for one in parts(source)]
 
     def candidates(self, origin: str, split: str) -> str:
         """Candidates of a data set or of a policy, with or without labels."""
         kind = "datasets" if self.names.is_dataset(origin) else "candidates"
         return f"results/{kind}/{self.names.origin(origin)}/{split}.parquet"
 
-    def off_policy(self, split: str) -> str:
-        """Candidates of the preference data, whose prompts the policies are asked."""
-        return paths.dataset(self.config["preference_data"], split)
+    def off_policy(self, split: str, policy: str | Policy | None = None) -> str:
+        """Candidates of the preference data, or of the data set whose prompts a policy is asked."""
+        return paths.dataset(self.preference_data(policy or self.config["preference_data"]), split)
 
     def preferences(self, initial: str | Policy, source: str) -> str:
         """The pairs that a policy which starts from `initial` trains on."""
@@ -151,47 +179,6 @@ class Study:
     def likelihoods(self, initial: str) -> str:
         """Log-probabilities of the responses that are compared for the boundary score of a policy."""
         return f"results/likelihoods/{self.names.sampled(initial)}/{self.config['boundary']['split']}.parquet"
-
-    def steps(self, policy: str) -> list[dict[str, Any]]:
-        """How a policy came about, one iteration after another: what was chosen, and the files that tell what it took."""
-        found, raced = [], self.config["decide_by"] == "race"
-        for named in Policy.parse(policy).lineage:
-            fixed = self.resolved(named)
-            initial, source = fixed.initial, fixed.source
-            mixed = is_mixed(source) and not is_pooled(source)
-            single = {one: self.preferences(initial, one) for one in ([OFF, ON] if mixed else [source])}
-            files = {self.origins(initial, one)[-1]: file for one, file in single.items()}
-            found.append(
-                {
-                    "policy": str(fixed),
-                    "initial_policy": str(initial),
-                    "named_source": named.source,
-                    "source": source,
-                    "candidates": self.config["sampling"]["candidates"],
-                    "decision": self.decision(initial) if named.source == AUTO else None,
-                    "boundary": paths.boundary(initial)
-                    if named.source in ((BLEND,) if raced else (AUTO, BLEND))
-                    else None,
-                    "race": paths.race(initial) if raced and named.source == AUTO else None,
-                    "mixture": self.preferences(initial, source) if mixed else None,
-                    "preferences": [
-                        {
-                            "origin": origin,
-                            "file": file,
-                            "sampled": not self.names.is_dataset(origin),
-                            "own": origin == str(initial),
-                        }
-                        for origin, file in files.items()
-                    ],
-                }
-            )
-        return found
-
-    def files_of_steps(self, policy: str) -> list[str]:
-        """All files that `steps` names."""
-        told = self.steps(policy)
-        files = {step[kind] for step in told for kind in ("decision", "boundary", "race", "mixture")}
-        return sorted((files | {pairs["file"] for step in told for pairs in step["preferences"]}) - {None})
 
     # Tables of policies
 
@@ -235,7 +222,12 @@ class Study:
     def files_of_table(self, kind: str, chosen: bool) -> Callable[[Any], list[str]]:
         """Input function: files of one kind for a table's policies that are known beforehand, or those `auto` chose."""
         if kind == "boundaries":
-            return lambda w: [paths.boundary(policy) for policy in self.initial_policies_of_table(w.table, chosen)]
+            return lambda w: [
+                paths.boundary(taught)
+                for taught in sorted(
+                    {str(self.resolved(p).taught) for p in self.trained_policies(w.table) if p.chooses == chosen}
+                )
+            ]
         file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
         return lambda w: [paths.evaluation(policy, file) for policy in self.policies_of_table(w.table, chosen)]
 

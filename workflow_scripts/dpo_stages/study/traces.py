@@ -17,7 +17,8 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
     Args:
         steps: one mapping an iteration, oldest first: `policy` that it made, `initial_policy`, `named_source` of the
             history, `source` that it stands for, `candidates` that are sampled of a prompt; files `decision` (of `auto`), `boundary` (of `blend`, and of `auto`
-            unless races decide), `race` (of `auto` if they do) and `mixture` (of mixNN and `blend`), null where there is none; and `preferences`, a list of the pairs' `origin`, a
+            unless races decide), `race` (of `auto` if they do) and `mixture` (of mixNN and `blend`), null where there is none;
+            `other_boundaries`, a list of those against other data sets where `auto` chose among several; and `preferences`, a list of the pairs' `origin`, a
             policy or a data set, with their `file`, and whether the origin was `sampled`, and from the initial policy
             (`own`).
         split: of the preference data whose prompts are compared for boundary scores.
@@ -50,16 +51,22 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             if pairs["sampled"]:
                 count(samples, pairs["origin"], TRAIN, round(number * a_prompt(made, "samples", step["candidates"])))
         if step["boundary"] is not None:
-            measured = read_json(step["boundary"])
-            line |= {name: measured[name] for name in ("boundary_score", "interval", "verdict", "recommended_source")}
-            count(samples, step["initial_policy"], split, step["candidates"] * measured["prompts"])
-            count(labels, step["initial_policy"], "boundary score", measured["comparisons"])
+            measured = [read_json(file) for file in (step["boundary"], *step["other_boundaries"])]
+            line |= {
+                name: measured[0][name] for name in ("boundary_score", "interval", "verdict", "recommended_source")
+            }
+            for one in measured:
+                count(samples, one["policy"], split, step["candidates"] * one["prompts"])
+                count(labels, one["policy"], "boundary score", one["comparisons"])
         if step["race"] is not None:
             race = read_json(step["race"])
             line |= {"verdict": race["verdict"], "race_leader": race["leader"], "race_epochs": race["cost"]["epochs"]}
             count(samples, step["initial_policy"], "race", race["cost"]["responses"])
         if step["decision"] is not None:
-            line["decided_by"] = read_json(step["decision"])["decided_by"]
+            decision = read_json(step["decision"])
+            line["decided_by"] = decision["decided_by"]
+            if "order" in decision:
+                line |= {"compared_with": measured[0]["preference_data"], "order": decision["order"]}
         told.append(line)
     return {
         "resolved_policy": steps[-1]["policy"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dpo_stages.report.figures.style import COLOURS, INK, MUTED
 from dpo_stages.report.tables.intra_diversity import Curve
-from dpo_stages.study.policies import OFF, ON
+from dpo_stages.study.policies import OFF, ON, data_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,5 +95,6 @@ def _styles(sources: Sequence[str]) -> dict[str, dict]:
 
 
 def _label(source: str) -> str:
-    meaning = {OFF: "off-policy", ON: "its own samples"}.get(source, "another model's samples")
+    base, data = data_of(source)
+    meaning = {OFF: "off-policy", ON: "its own samples"}.get(base, f"of {data}" if data else "another model's samples")
     return f"PC_{source} ({meaning})"

@@ -22,7 +22,7 @@ def row(name: str, data: Mapping, candidates: Mapping, labels: Mapping) -> dict:
 
     Args:
         name: data set or policy whose candidates they are.
-        data: ledger of the preference data, whose prompts every source shares.
+        data: ledger of the data set whose prompts it shares.
         candidates: ledger of the candidates; of the data set itself `data` once more.
         labels: ledger of the preferences.
 
