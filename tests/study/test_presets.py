@@ -77,6 +77,7 @@ def test_a_preset_gives_settings_and_the_file_the_last_word():
         "label_smoothing": None,
         "use_weighting": False,
         "share_prompts": True,
+        "keep": "whole",
         "lora": None,
     }
     assert own(SHORT + "methods: {dpo: {beta: 0.5}}")["methods"]["dpo"]["beta"] == 0.5
