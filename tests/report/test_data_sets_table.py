@@ -24,9 +24,11 @@ SCORES = [
     measured("m/sft", "mine", 0.4, 0.3, 0.6),
     measured("m/sft+old", "old", 0.8, 0.7, 0.9),
 ]
+BASELINES = {"longer": {"estimate": 0.6}, "first": {"estimate": 0.5}, "below_longer": None}
+LABELS = {"agreement": {"estimate": 0.7, "low": 0.6, "high": 0.8}, "baselines": BASELINES}
 AUDIT = {
     "initial_policy": "m/sft+old", "yardstick": "gpt",
-    "sources": {"off": {"verdict": "trustworthy", "labels": {"agreement": {"estimate": 0.7, "low": 0.6, "high": 0.8}}}},
+    "sources": {"off": {"verdict": "trustworthy", "labels": LABELS}},
 }  # fmt: skip
 
 
@@ -45,7 +47,7 @@ def test_the_program_puts_the_data_sets_of_every_policy_in_order(tmp_path, run_h
         ("m+judge@1/sft", "off.new", "not told apart", ""),
         ("m+judge@1/sft", "off", "behind own samples", ""),
         ("m/sft", "off", "not told apart", ""),
-        ("m/sft", "off.old", "behind own samples", "70 % (60 to 80)"),
+        ("m/sft", "off.old", "behind own samples", "70 % (60 to 80), longer 60 %, first 50 %"),
     ]
     words = made["csv"].with_suffix(".md").read_text()
     assert "First to last: old, then own samples, then mine; not told apart from own samples: new." in words
