@@ -132,7 +132,7 @@ def main() -> None:
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
     start = starting_point(arguments.initial.parent, settings)
-    refused = why_not_shared(start["model"].config) if arguments.share_prompts else None
+    refused = why_not_shared(start["model"].config, settings.max_length) if arguments.share_prompts else None
     if refused:
         print(f"prompts are computed twice, once for each response: {refused}", file=sys.stderr)
     trainer = PreferenceTrainer(

@@ -170,24 +170,28 @@ class Needs:
     def sft_seconds(self, wildcards: Any) -> float:
         """A conversation counts as a prompt and a response; packed into rows it has the same tokens."""
         rows, sft = self.rows(self.study.model_of(wildcards)["sft"], "train"), self.config["sft"]
-        return self._train(wildcards, rows, sft["epochs"])
+        return self._train(wildcards, sft["epochs"] * self.speeds.tokens(rows, rows))
 
     def training_seconds(self, wildcards: Any) -> float:
-        sequences, method = 2 * self.pairs(wildcards, "train"), self.config["methods"][wildcards.method]
-        return self._train(wildcards, sequences, method["epochs"])
+        return self._train(wildcards, self.trained_by(wildcards)["epochs"] * self.pair_tokens(wildcards))
+
+    def pair_tokens(self, wildcards: Any) -> float:
+        """Tokens of all pairs of a training, in which a prompt is computed once or twice."""
+        pairs = self.pairs(wildcards, "train")
+        return self.speeds.tokens(2 * pairs, pairs if self.trained_by(wildcards)["share_prompts"] else 2 * pairs)
 
     def arm_seconds(self, races: Races) -> Callable[[Any], float]:
         """Training an arm of a race from one share of an epoch to the next."""
 
         def seconds(wildcards: Any) -> float:
             share = float(wildcards.share) - races.before(wildcards.share)
-            return self._train(wildcards, 2 * self.pairs(wildcards, "train"), share)
+            return self._train(wildcards, share * self.pair_tokens(wildcards))
 
         return seconds
 
-    def _train(self, wildcards: Any, sequences: float, epochs: float) -> float:
+    def _train(self, wildcards: Any, tokens: float) -> float:
         lora = self.rank(wildcards) is not None
-        return self.speeds.train(self.parameters(wildcards), sequences, epochs, self.gpus("training"), lora)
+        return self.speeds.train(self.parameters(wildcards), tokens, self.gpus("training"), lora)
 
     def race_sampling_seconds(self, wildcards: Any) -> float:
         return self.speeds.sample(self.parameters(wildcards), 2 * self.race_prompts())

@@ -33,19 +33,21 @@ class Speeds:
         """Seconds until a model in bfloat16 is loaded."""
         return self.startup + 2 * parameters / self.loading
 
-    def train(self, parameters: float, sequences: float, epochs: float, gpus: int, lora: bool = False) -> float:
-        """Seconds of training on `sequences` of a prompt and a response (a preference pair is two).
+    def tokens(self, responses: float, prompts: float) -> float:
+        """Tokens of that many responses and prompts."""
+        return responses * self.response_tokens + prompts * self.prompt_tokens
+
+    def train(self, parameters: float, tokens: float, gpus: int, lora: bool = False) -> float:
+        """Seconds of training on `tokens`.
 
         A token costs 2N operations forward, 4N backward and 2N again where activations are recomputed. Of the backward pass, one
         half is for the gradients of weights, which nobody needs of frozen ones: beside LoRA it is 6N instead of 8N.
         """
-        tokens = sequences * epochs * (self.prompt_tokens + self.response_tokens)
         return self.ready(parameters) + (6 if lora else 8) * parameters * tokens / (self.training * max(1, gpus))
 
     def score(self, parameters: float, sequences: float) -> float:
-        """Seconds of computing log-probabilities of `sequences`."""
-        tokens = sequences * (self.prompt_tokens + self.response_tokens)
-        return self.ready(parameters) + 2 * parameters * tokens / self.scoring
+        """Seconds of computing log-probabilities of `sequences` of a prompt and a response."""
+        return self.ready(parameters) + 2 * parameters * self.tokens(sequences, sequences) / self.scoring
 
     def sample(self, parameters: float, responses: float) -> float:
         """Seconds of sampling `responses`."""

@@ -22,15 +22,21 @@ ARCHITECTURES = ("gpt_neox", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3"
 """Types of models whose attention takes a mask of any shape; held to it by tests/training/test_shared_prompt.py."""
 
 
-def why_not_shared(config: "PreTrainedConfig") -> str | None:
-    """Why prompts cannot be shared with a model, in words; None if they can."""
+def why_not_shared(config: "PreTrainedConfig", max_length: int) -> str | None:
+    """Why prompts cannot be shared with a model, in words; None if they can.
+
+    Args:
+        config: of the model.
+        max_length: of a prompt with one response, in tokens.
+    """
     if config.model_type not in ARCHITECTURES:
         return f"models of the type {config.model_type} have not been tried with a mask of their own"
-    layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if layers != {"full_attention"} or (
-        getattr(config, "sliding_window", None) and config.model_type in ("mistral", "phi3")
-    ):
-        return "attention of some of its layers sees a window of the text alone"
+    others = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if others:
+        return f"some of its layers are of the type {', '.join(sorted(others))}"
+    window = getattr(config, "sliding_window", None)
+    if window is not None and window < max_length:
+        return f"its attention sees {window} tokens, and a row may have {max_length}"
     return None
 
 
