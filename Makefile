@@ -48,6 +48,7 @@ lint: environments ## check the style of Python and Snakemake files
 	exit $$failed
 
 gpu-check: ## run every GPU program on this machine's GPU and write what it took (PARTS="sft dpo", FOLDER=… for models and texts)
+	@[[ -n "$${!DPO_STAGES_PYTHON*}" ]] || envs/create train pairrm vllm workflow alpaca-eval
 	envs/run train benchmarks/gpu/check.py $(PARTS) $(if $(FOLDER),--folder $(FOLDER))
 
 docs/configuration.md: rules/config.schema.yaml docs/configuration.py ## list all settings, from the schema

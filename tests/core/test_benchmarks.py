@@ -23,7 +23,7 @@ def defined(module: str) -> set[str]:
     return names | submodules
 
 
-@pytest.mark.parametrize("benchmark", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("benchmark", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.stem)
 def test_what_a_benchmark_imports_is_there(benchmark):
     for node in ast.walk(ast.parse(benchmark.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in ("dpo_stages", "dpo_boundary"):

@@ -316,6 +316,15 @@ def test_run_passes_arguments_exit_code_and_nothing_of_the_shells_python(sandbox
     assert ran.stdout.startswith("['a b', '', '--flag'] False " + str(sandbox.root / ".venvs/workflow/bin"))
 
 
+def test_run_takes_a_python_of_the_machines_own(sandbox):
+    own = {"DPO_STAGES_PYTHON_TRAIN": sys.executable}
+    assert sandbox.run("run", "train", "-c", "print('own')", **own).stdout == "own\n"
+    assert sandbox.run("run", "train", "-c", "print('own')", DPO_STAGES_PYTHON=sys.executable).stdout == "own\n"
+    assert "make it with envs/create workflow" in sandbox.run("run", "workflow", "x.py", **own).stderr
+    refused = sandbox.run("run", "train", "x.py", DPO_STAGES_PYTHON_TRAIN="/none/python")
+    assert refused.returncode == 2 and "DPO_STAGES_PYTHON… names /none/python, which is no program" in refused.stderr
+
+
 def conda_environment(sandbox: Sandbox, name: str, folder: Path, image: bool = False) -> str:
     """An environment as Snakemake makes it: a folder, and a copy of the file that it was made from, beside it or inside."""
     (folder / "bin").mkdir(parents=True)
