@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import SCRIPTS
+import yaml
+from conftest import ROOT, SCRIPTS
 from dry_runs import snakemake
 
 from dpo_stages.core.program import ProgressReport
@@ -278,7 +279,13 @@ def test_without_keep_going_nothing_else_starts(run):
 
 def test_a_run_says_how_far_it_is_and_what_was_measured_and_nothing_else_of_each_job(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    measured = {"policy": "m", "boundary_score": 0.4, "interval": [0.3, 0.6], "confidence": 0.9, "recommended_source": "off"}
+    measured = {
+        "policy": "m",
+        "boundary_score": 0.4,
+        "interval": [0.3, 0.6],
+        "confidence": 0.9,
+        "recommended_source": "off",
+    }
     (tmp_path / "measured").write_text(json.dumps({**measured, "verdict": "undecided"}))
     done = snakemake(
         "--cores", "1", "--quiet", "rules", "reason", "host", "--", "one.model", "one.json", folder=tmp_path
@@ -290,3 +297,12 @@ def test_a_run_says_how_far_it_is_and_what_was_measured_and_nothing_else_of_each
         assert words not in done.stderr
         [log] = (tmp_path / ".snakemake/log").iterdir()
         assert words in log.read_text()
+
+
+def test_the_demo_knows_its_rules_and_its_first_verdict():
+    written = "".join(path.read_text() for path in ROOT.glob("rules/*.smk"))
+    rules = re.findall(r"\brule (?:\w+ as )?(\w+)(?: with)?:", written)
+    demo = {name: yaml.safe_load((ROOT / f"demo/{name}.yaml").read_text()) for name in ("seconds", "profile", "config")}
+    assert set(demo["seconds"]) <= set(rules)
+    first = next(name for name, model in demo["config"]["models"].items() if "sft" not in model)
+    assert demo["profile"]["prioritize"] == f"results/boundary/{first}/sft.json"

@@ -87,9 +87,7 @@ class RunProgress:
     def _seconds(self, rules: Iterable[str]) -> float:
         return sum(self.seconds.get(rule, 1.0) for rule in rules)
 
-    def finished(
-        self, rule: str, done: int, of: int, running: Mapping[str, str], planned: Iterable[str]
-    ) -> str | None:
+    def finished(self, rule: str, done: int, of: int, running: Mapping[str, str], planned: Iterable[str]) -> str | None:
         """What there is to say when a job has ended; None if something was said a moment ago, unless it is the last.
 
         Args:
