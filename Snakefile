@@ -77,6 +77,9 @@ onstart:
         )
         guards.mark_unfinished(workflow)
         guards.tell_failures_at_once(workflow)
+        telling.tell_progress(
+            workflow, RunProgress(read_yaml("demo/seconds.yaml") if "demo_world" in config else {})
+        )
         watch.start()
 
 

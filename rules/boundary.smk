@@ -22,6 +22,7 @@ rule compare_candidates:
         shards.log("comparisons", "results/benchmarks/compare_candidates/{initial}/{split}.jsonl")
     wildcard_constraints:
         initial=patterns.measured,
+    priority: 1  # verdicts are what a reader waits for
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
@@ -70,6 +71,7 @@ if config["boundary"]["sequential"]:
             "results/benchmarks/measure_boundary/{initial}.jsonl"
         wildcard_constraints:
             initial=patterns.measured,
+        priority: 1
         conda:
             f"../envs/{SAMPLER}.yaml"
         threads: needs.threads
@@ -127,6 +129,7 @@ else:
             "results/logs/measure_boundary/{initial}.log",
         wildcard_constraints:
             initial=patterns.measured,
+        priority: 1
         localrule: True
         conda:
             "../envs/workflow.yaml"

@@ -38,6 +38,7 @@ from dpo_stages.study import (
     plain_win_rates,
     race_costs,
     steps,
+    telling,
 )
 from dpo_stages.study.asked import Asked
 from dpo_stages.study.flags import Flags, as_flags, given, labelled, pretraining
@@ -46,7 +47,7 @@ from dpo_stages.study.policies import BLEND, MIX, OFF, ON, PICK, POOL, Policy, d
 from dpo_stages.study.program_inputs import JUDGES, NETWORKS, Programs
 from dpo_stages.study.races import Races, races_for_report
 from dpo_stages.study.resources import Needs
-from dpo_stages.study.running import Watch
+from dpo_stages.study.running import RunProgress, Watch
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
 

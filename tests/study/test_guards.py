@@ -18,7 +18,7 @@ from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 
-from dpo_stages.study import guards
+from dpo_stages.study import guards, telling
 
 RELIED_ON = {
     "DAG.needrun_jobs gives the jobs about to run": (DAG.needrun_jobs, r"def needrun_jobs\(self"),
@@ -50,6 +50,15 @@ RELIED_ON = {
         r"stream_handler\.name = \"DefaultStreamHandler\"",
     ),
     "records of errors name their exception": (print_exception, r"exception=ex\.__class__\.__name__"),
+    "loggers are told of jobs that are done before DAG.finish": (
+        JobScheduler,
+        r"event=LogEvent\.JOB_FINISHED, job_id=job\.jobid(?s:.*?)self\.workflow\.dag\.finish\(",
+    ),
+    "JobScheduler.finished_jobs of len(dag) are done": (
+        JobScheduler.progress,
+        r"done=self\.finished_jobs,\s+total=len\(self\.workflow\.dag\)",
+    ),
+    "Snakemake says when it selects jobs in these words": (JobScheduler, re.escape(telling._SELECTING)),
     "JobScheduler.job_rate_limiter may be None": (JobScheduler, r"if self\.job_rate_limiter is not None"),
     "persistence.started(job) marks a job's outputs": (PersistenceBase, r"def started\(self, job"),
     "persistence.started looks at job.output alone": (PersistenceBase, r"for f in job\.output"),

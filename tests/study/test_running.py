@@ -1,6 +1,7 @@
 """What is said while jobs run: how far they are, and at once why one failed, in a small run of Snakemake itself."""
 
 import itertools
+import json
 import re
 import threading
 import time
@@ -8,12 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import SCRIPTS
+import yaml
+from conftest import ROOT, SCRIPTS
 from dry_runs import snakemake
 
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.study import guards, running
-from dpo_stages.study.running import END_OF_LOG, Watch, job_name, progress
+from dpo_stages.study.running import END_OF_LOG, RunProgress, Watch, job_name, progress, verdict
 from dpo_stages.study.salvage import of_use
 
 
@@ -47,6 +49,52 @@ def test_what_programs_write_is_what_is_read(capsys, monkeypatch):
 def test_a_job_is_named_after_its_log():
     assert job_name("sample", "results/logs/sample/m/sft/train/2-of-8.log") == "sample m/sft/train/2-of-8"
     assert job_name("make_demo_world", "results/logs/make_demo_world.log") == "make_demo_world"
+
+
+def test_a_measurement_is_said_in_a_line(tmp_path):
+    measured = {
+        "policy": "m/sft", "boundary_score": 0.80781, "interval": [0.768994, 0.842659], "confidence": 0.95,
+        "recommended_source": "on", "verdict": "decided",
+    }  # fmt: skip
+    (tmp_path / "sft.json").write_text(json.dumps(measured))
+    assert verdict(tmp_path / "sft.json") == (
+        "==> m/sft: boundary score 0.808 (95 % interval 0.769 to 0.843), decided: on-policy candidates are recommended, "
+        f"see {tmp_path}/sft.md"
+    )
+
+
+TRAINING = {"results/logs/train/m/dpo.log": "train"}
+PLANNED = ["make", "train", "train", "table"]  # 1, 10, 10 and a second
+
+
+def lines(monkeypatch, clock, seconds):
+    """What is said when three jobs end at the times of a clock that starts at 0."""
+    times = iter([0.0, *clock])
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(times))
+    how_far = RunProgress(seconds)
+    ended = [("make", TRAINING), ("train", TRAINING), ("train", {})]
+    said = [how_far.finished(rule, done, 4, runs, PLANNED) for done, (rule, runs) in enumerate(ended, start=1)]
+    return [*said, how_far.finished("table", 4, 4, {}, PLANNED)]
+
+
+def test_how_far_a_run_is_and_about_how_long_the_rest_takes(monkeypatch):
+    assert lines(monkeypatch, [12, 32, 200, 201], {"train": 10}) == [
+        "1 of 4 steps (25 %) done after 12 s; running: train m/dpo; about 32 s left",  # 6 of 22 seconds' work in 12 s
+        "2 of 4 steps (50 %) done after 32 s; running: train m/dpo; about 12 s left",
+        "3 of 4 steps (75 %) done after 3 min; about 10 s left",
+        "4 of 4 steps (100 %) done after 3 min",  # the last is said however soon it comes
+    ]
+
+
+def test_nothing_is_said_twice_in_a_moment_and_of_the_rest_only_what_is_known(monkeypatch):
+    assert lines(monkeypatch, [12, 13, 200, 400], {}) == [
+        "1 of 4 steps (25 %) done after 12 s; running: train m/dpo",
+        None,
+        "3 of 4 steps (75 %) done after 3 min",
+        "4 of 4 steps (100 %) done after 7 min",
+    ]
+    monkeypatch.setattr(running, "ENOUGH_DONE", 0.9)
+    assert lines(monkeypatch, [12, 32, 200, 201], {"train": 10})[0].endswith("running: train m/dpo")
 
 
 def test_only_what_has_come_further_is_said_and_nothing_of_an_earlier_run(tmp_path):
@@ -146,7 +194,8 @@ SNAKEFILE = f"""
 import sys
 
 sys.path.insert(0, {str(SCRIPTS)!r})
-from dpo_stages.study import guards
+from dpo_stages.study import guards, telling
+from dpo_stages.study.running import RunProgress
 
 MODELS = ["one", "two"]
 
@@ -184,8 +233,15 @@ rule fetch_ranker:
     shell: "test {{wildcards.model}} = two && touch {{output}} || {{{{ echo 'fetch_ranker: there is no such ranker' > {{log}}; exit 2; }}}}"
 
 
+rule measure_boundary:
+    output: "one.json"
+    shell: "cp measured {{output}}"
+
+
 onstart:
     guards.tell_failures_at_once(workflow)
+    if "one.json" in guards.targets(workflow):
+        telling.tell_progress(workflow, RunProgress({{"measure_boundary": 1}}))
 """
 
 
@@ -219,3 +275,34 @@ def test_without_keep_going_nothing_else_starts(run):
     said, made = run()
     assert made <= {"two.ranker"}
     assert "    no other job is started\n" in said
+
+
+def test_a_run_says_how_far_it_is_and_what_was_measured_and_nothing_else_of_each_job(tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    measured = {
+        "policy": "m",
+        "boundary_score": 0.4,
+        "interval": [0.3, 0.6],
+        "confidence": 0.9,
+        "recommended_source": "off",
+    }
+    (tmp_path / "measured").write_text(json.dumps({**measured, "verdict": "undecided"}))
+    done = snakemake(
+        "--cores", "1", "--quiet", "rules", "reason", "host", "--", "one.model", "one.json", folder=tmp_path
+    )
+    assert done.returncode == 0
+    assert "==> m: boundary score 0.400 (90 % interval 0.300 to 0.600), undecided: off-policy candidates" in done.stderr
+    assert re.findall(r"(\d of 2) steps .* done after \d+ s(; about \d+ s left)?", done.stderr)[-1] == ("2 of 2", "")
+    for words in ("Finished jobid", "Select jobs", "Execute "):
+        assert words not in done.stderr
+        [log] = (tmp_path / ".snakemake/log").iterdir()
+        assert words in log.read_text()
+
+
+def test_the_demo_knows_its_rules_and_its_first_verdict():
+    written = "".join(path.read_text() for path in ROOT.glob("rules/*.smk"))
+    rules = re.findall(r"\brule (?:\w+ as )?(\w+)(?: with)?:", written)
+    demo = {name: yaml.safe_load((ROOT / f"demo/{name}.yaml").read_text()) for name in ("seconds", "profile", "config")}
+    assert set(demo["seconds"]) <= set(rules)
+    first = next(name for name, model in demo["config"]["models"].items() if "sft" not in model)
+    assert demo["profile"]["prioritize"] == f"results/boundary/{first}/sft.json"

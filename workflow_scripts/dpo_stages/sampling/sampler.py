@@ -151,8 +151,7 @@ class Sampler:
         if not requests:
             return []  # a shard may be empty
         if self.engine is None:
-            with importing_libraries():
-                self.engine = self._start_engine(requests)
+            self.engine = self._start_engine(requests)
         engine = self.engine
         from vllm import SamplingParams
         from vllm.inputs import tokens_input
@@ -192,10 +191,12 @@ class Sampler:
         return Response(text, array("i", tokens), truncated)
 
     def _start_engine(self, requests: list[Request]) -> "LLMEngine":
-        from vllm import EngineArgs, LLMEngine
-        from vllm.usage.usage_lib import UsageContext
+        with importing_libraries():
+            from vllm import EngineArgs, LLMEngine
+            from vllm.usage.usage_lib import UsageContext
 
-        with whole_policy(self.folder) as whole:
+        # Again, because starting imports more, and apart, because it collects garbage itself, among what is not exempt yet.
+        with importing_libraries(), whole_policy(self.folder) as whole:
             engine = EngineArgs(
                 model=str(whole),
                 skip_tokenizer_init=True,

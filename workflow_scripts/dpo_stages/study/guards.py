@@ -1,6 +1,6 @@
 """What stops a run before its first job, what is said while it goes on, and what is remembered of one that does not end well.
 
-The only module that reaches inside Snakemake. It takes the `workflow` object of a Snakefile and relies on
+With `telling` the only module that reaches inside Snakemake. It takes the `workflow` object of a Snakefile and relies on
 
     dag.needrun_jobs()        the jobs that are about to run, with .rule.name, .wildcards_dict, .resources, .output and .log
     dag.targetfiles           the files that were asked for

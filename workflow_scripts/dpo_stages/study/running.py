@@ -1,12 +1,16 @@
-"""What is said on the terminal about jobs while they run: how far the long ones are, as their programs write it to their logs.
+"""What is said on the terminal while jobs run: how far the run is, what it has found, and how far the long jobs are, as their
+programs write it to their logs.
 
 Standard library only.
 """
 
+import json
+import math
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 SECONDS_BETWEEN_LOOKS = 30.0
@@ -14,6 +18,10 @@ SECONDS_A_LINE = 10.0
 """At least so long for each line on average: sixty jobs of a cluster are not to fill the terminal."""
 END_OF_LOG = 8192
 """Bytes of a log that are read: libraries may print something behind the last line of progress."""
+ENOUGH_DONE = 0.02
+"""Share of the work of a run that must be done before anything is said of the rest."""
+SECONDS_BETWEEN_STEPS = 10.0
+"""Between two lines on how far the run is; most jobs of the demo take a second or two."""
 
 _PROGRESS = re.compile(r"^(?P<what>[^\n:]+): (?P<done>\d+)/(?P<of>\d+)(?:, (?P<left>\d+) s left| in [\d.]+ s)$", re.M)
 
@@ -51,6 +59,57 @@ def job_name(rule: str, log: str) -> str:
     """A job by its rule and what its log is named after: `sample_candidates my-model/sft/train`."""
     below = log.removesuffix(".log").partition(f"/{rule}/")[2]
     return f"{rule} {below}" if below else rule
+
+
+def verdict(measurement: Path) -> str:
+    """A boundary measurement in a line, from its JSON file."""
+    found = json.loads(measurement.read_text(encoding="utf-8"))
+    low, high = found["interval"]
+    return (
+        f"==> {found['policy']}: boundary score {found['boundary_score']:.3f} ({100 * found['confidence']:g} % interval "
+        f"{low:.3f} to {high:.3f}), {found['verdict']}: {found['recommended_source']}-policy candidates are "
+        f"recommended, see {measurement.with_suffix('.md')}"
+    )
+
+
+class RunProgress:
+    """How many of a run's jobs are done, what runs, and about how long the rest takes.
+
+    Args:
+        seconds: CPU seconds of a job of each rule, of which only the proportions count; of rules that are not there, one.
+            Without any nothing is said of the rest.
+    """
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self.seconds = seconds
+        self.began, self.said, self.done = time.monotonic(), -math.inf, 0.0
+
+    def _seconds(self, rules: Iterable[str]) -> float:
+        return sum(self.seconds.get(rule, 1.0) for rule in rules)
+
+    def finished(self, rule: str, done: int, of: int, running: Mapping[str, str], planned: Iterable[str]) -> str | None:
+        """What there is to say when a job has ended; None if something was said a moment ago, unless it is the last.
+
+        Args:
+            rule: of the job.
+            done: jobs that have ended, this one included.
+            of: all jobs.
+            running: logs of the jobs that run, and the rule of each.
+            planned: the rules of all jobs, those that have ended included.
+        """
+        now = time.monotonic()
+        self.done += self._seconds([rule])
+        if now - self.said < SECONDS_BETWEEN_STEPS and done < of:
+            return None
+        self.said = now
+        words = [f"{done} of {of} steps ({100 * done // of} %) done after {_duration(round(now - self.began))}"]
+        if running:
+            words.append("running: " + ", ".join(job_name(rule, log) for log, rule in running.items()))
+        so_far = self.done + self._seconds(running.values()) / 2  # half done, on average
+        left = self._seconds(planned) - so_far
+        if self.seconds and so_far > ENOUGH_DONE * left and done < of:
+            words.append(f"about {_duration(round(left / so_far * (now - self.began)))} left")
+        return "; ".join(words)
 
 
 class Watch:
