@@ -1,0 +1,104 @@
+"""What became of the ladder: boundary scores, audits and what training gained, set by set.
+
+    envs/run workflow examples/ladder/read_ladder.py results
+
+Reads what is there, and has a dash for what is not yet. Scores are the share of own responses that are preferred: by the
+preference model that labels, by the one that judges, and by whoever prefers the longer one. Δ is the win rate after training
+on the set less that after training on own samples, in points, mean of the runs, with the interval over runs and instructions
+that tables have.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts"))
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.stats import spearmanr
+
+from dpo_boundary import measure_boundary
+from dpo_stages.evaluation.gains import read_evaluation
+from dpo_stages.evaluation.runs import intervals_over_runs
+
+MODEL, JUDGE = "smollm2-135m", "gpt4-b"
+SETS = ("weak", "old", "mid", "strong", "best")  # by GPT-4 Turbo's scores
+RUNS, CONFIDENCE = ("", "~2"), 0.95
+
+
+def share_longer(comparisons: Path) -> float:
+    table = pq.read_table(comparisons)
+    own, other = (table.column(f"{side}_length").to_numpy() for side in ("on", "off"))
+    return float(np.mean((own > other) + (own == other) / 2))
+
+
+def agreement(audit: Path) -> float:
+    return json.loads(audit.read_text(encoding="utf-8"))["sources"]["off"]["labels"]["agreement"]["estimate"]
+
+
+def score(comparisons: Path) -> float:
+    return measure_boundary(comparisons).boundary_score
+
+
+def win_rates(results: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """(r,) win rates and (b, r) their resamples, of the runs that there are."""
+    folders = [results / "evaluations" / MODEL / "dpo" / f"{source}{run}" for run in RUNS]
+    found = [read_evaluation(folder / "win_rate.json") for folder in folders if (folder / "win_rate.json").exists()]
+    return np.array([one.figures["win_rate"] for one in found]), np.array(
+        [one.resamples["win_rate"] for one in found]
+    ).T
+
+
+def gains(results: Path) -> dict[str, tuple[float, float, float, list[float]]]:
+    """Δ, its interval and its runs, of each set whose runs are all there; intervals need two runs of every arm."""
+    own = win_rates(results, "on")
+    arms = {name: win_rates(results, "off" if name == SETS[0] else f"off.{name}") for name in SETS}
+    done = {name: arm for name, arm in arms.items() if len(arm[0]) == len(own[0]) > 0}
+    if not done:
+        return {}
+    points = np.array([arm[0] - own[0] for arm in done.values()])
+    low = high = np.full(len(points), np.nan)
+    if points.shape[1] > 1:
+        resamples = np.array([arm[1] - own[1] for arm in done.values()])
+        low, high = intervals_over_runs(points, resamples, CONFIDENCE)
+    return {
+        name: (float(of.mean()), lower, upper, of.tolist())
+        for name, of, lower, upper in zip(done, points, low, high, strict=True)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="the study's folder results")
+    results = parser.parse_args().results
+
+    def measured(measure: Callable[[Path], float], pattern: str) -> list[float]:
+        paths = [results / pattern.format(f"{MODEL}/sft{'' if name == SETS[0] else f'+{name}'}") for name in SETS]
+        return [measure(path) if path.exists() else np.nan for path in paths]
+
+    columns = {
+        "score": measured(score, "comparisons/{}/test.parquet"),
+        "by the judge": measured(score, f"second_opinions/{JUDGE}/{{}}/test.parquet"),
+        "by length": measured(share_longer, "comparisons/{}/test.parquet"),
+        "labels right": measured(agreement, "audits/{}.json"),
+    }
+    found = gains(results)
+    print(f"| set | {' | '.join(columns)} | Δ | 95 % | runs |\n|{'---|' * (len(columns) + 4)}")
+    for number, name in enumerate(SETS):
+        cells = [f"{column[number]:.2f}" for column in columns.values()]
+        delta, low, high, runs = found.get(name, (np.nan, np.nan, np.nan, []))
+        cells += [f"{delta:+.1f}", f"{low:+.1f} to {high:+.1f}", ", ".join(f"{one:+.1f}" for one in runs) or "-"]
+        print(f"| {name} | {' | '.join(cells).replace('+nan to +nan', '-').replace('+nan', '-').replace('nan', '-')} |")
+    columns["strength by GPT-4"] = [float(rank) for rank in range(len(SETS))]
+    deltas = [found[name][0] if name in found else np.nan for name in SETS]
+    for name, column in columns.items():
+        for other, values in (("score", columns["score"]), ("Δ", deltas)):
+            if other != name and not np.isnan([*column, *values]).any():
+                print(f"Spearman's correlation of {other} with {name}: {spearmanr(column, values).statistic:+.2f}")
+
+
+if __name__ == "__main__":
+    main()
