@@ -47,8 +47,11 @@ class Arms:
         runs = ", ".join(f"{value:+.2f}" for value in values.mean(axis=0))
         return f"{values.mean():+.2f} ({low:+.2f} to {high:+.2f}) | {runs}"
 
-    def mean(self, source: str, percent: int, key: str) -> float:
-        return float(np.mean([self.read[source, percent, number][key] for number in self.runs]))
+    def looks(self, source: str, percent: int) -> list[str]:
+        """Of the trained policies' texts: tokens, how many were cut and how much is repeated, in percent."""
+        of_runs = [self.read[source, percent, number]["trained"] for number in self.runs]
+        means = {key: np.mean([looks[key] for looks in of_runs]) for key in of_runs[0]}
+        return [f"{means['tokens']:.1f}", f"{100 * means['truncated']:.0f}", f"{100 * means['repeated']:.1f}"]
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -66,13 +69,13 @@ def gains(arms: Arms) -> list[str]:
             labels = arms.read[source, level, arms.runs[0]]["classifiers"]
             row += [f"{100 * np.mean(np.array(labels[name]['pairs']) > 0):.0f}" for name in arms.classifiers]
             row += [f"{100 * arms.by_prompt(source, level, name, 'win_rate').mean():.1f}" for name in arms.classifiers]
-            row += [f"{arms.mean(source, level, 'tokens'):.1f}", f"{100 * arms.mean(source, level, 'truncated'):.0f}"]
+            row += arms.looks(source, level)
             rows.append(row)
     head = ["pairs", "labels flipped"]
     head += [f"reward gained by {name} | runs" for name in arms.classifiers]
     head += [f"labels right by {name}, %, run 1" for name in arms.classifiers]
     head += [f"preferred to the initial policy by {name}, %" for name in arms.classifiers]
-    return table([*head, "tokens", "cut, %"], rows)
+    return table([*head, "tokens", "cut, %", "repeated, %"], rows)
 
 
 def equal_noise(arms: Arms) -> list[str]:
@@ -86,12 +89,13 @@ def equal_noise(arms: Arms) -> list[str]:
             ]
         )  # (levels, prompts, runs)
         resamples = np.stack([by_prompt[:, drawn].mean(axis=1) for drawn in arms.drawn], axis=1)
-        low, high = intervals_over_runs(by_prompt.mean(axis=1), resamples, 0.95)
-        found[classifier] = by_prompt, low, high
+        ends = intervals_over_runs(by_prompt.mean(axis=1), resamples, 0.95) if len(arms.runs) > 1 else None
+        found[classifier] = by_prompt, ends
     for number, level in enumerate(arms.levels):
         row = [f"{level} %"]
-        for by_prompt, low, high in found.values():
-            row += [arms.interval(by_prompt[number]), f"{low[number]:+.2f} to {high[number]:+.2f}"]
+        for by_prompt, ends in found.values():
+            row.append(arms.interval(by_prompt[number]))
+            row.append("one run" if ends is None else f"{ends[0][number]:+.2f} to {ends[1][number]:+.2f}")
         rows.append(row)
     head = ["labels flipped in both"]
     for name in arms.classifiers:

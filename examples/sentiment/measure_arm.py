@@ -2,7 +2,7 @@
 
 Both policies have two responses to each held-out prompt; every two of different policies are compared. For each prompt and classifier
 it is kept by how much the trained policy's reward is higher (in logits) and how often it is; for each pair that was trained
-on, how much more reward the chosen response has.
+on, how much more reward the chosen response has. Of both policies' texts: their length, how many were cut, and how much they repeat.
 """
 
 import argparse
@@ -19,6 +19,23 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, SAMPLED_CANDIDATES
 from dpo_stages.preferences.opening import open_preference_model
 from dpo_stages.preferences.pairs import Pair, ask
+
+
+def repeated(text: str) -> float:
+    """Share of a text's sequences of three words that stood in it before."""
+    words = text.lower().split()
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    return 1 - len(set(triples)) / len(triples) if triples else 0.0
+
+
+def looks(samples: dict[str, dict]) -> dict[str, float]:
+    """Means over all responses: length in tokens, share that was cut, share of triples of words that are repeated."""
+    rows = [(row, number) for row in samples.values() for number in (1, 2)]
+    return {
+        "tokens": float(np.mean([row[f"tokens_{number}"] for row, number in rows])),
+        "truncated": float(np.mean([row[f"truncated_{number}"] for row, number in rows])),
+        "repeated": float(np.mean([repeated(row[f"response_{number}"]) for row, number in rows])),
+    }
 
 
 def main() -> None:
@@ -56,13 +73,10 @@ def main() -> None:
             "win_rate": wins.mean(axis=1).tolist(),
             "pairs": of_pairs.tolist(),
         }
-    length, truncated = (
-        float(np.mean([[row[f"{name}_1"], row[f"{name}_2"]] for row in samples.values()]))
-        for name in ("tokens", "truncated")
-    )
-    kept = {"prompts": prompts, "classifiers": classifiers, "tokens": length, "truncated": truncated}
+    texts = {"trained": looks(samples), "initial": looks(initial)}
+    kept = {"prompts": prompts, "classifiers": classifiers, **texts}
     arguments.output.write_text(json.dumps(kept) + "\n", encoding="utf-8")
-    finish(arguments.output, len(comparisons), len(comparisons), {}, tokens=length)
+    finish(arguments.output, len(comparisons), len(comparisons), {}, tokens=texts["trained"]["tokens"])
 
 
 if __name__ == "__main__":
