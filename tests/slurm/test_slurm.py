@@ -11,6 +11,7 @@ from conftest import MODEL, PATIENCE, TABLE, TRAINING_GPUS
 GPU_RULES = {
     "train_sft": TRAINING_GPUS, "train_policy": TRAINING_GPUS, "sample_candidates": 1, "label_preferences": 1,
     "compare_candidates": 1, "compare_arms": 1, "compute_reference_logps": 1, "generate_evaluation_outputs": 1,
+    "measure_preference_model": 1,
 }  # fmt: skip
 CPU_RULES = {"make_demo_model", "sample_ranker_candidates", "train_ranker"}
 

@@ -11,7 +11,10 @@ from dpo_stages.training.losses import Objective
 DPO = Objective("sigmoid", beta=0.1)
 
 
-@pytest.mark.parametrize("name", ["_prepare_dataset", "_precompute_ref_logps", "create_model_card"])
+@pytest.mark.parametrize(
+    "name",
+    ["_prepare_dataset", "_precompute_ref_logps", "create_model_card", "_get_train_sampler", "get_batch_samples"],
+)
 def test_a_method_that_is_overridden_is_there(name):
     from trl import DPOTrainer
 
@@ -59,6 +62,18 @@ def test_under_fsdp_a_reference_model_is_loaded_by_the_function_that_is_replaced
     assert len(loaded) == 1, "under FSDP, trl.DPOTrainer no longer loads its reference model by create_model_from_path"
     trainer, _ = make_trainer(type("Ours", (Sharded, GivenReferenceTrainer), {}), DPO.trl_arguments())
     assert len(loaded) == 1 and trainer.ref_model is None, "under FSDP, trl.DPOTrainer loads a reference model even so"
+
+
+def test_the_sampler_that_is_overridden_gives_the_order_of_the_rows(make_trainer):
+    from dpo_stages.training.trl_internals import GivenReferenceTrainer, LocalTrainer
+
+    class Reversed(LocalTrainer, GivenReferenceTrainer):
+        def _get_train_sampler(self, train_dataset=None):
+            return range(len(self.train_dataset))[::-1]
+
+    trainer, _ = make_trainer(Reversed, DPO.trl_arguments())
+    order = [row for batch in trainer.get_train_dataloader().batch_sampler for row in batch]
+    assert order == [5, 4, 3, 2, 1, 0], "Transformers' Trainer draws its rows by another method than _get_train_sampler"
 
 
 def test_the_models_output_has_the_log_probabilities(make_ours, logps):
