@@ -60,6 +60,7 @@ rule make_demo_model:
         "results/benchmarks/make_demo_model/{base}.jsonl"
     wildcard_constraints:
         base=one_of(DEMO["models"]),
+    priority: 1
     conda:
         "../envs/train.yaml"
     params:
@@ -95,7 +96,7 @@ rule sample_ranker_candidates:
     wildcard_constraints:
         base=one_of(DEMO["ranker_samples"]["models"]),
         temperature=one_of(map(str, DEMO["ranker_samples"]["temperatures"])),
-    priority: 1  # nothing can be labelled before the ranker is trained
+    priority: 1
     conda:
         f"../envs/{SAMPLER}.yaml"
     params:
@@ -128,6 +129,7 @@ rule label_ranker_samples:
         heldout="results/demo/ranker/heldout.jsonl",
     log:
         "results/logs/label_ranker_samples.log",
+    priority: 1
     localrule: True
     conda:
         "../envs/workflow.yaml"

@@ -71,7 +71,7 @@ rule train_ranker:
         "results/benchmarks/train_ranker/{name}.jsonl"
     wildcard_constraints:
         name=one_of(RANKERS),
-    priority: 1  # nothing can be labelled before
+    priority: 1  # all verdicts wait for the ranker
     conda:
         "../envs/pairrm.yaml"
     params:
