@@ -123,7 +123,7 @@ def test_lora_on_the_best_and_the_worst_of_more_candidates_and_the_pairs_of_eith
     )
     said = run(own, readers.replace("README.md", "model_outputs.json"))
     assert "generate_evaluation_outputs" in said and "train_policy" not in said
-    assert not [path.name for path in trained.parent.iterdir() if path.name.startswith(".")]  # where weights were made again
+    assert not list(trained.parent.glob(".*"))  # where weights were made again
     assert not (trained / "model.safetensors").exists()
     said = run(own, "envs/run train workflow_scripts/merge_policy.py results/policies/my-model/dpo/pick/manifest.json")
     assert "made 1 -> " in said and (trained / "model.safetensors").exists()
