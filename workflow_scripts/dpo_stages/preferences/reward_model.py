@@ -187,6 +187,7 @@ def load_reward_model(folder: Path, name: str, version: str, device: str, precis
     with importing_libraries():
         import torch
         from transformers import AutoModelForSequenceClassification
+    torch.backends.cuda.enable_cudnn_sdp(False)  # built anew for every length of a batch, see models/weights.py
     tokenizer, config = tokenizer_and_config(folder, name)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
