@@ -14,6 +14,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from split_alpaca_eval import write
+
 SETS = ("weak", "old", "mid", "strong", "best")
 TRAIN, TEST = 128, 112  # prompts
 TOKENS = 96  # of a response
@@ -22,12 +24,6 @@ TOKENS = 96  # of a response
 def read(path: Path) -> dict[str, dict]:
     """Pairs by prompt."""
     return {row["prompt"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
-
-
-def write(path: Path, rows: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    print(f"{path}: {len(rows)} rows")
 
 
 def votes(rows: list[dict]) -> list[dict]:

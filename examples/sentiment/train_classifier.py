@@ -22,6 +22,10 @@ from dpo_stages.data.prompts import instruction_text
 TOKENS = 96  # of prompt and response
 VOCABULARY = 12_000
 BATCH = 32
+ONE_SEGMENT = [
+    "input_ids",
+    "attention_mask",
+]  # prompt and response go on in one another; kept in the tokenizer's configuration
 
 
 def read(path: Path) -> list[dict]:
@@ -36,7 +40,9 @@ def small_encoder(rows: list[dict]):
     words = BertWordPieceTokenizer()
     texts = (text for row in rows for text in (instruction_text(row["prompt"]), row["response"]))
     words.train_from_iterator(texts, vocab_size=VOCABULARY, show_progress=False)
-    tokenizer = BertTokenizerFast(tokenizer_object=words._tokenizer, model_max_length=2 * TOKENS)
+    tokenizer = BertTokenizerFast(
+        tokenizer_object=words._tokenizer, model_max_length=2 * TOKENS, model_input_names=ONE_SEGMENT
+    )
     config = BertConfig(
         vocab_size=words.get_vocab_size(),
         hidden_size=64,
@@ -70,13 +76,14 @@ def main() -> None:
     draw = random.Random(arguments.seed)
     rows = read(arguments.labelled)
     if arguments.backbone:
-        tokenizer = AutoTokenizer.from_pretrained(arguments.backbone, model_max_length=2 * TOKENS)
+        tokenizer = AutoTokenizer.from_pretrained(
+            arguments.backbone, model_max_length=2 * TOKENS, model_input_names=ONE_SEGMENT
+        )
         model = AutoModelForSequenceClassification.from_pretrained(arguments.backbone, num_labels=1)
     else:
         model, tokenizer = small_encoder(rows)
 
     def score(rows: list[dict]) -> torch.Tensor:
-        # Both texts as one segment, which is how this project's reward models are asked.
         batch = tokenizer(
             [instruction_text(row["prompt"]) for row in rows],
             [row["response"] for row in rows],
@@ -84,7 +91,6 @@ def main() -> None:
             max_length=TOKENS,
             padding=True,
             return_tensors="pt",
-            return_token_type_ids=False,
         )
         return model(**batch).logits[:, 0]
 
