@@ -141,9 +141,8 @@ def save_policy(
                 about = {**about, "beside": _set_apart(folder, settings, initial)}
             with whole_policy(initial.parent) as whole:
                 counts = _finish_weights(folder, settings, whole, sample)
-            for path in folder.rglob(
-                "*.safetensors"
-            ):  # which makes private files; results are shared like any other file
+            # Safetensors makes private files; results are shared like any other file.
+            for path in folder.rglob("*.safetensors"):
                 path.chmod((folder / CONFIG).stat().st_mode)
             kept = [
                 name
