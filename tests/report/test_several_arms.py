@@ -6,6 +6,7 @@ import re
 
 import pytest
 from test_boundary_figure import draw
+from test_report import report  # noqa: F401 - a fixture
 from test_table8 import MODELS, record
 from test_tables import index, measured, student, win_rate, write
 
@@ -207,6 +208,37 @@ def test_a_card_has_every_data_set_of_its_policy_with_its_own_labels_audit_and_w
     assert [(point["off_gain"], point["delta"]) for point in card][1:] == [("+1.50", "3.00"), ("+6.00", "3.00")]
     (one,) = page.answers(decisions.decisions(rows("on", "off")), [])
     assert [point["arms"] for (point,) in one["cards"]] == [""]
+
+
+@pytest.mark.parametrize("sources", [("on", *SCORES), ("on", "off")])
+def test_the_page_has_a_part_of_the_card_for_each_data_set(sources, tmp_path, report, run_here):  # noqa: F811
+    """With the other inputs of the page of test_report.py."""
+    given, boundaries = report.parent, []
+    table("gains", rows(*sources), []).write(tmp_path / "gains.csv")
+    for source, score in SCORES.items():
+        data = source.partition(".")[2]
+        one = measured(f"m/sft{f'+{data}' if data else ''}", score, verdict="decided", preference_data=data or "main")
+        boundaries.append({**one, "warnings": [f"{source} is cut"]})
+    run_here(
+        "make_report", "--study", "{}", "--policy-tables", tmp_path / "gains.csv", "--tables", tmp_path / "gains.json", "--labels",
+        given / "labels.csv", "--boundaries", *write(tmp_path, boundaries), "--rules", given / "rules.svg", "--cost", given / "cost.csv",
+        "--locks", given / "train.lock.txt", "--judgements", given / "a/annotations.json", "--output", tmp_path / "report.html",
+    )  # fmt: skip
+    text = (tmp_path / "report.html").read_text()
+    several = len(sources) > 2
+    assert text.count('<article class="card">') == 1 and text.count("<h4>off") == (3 if several else 0)
+    assert (
+        'Recommended: <span class="off">off-policy data new</span>' in text
+        and "First to last: new and old, then own" in text
+    )
+    assert ("below, those that were trained on." if several else "below, the preference data alone.") in text
+    assert [f"Warning: {source[0].upper()}{source[1:]} is cut." in text for source in SCORES] == [
+        True,
+        several,
+        several,
+    ]
+    assert ("<td>SFT policy: off.old against on</td>" if several else "<td>SFT policy</td>") in text
+    assert ("with each data set" in text) == several
 
 
 def test_seeds_and_methods_have_cards_of_their_own():
