@@ -48,13 +48,15 @@ rule measure_consistency:
         "results/consistency/{initial}.json",
     log:
         "results/logs/measure_consistency/{initial}.log",
+    wildcard_constraints:
+        initial=patterns.measured,
     localrule: True
     conda:
         "../envs/workflow.yaml"
     params:
-        confidence=config["boundary"]["confidence"],
+        confidence=data_sets.confidence(study),
         preference_model=config["preference_model"],
-        preference_data=config["preference_data"],
+        preference_data=lambda w: study.preference_data(w.initial),
     shell:
         f"{RUN} workflow {SCRIPTS}/measure_consistency.py"
         " --comparisons {input.comparisons:q}"

@@ -1,24 +1,26 @@
 """The two arms of an initial policy before the preference model that its boundary score is relative to.
 
 Required: evaluation outputs of both arms, the instruction set, the preference model.
-Output:   results/arms/{initial}/{method}{run}.parquet
+Output:   results/arms/{compared}.parquet
 """
 
 
 rule compare_arms:
     input:
-        off_policy=lambda w: paths.evaluation(arms.arm(w, OFF), "model_outputs.json"),
-        on_policy=lambda w: paths.evaluation(arms.arm(w, ON), "model_outputs.json"),
+        off_policy=lambda w: paths.evaluation(arms.pair_of(w.compared)[0], "model_outputs.json"),
+        on_policy=lambda w: paths.evaluation(arms.pair_of(w.compared)[1], "model_outputs.json"),
         instructions=INSTRUCTIONS,
         preference_model=LABELLER.manifest,
         program=program("compare_arms", LABELLER.env, LABELLER.without),
         judge=LABELLER.files,
     output:
-        "results/arms/{initial}/{method}{run}.parquet",
+        "results/arms/{compared}.parquet",
     log:
-        "results/logs/compare_arms/{initial}/{method}{run}.log",
+        "results/logs/compare_arms/{compared}.log",
     benchmark:
-        "results/benchmarks/compare_arms/{initial}/{method}{run}.jsonl"
+        "results/benchmarks/compare_arms/{compared}.jsonl"
+    wildcard_constraints:
+        compared=patterns.arms,
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
@@ -38,6 +40,6 @@ rule compare_arms:
         " --instructions {input.instructions:q}"
         " --preference-model {input.preference_model:q}"
         " {params.preference_model}"
-        f"{flags.judge_cache('arms', '{wildcards.initial}/{wildcards.method}{wildcards.run}')}"
+        f"{flags.judge_cache('arms', '{wildcards.compared}')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

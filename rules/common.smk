@@ -96,7 +96,6 @@ wildcard_constraints:
     model=patterns.model,
     method=patterns.method,
     history=patterns.history,
-    run=patterns.run,
     undecided=patterns.undecided,
     traced=rf"{patterns.model}/(?:{patterns.method})/(?:{patterns.history}|{patterns.undecided})",
     policy=patterns.policy,

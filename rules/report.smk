@@ -13,6 +13,7 @@ REPORT_FIGURES = {
         "on-policy arm on each yardstick. In the shaded quadrants the recommended arm is ahead, which is noise where a bar reaches "
         "the line; a score whose bar reaches 0.5 is undecided. Bars hold which prompts and instructions were asked, and that "
         "another run gives another policy only where arms have replicates."
+        + (" A point of off.NAME stands at the score against the data set NAME." if config["other_data"] else "")
         for table in config["tables"]
         if contents.shows_boundary(study, table)
     },

@@ -98,7 +98,7 @@ def main() -> None:
         "gains_of": leading(valid).words,
         "lc_valid": valid if LC_WIN_RATE in shown else None,
         "yardsticks": [labelled(of, valid) for of in shown],
-        "compared": tallies.COMPARED,
+        "compared": tallies.compared_words(decisions),
         "tables": [{"name": path.stem, "parts": read_parts(path)} for path in arguments.tables],
         "figures": [
             {"uri": page.picture(path), "caption": caption}

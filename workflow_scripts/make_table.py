@@ -4,9 +4,10 @@ The rows are, for each model, method and seed, the SFT policy and the policies o
 has every column, whatever Markdown shows. Gains and Δ are computed here, with intervals where compute_win_rate.py left its
 resamples beside the win rates; those of several runs hold that another run gives another policy. Which arm is better is said
 on three yardsticks: by the preference model that labels (--arms), by win rate and by length-controlled win rate, of which the
-plain one leads where --length-control says that the other is not valid, and stands alone where there is none. With --capabilities the
-accuracy on tasks stands beside win rates, and where a gain by the judge goes with a loss there that is said. Win rates of two judges, or boundary scores under two
-preference models, never meet in one table.
+plain one leads where --length-control says that the other is not valid, and stands alone where there is none. Where --held-out has
+that preference model right less often than whoever takes the longer response, the caption says so. With --capabilities the accuracy
+on tasks stands beside win rates, and where a gain by the judge goes with a loss there that is said. Win rates of two judges, or
+boundary scores under two preference models, never meet in one table.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import decisions, tallies
+from dpo_stages.report import baselines, decisions, tallies
 from dpo_stages.report.policy_rows import build_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
@@ -48,6 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--arms", nargs="+", type=Path, default=[], metavar="FILE", help="of compare_arms.py, for all pairs of arms")
     add("--length-control", type=Path, metavar="JSON", help="whether length control is valid for these instructions")
     add("--notes", nargs="+", default=[], metavar="TEXT", help="sentences for the caption")
+    baselines.add_held_out_flag(parser)
     add("--traces", nargs="+", type=Path, metavar="FILE", help="of policies with auto, or whose costs are wanted")
     add(
         "--capabilities",
@@ -142,7 +144,8 @@ def main() -> None:
     if arguments.decisions:
         write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
     measured = read_capabilities(arguments.capabilities)
-    table(arguments.table, rows, arguments.columns, [*notes, *arguments.notes], measured).write(arguments.csv)
+    notes += [*arguments.notes, *baselines.cautions(map(baselines.read_held_out, arguments.held_out))]
+    table(arguments.table, rows, arguments.columns, notes, measured).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {}
     if arguments.boundaries:

@@ -293,5 +293,5 @@ def test_a_table_without_decisions_keeps_its_columns():
     assert (
         decisions_table([], "j")
         .csv()
-        .startswith("initial_policy,method,boundary_score,decided,recommended,gainless,off_gain")
+        .startswith("initial_policy,method,off_source,on_source,boundary_score,decided,recommended,gainless,off_gain")
     )

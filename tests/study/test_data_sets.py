@@ -244,7 +244,7 @@ resources: {{shards: {{sampling: 1, labelling: 1, reference: 1}}}}
 tables:
   table1: {{models: [zephyr-7b]}}
   table2: {{histories: ["off", "on", off.old]}}
-  table3: {{models: [zephyr-7b]}}
+  table3: {{models: [zephyr-7b], sources: [], histories: ["on", off.old, on.old, off.new.1]}}
   table4: {{models: [zephyr-7b]}}
   table5: {{models: [zephyr-7b]}}
 """
@@ -316,3 +316,33 @@ def test_the_table_says_which_come_first_for_each_policy_of_the_report(clone):
     jobs, count = planned(clone, "results/tables/table2.csv")
     assert made(jobs, "measure_boundary") >= {f"results/boundary/{SFT}{one}.json" for one in ("", "+old")}
     assert count["measure_boundary"] == 2  # a row has the score against the data set that it was trained on
+
+
+def test_a_table_asks_for_the_verdict_on_the_arms_of_each_data_set(clone):
+    jobs, _ = planned(clone, "results/tables/table2.csv")
+    assert made(jobs, "compare_arms") == {
+        "results/arms/zephyr-7b/sft/dpo.parquet",
+        "results/arms/zephyr-7b/dpo/off.old/against/on.parquet",
+    }
+    jobs, _ = planned(clone, "results/tables/table3.csv")
+    of_zephyr = {
+        "results/arms/zephyr-7b/dpo/off.old/against/on.old.parquet",
+        "results/arms/zephyr-7b/dpo/off.new.1/against/on.parquet",
+    }
+    assert {one for one in made(jobs, "compare_arms") if "zephyr" in one} == of_zephyr
+    said = snakemake("-n", "-p", "--forceall", "--cores", "1", "--configfile", "study.yaml", "--",
+                     "results/arms/zephyr-7b/dpo/off.old/against/on.old.parquet", folder=clone).stdout  # fmt: skip
+    assert (
+        "--off-policy results/evaluations/zephyr-7b/dpo/off.old/model_outputs.json "
+        "--on-policy results/evaluations/zephyr-7b/dpo/on.old/model_outputs.json" in said
+    )
+
+
+def test_table_8_has_each_data_set(clone):
+    jobs, count = planned(clone, "results/tables/table8.csv")
+    of_zephyr = {f"results/consistency/{SFT}{one}.json" for one in ("", "+old", "+new.1")}
+    assert {one for one in made(jobs, "measure_consistency") if "zephyr" in one} == of_zephyr
+    assert f"results/likelihoods/{SFT}+old/test.parquet" in made(jobs, "compute_likelihoods")
+    said = snakemake("-n", "-p", "--forceall", "--cores", "1", "--configfile", "study.yaml", "--",
+                     f"results/consistency/{SFT}+old.json", folder=clone).stdout  # fmt: skip
+    assert f"--policy {SFT}+old --preference-model pairrm --preference-data old --confidence 0.983333" in said

@@ -84,6 +84,11 @@ def with_held_out(boundary: Mapping, measured: Sequence[Mapping]) -> tuple[dict,
     return {**boundary, **warned}, [paragraph(one) for one in measured]
 
 
+def cautions(measured: Iterable[Mapping]) -> list[str]:
+    """The paragraph of every preference model that length alone beats on its held-out votes."""
+    return [paragraph(one) for one in measured if warnings([one])]
+
+
 def paragraph(one: Mapping) -> str:
     """How often a preference model is right on held-out votes, beside the trivial judges, and that it is below one.
 

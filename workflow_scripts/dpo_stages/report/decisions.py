@@ -15,21 +15,22 @@ from dpo_stages.report.policy_rows import Row, read_rows
 from dpo_stages.report.records import one_judge
 from dpo_stages.report.table import Table
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, YARDSTICKS, Yardstick, leading, yardsticks
-from dpo_stages.study.policies import OFF, ON
+from dpo_stages.study import arms
+from dpo_stages.study.policies import OFF, ON, Policy, data_of
 
 NEITHER, NO_GAIN = "train on neither", "neither arm shows a gain"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the boundary score recommended for one initial policy, and what its arms then came to.
+    """What the boundary score against a data set recommended for one initial policy, and what its arms then came to.
 
-    `pooled` makes one of several seeds: then scores, gains and differences are means over them.
+    `pooled` makes one of several seeds: then scores, gains and differences are means over them. `off` and `on` are its two arms,
+    whatever their sources are called.
 
     Attributes:
-        off_rows: the off-policy arm in each of its replicates; like the others, they have what is known of the initial
-            policy.
-        on_rows: the same of the on-policy arm.
+        off_rows: the off-policy arm in each of its replicates; they have what is known of the initial policy and the data set.
+        on_rows: the same of the on-policy arm that it is held against.
         whole: whether these are all runs of the model, method and history, and not one of several seeds.
     """
 
@@ -43,13 +44,33 @@ class Decision:
         return self.off_rows[0]
 
     @property
+    def off_source(self) -> str:
+        """What its off-policy arm was trained on."""
+        return self.off.history[-1]
+
+    @property
+    def on_source(self) -> str:
+        """What its on-policy arm was trained on."""
+        return self.on_rows[0].history[-1]
+
+    @property
+    def pair(self) -> str:
+        """Both, for people."""
+        return f"{self.off_source} against {self.on_source}"
+
+    @property
     def initial_policy(self) -> str:
         """Name of the initial policy."""
         return self.off.initial_policy
 
     @property
+    def asked(self) -> str:
+        """The same, asked the prompts of the data set: the name of what was measured of it."""
+        return str(Policy.parse(self.initial_policy).asking(data_of(self.off_source)[1]))
+
+    @property
     def boundary_score(self) -> float:
-        """Boundary score of the initial policy."""
+        """Boundary score of the initial policy against the data set."""
         return statistics.fmean({row.initial_policy: row.boundary_score for row in self.off_rows}.values())
 
     @property
@@ -144,26 +165,37 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def decisions(rows: Iterable[Row]) -> list[Decision]:
-    """One for each initial policy and method that has a boundary score, an off-policy and an on-policy arm."""
+    """One for each initial policy, method and data set with a boundary score, an off-policy arm and one to hold it against."""
     rows = [*rows]
     seeds = {row.seed for row in rows}
-    arms: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
+    trained: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
     for row in rows:
         if row.initial_policy is not None and row.boundary_score is not None:
-            arm = arms.setdefault((row.initial_policy, row.method), {}).setdefault(row.history[-1], {})
+            arm = trained.setdefault((row.initial_policy, row.method), {}).setdefault(row.history[-1], {})
             arm[row.replicate] = row
     return [
-        Decision(*(tuple(arm[source].values()) for source in (OFF, ON)), whole=len(seeds) == 1)
-        for arm in arms.values()
-        if OFF in arm and ON in arm
+        Decision(*(tuple(beside[source].values()) for source in (off, on)), whole=len(seeds) == 1)
+        for beside in trained.values()
+        for off in filter(arms.is_off_policy, beside)
+        if (on := arms.on_policy(off, beside))
     ]
+
+
+def has_several_data_sets(found: Iterable[Decision]) -> bool:
+    """Whether data sets have to be told apart: an off-policy arm is of another one than the preference data."""
+    return any(one.off_source != OFF for one in found)
+
+
+def cases(found: Iterable[Decision]) -> str:
+    """What decisions are about, in words: with several data sets an initial policy has several."""
+    return "pairs of arms" if has_several_data_sets(found) else "initial policies"
 
 
 def pooled(found: Iterable[Decision]) -> list[Decision]:
     """The decisions with all seeds of a model, method and history in one: what runs tell apart, they tell of all seeds."""
     groups: dict[tuple, list[Decision]] = {}
     for one in found:
-        groups.setdefault((one.off.model, one.off.method, one.off.history), []).append(one)
+        groups.setdefault((one.off.model, one.off.method, one.off.history, one.on_source), []).append(one)
     return [
         Decision(*(tuple(row for one in group for row in getattr(one, arm)) for arm in ("off_rows", "on_rows")))
         for group in groups.values()
@@ -173,22 +205,36 @@ def pooled(found: Iterable[Decision]) -> list[Decision]:
 def read_decisions(paths: Sequence[Path]) -> list[Decision]:
     """The decisions of tables (CSV files of make_table.py); one that stands in several tables counts once.
 
+    Which arm an off-policy one is held against is the table's: the figures of its row are against that one. Arms of which no table
+    has both are held against each other with what is known of either.
+
     Raises:
         BadInput: a file is no such table, the tables have different judges, or there is no decision at all.
     """
-    rows = [row for path in paths for row in read_rows(path)]
+    tables = [read_rows(path) for path in paths]
+    rows = [row for table in tables for row in table]
     one_judge(map(vars, rows))
-    found = decisions(rows)
+    found: dict[tuple[str, str, str], dict[str, Decision]] = {}
+    for one in (one for table in tables for one in decisions(table)):
+        found.setdefault(_key(one), {})[one.on_source] = one
+    for one in decisions(rows):
+        found.setdefault(_key(one), {one.on_source: one})
     if not found:
         raise BadInput(
             f"{', '.join(map(str, paths))}: no initial policy has a boundary score and both an off-policy and an "
             "on-policy arm; make the table with --boundaries and the sources off and on"
         )
-    return found
+    return [one for held in found.values() for one in held.values()]
+
+
+def _key(one: Decision) -> tuple[str, str, str]:
+    return one.initial_policy, one.off.method, one.off_source
 
 
 def decisions_table(found: Sequence[Decision], judge: str) -> Table:
-    """One line an initial policy and method: the recommended arm, gains, and for each yardstick the better arm.
+    """One line an initial policy, method and data set: the recommended arm, gains, and for each yardstick the better arm.
+
+    `off` and `on` are the two arms; `off_source` and `on_source` say what they were trained on.
 
     Beside gains stand for each yardstick the off-policy arm against the on-policy arm (`verdict`, `win_rate_difference`,
     `difference`) with its interval, and NAME_better, NAME_separated (whether several runs tell the arms apart) and NAME_right.
@@ -196,13 +242,15 @@ def decisions_table(found: Sequence[Decision], judge: str) -> Table:
     """
     lines = []
     for one in found:
-        line = [one.initial_policy, one.off.method, one.boundary_score, one.decided, one.recommended, one.gainless]
+        line = [one.initial_policy, one.off.method, one.off_source, one.on_source]
+        line += [one.boundary_score, one.decided, one.recommended, one.gainless]
         line += [one.gain(source, of) for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
         for of in YARDSTICKS:
             line += [one.compared(of), *(one.interval(of) or (None, None))]
             line += [one.better(of), one.separated(of), one.right(of)]
         lines.append([*line, one.leading.name, one.off.lc_valid, one.off.runs, judge])
-    columns = ["initial_policy", "method", "boundary_score", "decided", "recommended", "gainless"]
+    columns = ["initial_policy", "method", "off_source", "on_source"]
+    columns += ["boundary_score", "decided", "recommended", "gainless"]
     columns += [f"{source}_{of.gain}" for of in (LC_WIN_RATE, WIN_RATE) for source in (OFF, ON)]
     for of in YARDSTICKS:
         columns += [of.compared, f"{of.compared}_low", f"{of.compared}_high"]

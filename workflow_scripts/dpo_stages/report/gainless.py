@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dpo_stages.report.decisions import NEITHER, NO_GAIN, Decision, pooled
+from dpo_stages.report.decisions import NEITHER, NO_GAIN, Decision, cases, has_several_data_sets, pooled
 from dpo_stages.report.yardsticks import described
 
 
@@ -18,26 +18,26 @@ def words(one: Decision) -> str:
 
 
 def sentence(found: Sequence[Decision]) -> str:
-    """For which initial policies training gains nothing; empty where an arm of each gains."""
+    """For which initial policies and data sets training gains nothing; empty where an arm of each gains."""
     wholes = pooled(found)
-    many_methods = len({one.off.method for one in wholes}) > 1
+    many_methods, several = len({one.off.method for one in wholes}) > 1, has_several_data_sets(wholes)
     said = []
     for verdict, ending in (
         (NEITHER, "both arms are worse than no training"),
         (NO_GAIN, "no interval of a gain lies above zero"),
     ):
-        names = [_name(one, many_methods) for one in wholes if one.gainless == verdict]
+        names = [_name(one, many_methods, several) for one in wholes if one.gainless == verdict]
         if names:
             said.append(f"{verdict[0].upper()}{verdict[1:]} ({ending}): {', '.join(names)}.")
     return " ".join(said)
 
 
 def count(found: Sequence[Decision]) -> str:
-    """For how many initial policies training gains nothing; empty where an arm of each gains."""
+    """For how many of them training gains nothing; empty where an arm of each gains."""
     wholes = pooled(found)
     verdicts = [one.gainless for one in wholes]
     said = [
-        f"For {verdicts.count(verdict)} of {len(wholes)} initial policies {words}."
+        f"For {verdicts.count(verdict)} of {len(wholes)} {cases(wholes)} {words}."
         for verdict, words in (
             (NEITHER, f"both arms are worse than no training: {NEITHER}"),
             (NO_GAIN, f"{NO_GAIN} over no training"),
@@ -47,8 +47,9 @@ def count(found: Sequence[Decision]) -> str:
     return " ".join(said)
 
 
-def _name(one: Decision, many_methods: bool) -> str:
-    """`Tiny Phi after PC_off`."""
+def _name(one: Decision, many_methods: bool, several: bool) -> str:
+    """`Tiny Phi after PC_off`, of several data sets `Tiny Phi after PC_off (off.old against on)`."""
     row = one.off
     trained = "-".join(f"PC_{source}" for source in row.history[:-1])
-    return f"{row.model_label}{f' after {trained}' if trained else ''}{f' with {row.method_label}' if many_methods else ''}"
+    name = f"{row.model_label}{f' after {trained}' if trained else ''}{f' with {row.method_label}' if many_methods else ''}"
+    return f"{name} ({one.pair})" if several else name

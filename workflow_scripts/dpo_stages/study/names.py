@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dpo_stages.study.policies import AUTO, OF_DATA, SFT, Policy, suffixed
+from dpo_stages.study.policies import AUTO, OF_DATA, OFF, ON, SFT, Policy, suffixed
 
 
 def one_of(names: Iterable[str]) -> str:
@@ -85,6 +85,7 @@ class Patterns:
         sampled: of the same in its first run where its samples are meant, which hang on the preference data.
         initial: of the same as what is trained from, whose labels and boundary score hang on data and preference model.
         measured: of the same, asked the prompts of any data set of the study.
+        arms: of two arms of an initial policy that are compared, see `arms.py`.
         opinion: of a preference model that gives a second opinion.
         origin: of what candidates come from: a data set, or the policy that was sampled.
         labelled: of the same with the labels of the preference model.
@@ -107,6 +108,10 @@ class Patterns:
         self.sampled = rf"(?:{self.seeded(models, names.data)}/{SFT}|{trained}){asked}"
         self.initial = rf"(?:{self.model}/{SFT}|{trained})"
         self.measured = self.initial + asked
+        beside = (
+            rf"{self.model}/(?:{self.method})/(?:{self.source}-)*{OFF}\.(?:{other}){self.run}/against/{ON}{self.data}"
+        )
+        self.arms = rf"(?:{self.initial}/(?:{self.method}){self.run}|{beside})"
         self.opinion = one_of(config["boundary"]["second_opinions"])
         self.origin = rf"(?:{datasets}|{self.sampled})"
         self.labelled = rf"(?:(?:{datasets}){re.escape(suffixed('', names.preference_model))}|{self.measured})"

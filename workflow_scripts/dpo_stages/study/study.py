@@ -261,9 +261,11 @@ class Study:
         ]
 
     def policies_of_table8(self) -> list[Policy]:
-        """The initial policies of all combinations of the sources."""
+        """The initial policies of all combinations of the sources, asked the prompts of each data set."""
         sources, further = self.config["analyses"]["table8"]["sources"], self.config["iterations"] - 1
-        return self.analysed("table8", [(), *combinations(sources, further)])
+        return [
+            asked for one in self.analysed("table8", [(), *combinations(sources, further)]) for asked in self.asked(one)
+        ]
 
     def policies_of_figure3(self) -> list[Policy]:
         """SFT policies trained on each source; another name of the policy's own samples gives way to `on`."""

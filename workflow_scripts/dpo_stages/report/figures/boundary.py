@@ -1,6 +1,6 @@
 """The figure of the study: does the boundary score of an initial policy say which candidates it will gain more from?
 
-One panel a yardstick, one point an initial policy and method. To the left of 0.5 the assumption predicts that off-policy
+One panel a yardstick, one point an initial policy, method and data set. To the left of 0.5 the assumption predicts that off-policy
 candidates gain more, so points should lie above the line where the arms are equal; to the right, below. The two quadrants
 where it holds are shaded.
 """
@@ -8,7 +8,7 @@ where it holds are shaded.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dpo_stages.report.decisions import Decision
+from dpo_stages.report.decisions import Decision, has_several_data_sets
 from dpo_stages.report.figures.style import COLOURS, INK, MUTED, PAPER_COLOUR, SHADE
 from dpo_stages.report.tallies import lc_valid, measured_with, tally
 from dpo_stages.report.yardsticks import Yardstick, labelled
@@ -127,10 +127,12 @@ def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colour
     """Write each point's name beside it, at the place around it that is least in the way of others."""
     axes.figure.draw_without_rendering()  # the layout is known only now
     scale = axes.figure.dpi / 72
+    several = has_several_data_sets(points)
     places = axes.transData.transform([(p.boundary_score, p.compared(of)) for p in points]) / scale
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     for point, (x, y) in zip(points, places, strict=True):
-        name = ("-".join(point.off.history[:-1]) or "SFT") + (" (undecided)" if point.decided is False else "")
+        name = ("-".join(point.off.history[:-1]) or "SFT") + (f": {point.off_source}" if several else "")
+        name += " (undecided)" if point.decided is False else ""
         width, height = 0.62 * _NAME_SIZE * len(name), _NAME_SIZE
         boxes = [
             (x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0), y + dy - (height if dy < 0 else 0))
@@ -172,5 +174,6 @@ def _legend(
     if paper:
         hollow = {"markerfacecolor": "white", "markeredgecolor": PAPER_COLOUR}
         handles.append(handle("the paper's own", markersize=6, **hollow))
-    handles.append(handle("beside a point: what the initial policy was trained on", marker=""))
+    data_sets = ", and the off-policy source" if has_several_data_sets(points) else ""
+    handles.append(handle(f"beside a point: what the initial policy was trained on{data_sets}", marker=""))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handletextpad=0.3)

@@ -11,7 +11,7 @@ from dpo_stages.report.policy_rows import History
 from dpo_stages.report.records import require_same
 from dpo_stages.report.table import Grid, Table, with_iterations
 from dpo_stages.report.writing import mean_over_runs
-from dpo_stages.study.policies import Policy
+from dpo_stages.study.policies import Policy, of_data
 
 PART = (
     "Either holds the policy's consistency against P_off, which is 1 less the boundary score: the log-probabilities hold P_θ "
@@ -23,14 +23,14 @@ FOLLOWED = {"boundary": "`auto` follows Algorithm 1.", "race": "`auto` follows n
 
 @dataclass(frozen=True)
 class Row:
-    """One policy. What Table 8 prints is in percent, as there; consistencies and scores are shares.
+    """One policy and data set. What Table 8 prints is in percent, as there; consistencies and scores are shares.
 
     Attributes:
         model: name of the base model, without the seed.
         model_label: its name in tables.
         method: preference optimisation method; None for the SFT policy.
         history: candidate sources of the iterations, oldest first; empty for the SFT policy.
-        policy: name of the policy.
+        policy: name of the policy, asked the prompts of the data set.
         on_policy_likelier: percent of comparisons whose on-policy response has the higher log-probability under the
             policy, summed over its tokens; the mean over prompts.
         likelier_low: lower end of its interval.
@@ -85,7 +85,9 @@ def build_rows(models: Mapping[str, str], records: Mapping[str, dict]) -> list[R
     Raises:
         BadInput: the records are relative to different preference models, data or levels.
     """
-    require_same(records, ("preference_model", "preference_data", "confidence"), "preference consistencies")
+    of_one = {name: record for name, record in records.items() if Policy.parse(name).asked is None}
+    require_same(of_one, ("preference_data",), "preference consistencies")
+    require_same(records, ("preference_model", "confidence"), "preference consistencies")
     rows = []
     for name, record in records.items():
         policy = Policy.parse(name)
@@ -113,12 +115,13 @@ def table(rows: Sequence[Row], decide_by: str) -> Table:
         rows: as `build_rows` gives them.
         decide_by: what `auto` follows in this study, a key of FOLLOWED.
     """
-    first = rows[0]
+    first, data_sets = rows[0], {row.preference_data: row.prompts for row in reversed(rows)}
+    of = ", ".join(f"{prompts} prompts of {name}" for name, prompts in reversed(data_sets.items()))
     caption = (
         "Win rate: percent of comparisons in which the policy gives its own sample a higher probability (the sum of the "
         "log-probabilities of its tokens) than the off-policy candidate of the same prompt; the mean over prompts, each "
         f"with two candidates of either kind, and the {first.confidence:.0%} interval with prompts as the independent "
-        f"unit. {first.prompts} prompts of {first.preference_data}."
+        f"unit. {of}."
     )
     meaning = (
         "Consistency (Definition 5.5) with the preference model "
@@ -130,8 +133,8 @@ def table(rows: Sequence[Row], decide_by: str) -> Table:
     )
     changed = sum(row.recommended_source != row.shortcut_source for row in rows)
     verdict = (
-        f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies. "
-        f"{PART if changed else ''}{FOLLOWED[decide_by]}"
+        f"The log-probabilities change the recommendation of Algorithm 1 for {changed} of {len(rows)} initial policies"
+        f"{' and data sets' if len(data_sets) > 1 else ''}. {PART if changed else ''}{FOLLOWED[decide_by]}"
     )
     parts = [
         ("title", "Table 8"),
@@ -145,20 +148,22 @@ def table(rows: Sequence[Row], decide_by: str) -> Table:
 
 
 def _papers_layout(rows: Sequence[Row]) -> Grid:
-    """A line for each history, under its model; rows of several seeds become one."""
+    """A line for each history and data set, under its model; rows of several seeds become one."""
+    several = len({row.preference_data for row in rows}) > 1
     columns = [f"Iter-{number}" for number in range(1, max(len(row.history) for row in rows) + 2)]
     lines = []
-    groups: dict[str, dict[History, list[Row]]] = {}
+    groups: dict[str, dict[tuple[History, str], list[Row]]] = {}
     for row in rows:
-        groups.setdefault(row.model_label, {}).setdefault(row.history, []).append(row)
+        groups.setdefault(row.model_label, {}).setdefault((row.history, row.preference_data), []).append(row)
     for label, histories in groups.items():
         lines.append([label])
-        for history, group in histories.items():
+        for (history, data), group in histories.items():
             iterations = [f"PC_{source}" for source in history] + ["–"] * (len(columns) - len(history))
             alone = len(group) == 1
             interval = f"{group[0].likelier_low:.1f} to {group[0].likelier_high:.1f}" if alone else "–"
-            lines.append([*iterations, mean_over_runs([row.on_policy_likelier for row in group]), interval])
-    return Grid([*columns, "Win Rate", "Interval"], lines)
+            likelier = mean_over_runs([row.on_policy_likelier for row in group])
+            lines.append([*iterations, *[data] * several, likelier, interval])
+    return Grid([*columns, *["Data set"] * several, "Win Rate", "Interval"], lines)
 
 
 def _consistencies(rows: Sequence[Row]) -> Grid:
@@ -170,13 +175,13 @@ def _consistencies(rows: Sequence[Row]) -> Grid:
             f"{row.boundary_score:.2f}",
             f"{row.boundary_score - row.consistency:+.2f}",
             f"{row.off_policy_consistency:.2f}",
-            _source(row.recommended_source, row.verdict),
-            _source(row.shortcut_source, row.shortcut_verdict),
+            _source(row, row.recommended_source, row.verdict),
+            _source(row, row.shortcut_source, row.shortcut_verdict),
         ]
         for row in rows
     ]
     return Grid(columns, lines)
 
 
-def _source(source: str, verdict: str) -> str:
-    return f"PC_{source}" + (" (undecided)" if verdict == UNDECIDED else "")
+def _source(row: Row, source: str, verdict: str) -> str:
+    return f"PC_{of_data(source, Policy.parse(row.policy).asked)}" + (" (undecided)" if verdict == UNDECIDED else "")
