@@ -13,9 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from plan_study import dry_run  # noqa: E402
-
-from dpo_stages.study.schedule import critical_path, gpu_seconds, makespan  # noqa: E402
+from dpo_stages.study.schedule import critical_path, dry_run, gpu_seconds, makespan, read_jobs  # noqa: E402
 
 TARGET = "results/tables/table3.csv"
 GPUS = (16, 32, 64)
@@ -35,7 +33,8 @@ def main() -> None:
     for name, change in cases.items():
         resources = settings["resources"]
         shards = resources["shards"] | change.get("shards", {})
-        jobs = dry_run(json.dumps(settings | {"resources": resources | change | {"shards": shards}}), [TARGET])
+        changed = json.dumps(settings | {"resources": resources | change | {"shards": shards}})
+        jobs = read_jobs(dry_run(ROOT / "Snakefile", changed, [TARGET]))
         work, longest = gpu_seconds(jobs) / 3600, critical_path(jobs) / 3600
         hours = [(makespan(jobs, gpus) / 3600, max(longest, work / gpus)) for gpus in GPUS]
         cells = " | ".join(f"{took:.1f} ({took / least:.2f})" for took, least in hours)

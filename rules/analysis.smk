@@ -26,15 +26,13 @@ rule compute_likelihoods:
         seconds=needs.expected(needs.likelihood_seconds),
         runtime=needs.limit(needs.likelihood_seconds),
     params:
-        max_length=config["max_length"],
-        dtype=study.dtype,
+        scoring=flags.scoring(),
     shell:
         f"{RUN} train {SCRIPTS}/compute_likelihoods.py"
         " --policy {input.policy:q}"
         " --on-policy {input.on_policy:q}"
         " --off-policy {input.off_policy:q}"
-        " --max-length {params.max_length}"
-        " --dtype {params.dtype}"
+        " {params.scoring}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

@@ -145,16 +145,14 @@ if YARDSTICK:
         params:
             sources=lambda w: [*audits.sources(study, w.initial)],
             drawn=DRAWN,
-            max_length=config["max_length"],
-            dtype=study.dtype,
+            scoring=flags.scoring(),
         shell:
             f"{RUN} train {SCRIPTS}/compute_pair_likelihoods.py"
             " --policy {input.policy:q}"
             " --sources {params.sources:q}"
             " --preferences {input.preferences:q}"
             " {params.drawn}"
-            " --max-length {params.max_length}"
-            " --dtype {params.dtype}"
+            " {params.scoring}"
             " --output {output:q}"
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 

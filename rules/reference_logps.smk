@@ -25,13 +25,12 @@ rule compute_reference_logps:
         seconds=needs.expected(needs.reference_seconds),
         runtime=needs.limit(needs.reference_seconds),
     params:
-        max_length=config["max_length"],
-        dtype=study.dtype,
+        scoring=flags.scoring(),
     shell:
         f"{RUN} train {SCRIPTS}/compute_reference_logps.py"
         " --policy {input.policy:q}"
         " --preferences {input.preferences:q}"
-        " --max-length {params.max_length} --dtype {params.dtype}"
+        " {params.scoring}"
         f"{flags.shard('reference_logps')}"
         " --output {output:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -30,6 +30,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
     )
+    parser.add_argument(
+        "--share-prompts", action="store_true", help="compute a prompt once for the two candidates of one file"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
 
@@ -47,21 +50,25 @@ def main() -> None:
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.training.likelihoods import candidate_likelihoods
         from dpo_stages.training.logps import load_policy
+        from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent
+    model = load_policy(folder, arguments.max_length, arguments.dtype)
+    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
     rows, dropped, counts = candidate_likelihoods(
-        load_policy(folder, arguments.max_length, arguments.dtype),
+        model,
         load_tokenizer(folder),
         on_policy,
         off_policy,
         arguments.max_length,
         arguments.dtype,
+        shared,
     )
     if not rows.num_rows:
         raise BadInput(f"no prompt of {arguments.on_policy} fits into --max-length {arguments.max_length} tokens")
     write_table(arguments.output, rows, LIKELIHOODS)
     prompts = rows.num_rows // 4
-    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts)
+    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts, prompts_shared=shared)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     add_drawing_flags(parser)
     add("--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training")
     add("--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision")
+    add("--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses")
     add("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
 
@@ -38,14 +39,16 @@ def main() -> None:
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
         from dpo_stages.training.logps import load_policy, response_logps
+        from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
     tokens = [tokenize_preferences(tokenizer, table, arguments.max_length) for table in drawn]
     model = load_policy(folder, arguments.max_length, arguments.dtype)
+    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
     rows = []
     for source, tokenized in zip(arguments.sources, tokens, strict=True):
-        logps = response_logps(model, tokenized.table, tokenizer.pad_token_id, arguments.dtype)
+        logps = response_logps(model, tokenized.table, tokenizer.pad_token_id, arguments.dtype, shared)
         for number, pair in enumerate(tokenized.table.to_pylist()):
             row = {"source": source, "prompt_id": pair["prompt_id"]}
             for side in ("chosen", "rejected"):
@@ -54,7 +57,9 @@ def main() -> None:
     write_table(arguments.output, rows, PAIR_LIKELIHOODS)
     dropped = {reason: sum(one.dropped[reason] for one in tokens) for reason in tokens[0].dropped}
     counts = {name: sum(one.counts()[name] for one in tokens) for name in tokens[0].counts()}
-    finish(arguments.output, sum(table.num_rows for table in drawn), len(rows), dropped, **counts)
+    finish(
+        arguments.output, sum(table.num_rows for table in drawn), len(rows), dropped, **counts, prompts_shared=shared
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
     )
+    parser.add_argument(
+        "--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses"
+    )
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
@@ -44,6 +47,7 @@ def main() -> None:
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
         from dpo_stages.training.logps import load_policy, response_logps
+        from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
@@ -51,7 +55,8 @@ def main() -> None:
     if not tokens.table.num_rows and shard.total == 1:  # another shard may have some
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
     model = load_policy(folder, arguments.max_length, arguments.dtype)
-    logps = response_logps(model, tokens.table, tokenizer.pad_token_id, arguments.dtype)
+    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
+    logps = response_logps(model, tokens.table, tokenizer.pad_token_id, arguments.dtype, shared)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)
     write_table(arguments.output, rows, REFERENCE_LOGPS)
@@ -63,6 +68,7 @@ def main() -> None:
         tokens.dropped,
         **tokens.counts(),
         **means,
+        prompts_shared=shared,
     )
 
 

@@ -30,7 +30,6 @@ than half of it kept is a warning.
 """
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -121,7 +120,7 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.shared_prompt import why_not_shared
+        from dpo_stages.training.shared_prompt import prompts_shared
         from dpo_stages.training.step_order import row_lengths
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
@@ -132,14 +131,12 @@ def main() -> None:
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
     start = starting_point(arguments.initial.parent, settings)
-    refused = why_not_shared(start["model"].config, settings.max_length) if arguments.share_prompts else None
-    if refused:
-        print(f"prompts are computed twice, once for each response: {refused}", file=sys.stderr)
+    shared = prompts_shared(arguments.share_prompts, start["model"].config, settings.max_length)
     trainer = PreferenceTrainer(
         **start,
         args=config,
         lengths=None if objective.loss in SORTED else row_lengths(pairs, "prompt_ids", "chosen_ids", "rejected_ids"),
-        share_prompts=arguments.share_prompts and not refused,
+        share_prompts=shared,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,
         checkpoint_minutes=settings.checkpoint_minutes,
@@ -149,7 +146,7 @@ def main() -> None:
     train(trainer, settings.checkpoints, about)
     if arguments.until is not None:
         about |= {"until": arguments.until, "steps": trainer.state.global_step}
-    sample = MarginSample.of(tokens.table, tokenizer.pad_token_id, settings.max_length)
+    sample = MarginSample.of(tokens.table, tokenizer.pad_token_id, settings.max_length, shared)
     kept = save_policy(trainer, settings, arguments.initial, about, sample)
     if trainer.is_world_process_zero():
         log = training_log(trainer)
@@ -163,7 +160,7 @@ def main() -> None:
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
             last_accuracy=log[-1]["accuracy"],
-            prompts_shared=arguments.share_prompts and not refused,
+            prompts_shared=shared,
             **kept,
         )
 

@@ -128,15 +128,14 @@ class Check:
         }  # fmt: skip
 
     def reference(
-        self, manifest: Path, dtype: str = "bfloat16", count: int | None = None, cpu: bool = False
+        self, manifest: Path, dtype: str = "bfloat16", count: int | None = None, cpu: bool = False, shared: bool = False
     ) -> tuple[Path, meter.Run]:
-        """Log-probabilities of pairs under a model."""
+        """Log-probabilities of pairs under a model, with `shared` prompts computed once."""
         pairs, _ = self.table("pairs", count)
-        output = (
-            self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{'-cpu' if cpu else ''}.parquet"
-        )
+        how = f"{'-cpu' if cpu else ''}{'-shared' if shared else ''}"
+        output = self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{how}.parquet"
         run = self.program(
-            "train", "compute_reference_logps", cpu=cpu, policy=manifest, preferences=pairs, max_length=2048, dtype=dtype,
+            "train", "compute_reference_logps", *(["--share-prompts"] if shared else []), cpu=cpu, policy=manifest, preferences=pairs, max_length=2048, dtype=dtype,
             output=output,
         )  # fmt: skip
         return output, run
@@ -150,14 +149,17 @@ def sft(check: Check) -> list[Measure]:
 
 
 def agreement(check: Check) -> list[Measure]:
-    """The same log-probabilities in float32 as on the CPU, but for rounding."""
+    """The same log-probabilities in float32 as on the CPU and as with prompts computed once, but for rounding."""
     manifest, few = check.model(check.small), 4
-    (there, run), (here, _) = (check.reference(manifest, "float32", few, cpu) for cpu in (False, True))
-    on_card, on_cpu = (read_table(path, REFERENCE_LOGPS) for path in (there, here))
-    for name in ("ref_chosen_logps", "ref_rejected_logps"):
-        for one, other in zip(on_card[name].to_pylist(), on_cpu[name].to_pylist(), strict=True):
-            if abs(one - other) > ROUNDING * abs(other):
-                raise Failed(f"a log-probability in float32 is {one:.3f} on the card and {other:.3f} on the CPU")
+    there, run = check.reference(manifest, "float32", few)
+    others = {"on the CPU": {"cpu": True}, "there with prompts shared": {"shared": True}}
+    on_card = read_table(there, REFERENCE_LOGPS)
+    for where, how in others.items():
+        elsewhere = read_table(check.reference(manifest, "float32", few, **how)[0], REFERENCE_LOGPS)
+        for name in ("ref_chosen_logps", "ref_rejected_logps"):
+            for one, other in zip(on_card[name].to_pylist(), elsewhere[name].to_pylist(), strict=True):
+                if abs(one - other) > ROUNDING * abs(other):
+                    raise Failed(f"a log-probability in float32 is {one:.3f} on the card and {other:.3f} {where}")
     tokens = check.table("pairs", few)[1]
     return [
         Measure(
@@ -173,14 +175,13 @@ def agreement(check: Check) -> list[Measure]:
 
 
 def logps(check: Check) -> list[Measure]:
-    """Reference log-probabilities, in the mixed precision of training."""
+    """Reference log-probabilities, in the mixed precision of training, with prompts computed twice and once."""
     measures = []
-    for shape in dict.fromkeys((check.small, check.large)):
+    for shape, shared in dict.fromkeys(((check.small, False), (check.large, False), (check.large, True))):
         manifest, (_, tokens) = check.model(shape), check.table("pairs")
-        _, run = check.reference(manifest)
-        measures.append(
-            _scoring(f"reference log-probabilities, {shape}", check, manifest, tokens, 2 * check.count, run)
-        )
+        _, run = check.reference(manifest, shared=shared)
+        what = f"reference log-probabilities, {shape}{', prompts shared' if shared else ''}"
+        measures.append(_scoring(what, check, manifest, tokens, 2 * check.count, run))
     return measures
 
 

@@ -42,7 +42,7 @@ def test_an_iteration_of_an_8b_model_takes_hours_and_more_gpus_share_it():
     assert 2 * 3600 < four < 6 * 3600
     ready = SPEEDS.ready(8e9)
     assert four - ready == pytest.approx((one - ready) / 4)
-    assert SPEEDS.score(8e9, pairs) < SPEEDS.train(8e9, tokens, 1) / 3
+    assert SPEEDS.score(8e9, tokens) < SPEEDS.train(8e9, tokens, 1) / 3
     assert SPEEDS.sample(8e9, pairs) > SPEEDS.sample(1e9, pairs) > SPEEDS.startup
 
 

@@ -76,7 +76,6 @@ def test_a_preset_gives_settings_and_the_file_the_last_word():
         "sft_weight": None,
         "label_smoothing": None,
         "use_weighting": False,
-        "share_prompts": True,
         "keep": "whole",
         "lora": None,
     }

@@ -380,6 +380,12 @@ EDITS = [
         "methods: {dpo: {sft_weight: 0.1}}",
         never=f"{SFT_SAMPLES}|{OFF_POLICY_LABELS}|{SFT}|{OTHER_METHOD}",
     ),
+    Edit(
+        "prompts computed once",
+        f"{PAGE} compute_reference_logps compute_likelihoods compute_pair_likelihoods train_policy",
+        "share_prompts: true",
+        never=f"results/(candidates|comparisons|preferences)/[^/]+/sft[./]|{OFF_POLICY_LABELS}|{SFT}",
+    ),
     Edit("who watches trainings", PAGE, "report_to: tensorboard"),
     Edit("what is kept of a policy", "", "methods: {dpo: {keep: adapter}}", study="grouped"),
     Edit(

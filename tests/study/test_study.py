@@ -482,6 +482,10 @@ def test_flags_are_the_configurations_own_words(paper):
     assert as_flags({"a": 1, "b": 2}, ["b"]) == "--b 2"
     assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01 --share-prompts"
     assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5 --share-prompts")
+    assert flags.scoring() == "--max-length 2048 --dtype bfloat16 --share-prompts"
+    alone = Flags(make_study("share_prompts: false"))
+    assert alone.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
+    assert alone.scoring() == "--max-length 2048 --dtype bfloat16"
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
     assert flags.sft() == f"{flags.optimisation(paper.config['sft'])} --packing --loss-on-prompts --empty-system-turn"
     unrounded = {**paper.config["sft"], "rounding": "none"}
@@ -569,6 +573,20 @@ def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
     larger = Needs(make_study("preference_models: {other: {path: a/b, parameters: 8.0e+9}}"))
     assert larger.labelling_memory(opinion, 1) == 16_000 + 32_000
     assert Needs(make_study("accelerator: cpu")).gpus("training") == 0
+
+
+def test_a_prompt_that_is_computed_once_is_planned_once(paper):
+    once, twice = Needs(paper), Needs(make_study("share_prompts: false"))
+    trained = Wildcards(policy="zephyr-7b/dpo/off", method="dpo")
+    scored = Wildcards(initial="zephyr-7b/sft", source="off", sampled="zephyr-7b/sft", split="train")
+    ready, share = once.speeds.ready(7.24e9), once.speeds.tokens(2, 1) / once.speeds.tokens(2, 2)
+    for seconds, job in (
+        (Needs.training_seconds, trained),
+        (Needs.reference_seconds, scored),
+        (Needs.likelihood_seconds, scored),
+        (Needs.audit_seconds, scored),
+    ):
+        assert seconds(once, job) - ready == pytest.approx(share * (seconds(twice, job) - ready))
 
 
 def test_lora_takes_less_memory_time_and_room_for_checkpoints_and_the_policy_is_as_large(paper):

@@ -31,7 +31,8 @@ def test_programs_run_and_what_is_missing_is_skipped(check, tmp_path):
     done = check("logps", "sft", "ranker", DPO_STAGES_PYTHON_PAIRRM="false")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "report.md").read_text()
-    assert "| reference log-probabilities, tiny | 32 |" in page and "| SFT, tiny | 16 |" in page
+    assert "| reference log-probabilities, tiny | 32 |" in page
+    assert "| reference log-probabilities, tiny, prompts shared | 32 |" in page and "| SFT, tiny | 16 |" in page
     assert "## Skipped\n\n- ranker: there is no llm_blender in pairrm" in page
     assert json.loads((tmp_path / "parts/sft.json").read_text())["status"] == "done"
 

@@ -94,6 +94,18 @@ def test_they_are_the_reference_log_probabilities_of_training(tmp_path, run_here
                 assert found[row["prompt_id"], on_policy, index]["logp"] == pytest.approx(row[name], abs=1e-4)
 
 
+def test_a_prompt_computed_once_for_two_candidates_gives_the_same(tmp_path, run_here, model, own, others):
+    paths = write(tmp_path / "on.parquet", own), write(tmp_path / "off.parquet", others)
+    run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "twice.parquet"))
+    run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "once.parquet"), "--share-prompts")
+    twice, once = (likelihoods(tmp_path / f"{name}.parquet") for name in ("twice", "once"))
+    assert once.keys() == twice.keys()
+    for key, row in once.items():
+        assert row["tokens"] == twice[key]["tokens"] and row["logp"] == pytest.approx(twice[key]["logp"], abs=1e-4)
+    ledgers = [json.loads((tmp_path / f"{name}.ledger.json").read_text()) for name in ("twice", "once")]
+    assert [ledger["prompts_shared"] for ledger in ledgers] == [False, True]
+
+
 def test_prompts_of_one_file_alone_and_prompts_without_room_are_counted(tmp_path, run_here, model, own, others):
     long = [{"role": "user", "content": "the cat sleeps under the red tree " * 30}]
     for rows in (own, others):

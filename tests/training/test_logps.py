@@ -9,6 +9,7 @@ import torch
 from tiny import as_flags, preference_rows, reference_flags, small_config, write_model
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.core.files import read_json
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.models.preference_tokens import tokenize_preferences
@@ -88,6 +89,41 @@ def test_broken_weights_are_an_error(model, tokenizer, tokens):
         policy.lm_head.weight.fill_(math.nan)
     with pytest.raises(BadInput, match="is nan: the policy's weights are broken"):
         response_logps(policy, tokens, tokenizer.pad_token_id, "float32")
+
+
+def test_one_at_a_time_they_are_the_models_own_to_the_bit(model, tokenizer, tokens, monkeypatch):
+    monkeypatch.setattr("dpo_stages.training.logps.BATCH_SIZE", 1)
+    policy = load_model(model.parent, 96)
+    found = response_logps(policy, tokens, tokenizer.pad_token_id, "float32")
+    for row, pair in enumerate(tokens.to_pylist()):
+        for side in found:
+            ids, length = torch.tensor([pair["prompt_ids"] + pair[f"{side}_ids"]]), len(pair[f"{side}_ids"])
+            with torch.inference_mode():
+                logits = policy(input_ids=ids, logits_to_keep=length + 1).logits[0, :-1]
+                loss = torch.nn.functional.cross_entropy(logits, ids[0, -length:], reduction="sum")
+            assert found[side][row] == -loss.item()
+
+
+def test_the_program_computes_a_prompt_once_where_the_model_can(
+    tmp_path, run_here, model, preferences, reference_logps, capsys
+):
+    def computed(manifest, name, *more):
+        run_here(
+            "compute_reference_logps", *reference_flags(manifest, preferences, tmp_path / f"{name}.parquet"), *more
+        )
+        return tmp_path / f"{name}.parquet", read_json(tmp_path / f"{name}.ledger.json")["prompts_shared"]
+
+    once, shared = computed(model, "once", "--share-prompts")
+    assert shared is True and once.read_bytes() != reference_logps.read_bytes()
+    found, expected = read_table(once, REFERENCE_LOGPS), read_table(reference_logps, REFERENCE_LOGPS)
+    assert found["prompt_id"].equals(expected["prompt_id"])
+    for name in REFERENCE_LOGPS.names[1:]:
+        assert found[name].to_pylist() == pytest.approx(expected[name].to_pylist(), abs=1e-4)
+    narrow = write_model(tmp_path / "narrow", sliding_window=95)  # which a Llama does not heed
+    twice, shared = computed(narrow, "twice", "--share-prompts")
+    assert shared is False
+    assert "prompts are computed twice, once for each response: its attention sees 95" in capsys.readouterr().err
+    assert twice.read_bytes() == reference_logps.read_bytes() == computed(model, "again")[0].read_bytes()
 
 
 def test_the_program_keeps_the_order_and_counts_what_it_drops(tmp_path, run_here, model, preferences):

@@ -160,6 +160,13 @@ def test_the_sample_is_small_and_always_the_same(pairs):
     assert MarginSample.of(pairs, 0, 96).tokens.equals(pairs)
 
 
+def test_a_margin_is_the_same_with_prompts_computed_once(policy, pairs):
+    twice, once = (
+        MarginSample.of(pairs, 2, 96, share_prompts).difference(policy.parent) for share_prompts in (False, True)
+    )
+    assert once == pytest.approx(twice, abs=1e-4)
+
+
 def test_two_processes_that_share_a_model_save_the_same(tmp_path, root, flags, trained):
     """One of them measures, while the other waits."""
     scripts = root / "workflow_scripts"

@@ -1,20 +1,33 @@
 """A prompt that is computed once for both responses: the same log-probabilities and gradients as of two rows."""
 
+import pyarrow as pa
 import pytest
 import torch
 from tiny import small_config
 
+from dpo_stages.training import logps
+from dpo_stages.training.logps import response_logps
 from dpo_stages.training.losses import Objective
 from dpo_stages.training.shared_prompt import ARCHITECTURES, SharedPrompts, why_not_shared
 
 NAMES = {
     "gpt_neox": "GPTNeoX", "llama": "Llama", "mistral": "Mistral", "phi": "Phi", "phi3": "Phi3", "qwen2": "Qwen2", "qwen3": "Qwen3",
 }  # fmt: skip
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
 @pytest.fixture(scope="module")
 def batch(make_ours):
     return make_ours(Objective("sigmoid", 0.1))[1]
+
+
+def random_model(architecture, implementation="sdpa"):
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = small_config(NAMES[architecture], 512, tied=False, grouped=architecture not in ("gpt_neox", "phi"))
+    config.sliding_window, config.pad_token_id = 96, 0  # as long as a row may be
+    return AutoModelForCausalLM.from_config(config, attn_implementation=implementation).eval()
 
 
 def test_a_pair_is_one_row(batch):
@@ -44,28 +57,72 @@ def test_a_pair_is_one_row(batch):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_log_probabilities_are_those_of_two_rows(batch, architecture, implementation):
-    from transformers import AutoModelForCausalLM
-
-    config = small_config(NAMES[architecture], 512, tied=False, grouped=architecture not in ("gpt_neox", "phi"))
-    config.sliding_window, config.pad_token_id = 96, 0  # as long as a row may be
-    assert why_not_shared(config, 96) is None
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=implementation).eval()
+    model = random_model(architecture, implementation)
+    assert why_not_shared(model.config, 96) is None
     ids, mask, responses = (batch[name] for name in ("input_ids", "attention_mask", "completion_mask"))
     pairs = SharedPrompts.of(ids, mask, responses)
 
-    def logps(logits, labels):
+    def of_tokens(logits, labels):
         return logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
 
-    two = logps(model(input_ids=ids, attention_mask=mask).logits[:, :-1], ids[:, 1:]).masked_fill(
+    two = of_tokens(model(input_ids=ids, attention_mask=mask).logits[:, :-1], ids[:, 1:]).masked_fill(
         responses[:, 1:] == 0, 0
     )
     seen = pairs.attention_mask
     if implementation == "eager":  # which adds its mask
         seen = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
     output = model(input_ids=pairs.input_ids, attention_mask=seen, position_ids=pairs.position_ids)
-    one = pairs.spread(logps(output.logits, pairs.shift_labels), responses)
+    one = pairs.spread(of_tokens(output.logits, pairs.shift_labels), responses)
     assert torch.allclose(one, two, atol=1e-4), (one - two).abs().max()
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    """Pairs of unlike lengths, with responses of one token, of at most 96 tokens a response with its prompt."""
+    draw, lengths = torch.Generator().manual_seed(0), [(1, 1, 30), (40, 1, 1), (50, 46, 2), (7, 9, 1), (3, 20, 93)]
+    lengths += torch.randint(1, 48, (25, 3), generator=draw).tolist()
+    ids = [[torch.randint(1, 512, (length,), generator=draw).tolist() for length in row] for row in lengths]
+    columns = dict(zip(COLUMNS, zip(*ids, strict=True), strict=True))
+    return pa.table({"prompt_id": [str(number) for number in range(len(ids))], **columns})
+
+
+def watched(model):
+    """Shapes of what a model is given from now on."""
+    shapes = []
+    model.register_forward_pre_hook(lambda _, __, given: shapes.append(given["input_ids"].shape), with_kwargs=True)
+    return shapes
+
+
+def tokens_of(shapes):
+    return sum(rows * width for rows, width in shapes)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_sums_over_responses_are_those_of_two_rows(uneven, architecture):
+    model = random_model(architecture)
+    shapes = watched(model)
+    two = response_logps(model, uneven, 0, "float32")
+    given = tokens_of(shapes)
+    shapes.clear()
+    one = response_logps(model, uneven, 0, "float32", share_prompts=True)
+    assert tokens_of(shapes) < 0.9 * given
+    assert all(rows <= logps.BATCH_SIZE // 2 for rows, _ in shapes)
+    for side in two:
+        assert one[side] == pytest.approx(two[side], abs=1e-4)
+
+
+def test_pairs_that_are_longer_than_a_batch_are_two_rows(uneven, monkeypatch):
+    model = random_model("llama")
+    two = response_logps(model, uneven, 0, "float32")
+    shapes = watched(model)
+    monkeypatch.setattr(logps, "LOGITS", 96 * 512)
+    one = response_logps(model, uneven, 0, "float32", share_prompts=True)
+    assert all(rows * width <= 96 for rows, width in shapes)
+    alone = [row for row in uneven.to_pylist() if sum(len(row[name]) for name in COLUMNS) + 1 > 96]
+    assert 0 < len(alone) < uneven.num_rows
+    assert sum(rows for rows, _ in shapes) == uneven.num_rows + len(alone)
+    for side in two:
+        assert one[side] == pytest.approx(two[side], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,14 @@ def largest_difference(folder: Path, other: Path) -> float:
     return max((weights[name].float() - others[name].float()).abs().max().item() for name in weights)
 
 
+def test_with_prompts_computed_once_it_trains_the_same(tmp_path, run_here, flags, trained):
+    run_here("train_policy", *flags(tmp_path), "--share-prompts")
+    ledger, manifest = (read_json(tmp_path / f"policy/manifest{end}") for end in (".ledger.json", ".json"))
+    assert ledger["prompts_shared"] is True and manifest["arguments"]["share_prompts"] is True
+    assert read_json(trained / "manifest.ledger.json")["prompts_shared"] is False
+    assert largest_difference(tmp_path / "policy", trained) < 1e-5
+
+
 def test_the_folder_holds_a_policy(trained, model):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -13,7 +13,6 @@ from dpo_stages.study.study import Study
 
 _OPTIMISATION = ("learning_rate", "epochs", "batch_size", "per_device_batch_size", "warmup_ratio", "scheduler")
 _SFT = ("packing", "loss_on_prompts", "empty_system_turn")
-_PAIRS = ("use_weighting", "share_prompts")
 _LOSS = ("loss", "beta", "delta", "sft_weight", "label_smoothing")
 
 
@@ -97,8 +96,16 @@ class Flags:
     def loss(self, wildcards: Any) -> str:
         """Flags of a method's loss and of how it is computed."""
         method = self.config["methods"][wildcards.method]
-        switched_on = (f"--{key.replace('_', '-')}" for key in _PAIRS if method[key])
-        return " ".join([as_flags(method, _LOSS), *switched_on])
+        weighting = " --use-weighting" if method["use_weighting"] else ""
+        return as_flags(method, _LOSS) + weighting + self._prompts
+
+    def scoring(self) -> str:
+        """Flags of how log-probabilities of responses are computed."""
+        return as_flags({"max_length": self.config["max_length"], "dtype": self.study.dtype}) + self._prompts
+
+    @property
+    def _prompts(self) -> str:
+        return " --share-prompts" if self.config["share_prompts"] else ""
 
     def sampling(self) -> str:
         """Flags of the decoder."""

@@ -173,19 +173,19 @@ class Needs:
         return self._train(wildcards, sft["epochs"] * self.speeds.tokens(rows, rows))
 
     def training_seconds(self, wildcards: Any) -> float:
-        return self._train(wildcards, self.trained_by(wildcards)["epochs"] * self.pair_tokens(wildcards))
+        tokens = self.pair_tokens(self.pairs(wildcards, "train"))
+        return self._train(wildcards, self.trained_by(wildcards)["epochs"] * tokens)
 
-    def pair_tokens(self, wildcards: Any) -> float:
-        """Tokens of all pairs of a training, in which a prompt is computed once or twice."""
-        pairs = self.pairs(wildcards, "train")
-        return self.speeds.tokens(2 * pairs, pairs if self.trained_by(wildcards)["share_prompts"] else 2 * pairs)
+    def pair_tokens(self, pairs: float) -> float:
+        """Tokens of that many pairs, of which a prompt is computed once or twice."""
+        return self.speeds.tokens(2 * pairs, pairs if self.config["share_prompts"] else 2 * pairs)
 
     def arm_seconds(self, races: Races) -> Callable[[Any], float]:
         """Training an arm of a race from one share of an epoch to the next."""
 
         def seconds(wildcards: Any) -> float:
             share = float(wildcards.share) - races.before(wildcards.share)
-            return self._train(wildcards, share * self.pair_tokens(wildcards))
+            return self._train(wildcards, share * self.pair_tokens(self.pairs(wildcards, "train")))
 
         return seconds
 
@@ -197,17 +197,19 @@ class Needs:
         return self.speeds.sample(self.parameters(wildcards), 2 * self.race_prompts())
 
     def reference_seconds(self, wildcards: Any) -> float:
-        rows = self.pairs(wildcards, "train") / self.study.shards.of("reference_logps")
-        return self.speeds.score(self.parameters(wildcards), 2 * rows)
+        return self._score(wildcards, self.pairs(wildcards, "train") / self.study.shards.of("reference_logps"))
 
     def likelihood_seconds(self, wildcards: Any) -> float:
         """Two candidates of each source."""
-        return self.speeds.score(self.parameters(wildcards), 4 * self.pairs(wildcards, wildcards.split))
+        return self._score(wildcards, 2 * self.pairs(wildcards, wildcards.split))
 
     def audit_seconds(self, wildcards: Any) -> float:
         """Both responses of the audited pairs of every source."""
         sources = len(self.config["audit"]["sources"])
-        return self.speeds.score(self.parameters(wildcards), 2 * sources * self.audited_pairs(wildcards))
+        return self._score(wildcards, sources * self.audited_pairs(wildcards))
+
+    def _score(self, wildcards: Any, pairs: float) -> float:
+        return self.speeds.score(self.parameters(wildcards), self.pair_tokens(pairs))
 
     def sampling_seconds(self, wildcards: Any) -> float:
         rows = self.pairs(wildcards, wildcards.split) / self.study.shards.of("candidates")

@@ -45,9 +45,9 @@ class Speeds:
         """
         return self.ready(parameters) + (6 if lora else 8) * parameters * tokens / (self.training * max(1, gpus))
 
-    def score(self, parameters: float, sequences: float) -> float:
-        """Seconds of computing log-probabilities of `sequences` of a prompt and a response."""
-        return self.ready(parameters) + 2 * parameters * self.tokens(sequences, sequences) / self.scoring
+    def score(self, parameters: float, tokens: float) -> float:
+        """Seconds of computing the log-probabilities of `tokens`."""
+        return self.ready(parameters) + 2 * parameters * tokens / self.scoring
 
     def sample(self, parameters: float, responses: float) -> float:
         """Seconds of sampling `responses`."""

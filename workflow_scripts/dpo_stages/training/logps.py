@@ -1,5 +1,6 @@
 """Log-probabilities of responses under a policy, with the arithmetic of training and none of its machinery."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.batches import batches
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+SIDES = ("chosen", "rejected")
+
 BATCH_SIZE = 16
-"""Sequences at once, at most."""
+"""Responses at once, at most."""
 
 TOKENS_PER_BATCH = 16 * 1024
-"""Padding included; below 1024 tokens a sequence it is the number of sequences that limits a batch."""
+"""Padding included; below 1024 tokens a response it is the number of responses that limits a batch."""
 
 LOGITS = 2**30
 """Logits of a batch, at most: 4 GiB in float32. Over a large vocabulary they would take more than the model: 16,384 tokens, 10 GB with
@@ -42,16 +45,42 @@ def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel
     return model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 
-def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str) -> dict[str, list[float]]:
+@dataclass(frozen=True)
+class _Row:
+    """A prompt with one of its responses, or with both; the prompt's last token stands before each.
+
+    Attributes:
+        pair: place of the pair.
+        sides: whose responses it has.
+        prompt: token ids.
+        responses: token ids of each.
+    """
+
+    pair: int
+    sides: tuple[str, ...]
+    prompt: list[int]
+    responses: list[list[int]]
+
+    @property
+    def length(self) -> int:
+        """In tokens."""
+        return len(self.prompt) - 1 + sum(1 + len(ids) for ids in self.responses)
+
+
+def response_logps(
+    model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str, share_prompts: bool = False
+) -> dict[str, list[float]]:
     """Compute log pi(y|x) of the chosen and rejected responses, summed over their tokens.
 
-    Sequences are batched by length, so that little is padded.
+    Rows are batched by length, so that little is padded.
 
     Args:
         model: of `load_policy`.
         tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `tokenize_preferences` makes.
-        padding: token id that fills shorter sequences; it is masked.
+        padding: token id that fills shorter rows; it is masked.
         dtype: "float32", or "bfloat16" for the mixed precision of training.
+        share_prompts: compute the prompt of a pair once for both responses, unless the two together are more tokens than a batch
+            may have; only for a model that `why_not_shared` has nothing against.
 
     Returns:
         {"chosen": [...], "rejected": [...]}: nats, aligned with `tokens`.
@@ -61,55 +90,77 @@ def response_logps(model: "PreTrainedModel", tokens: "pa.Table", padding: int, d
     """
     import torch
 
-    device = model.device
-    prompts = tokens["prompt_ids"].to_pylist()
-    sequences = [
-        (name, row, prompt, response)
-        for name in ("chosen", "rejected")
-        for row, (prompt, response) in enumerate(zip(prompts, tokens[f"{name}_ids"].to_pylist(), strict=True))
-    ]
-    lengths = [len(prompt) + len(response) for _, _, prompt, response in sequences]
-    logps = {name: [0.0] * len(prompts) for name in ("chosen", "rejected")}
-    report = ProgressReport("log-probabilities", len(sequences))
-    mixed = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
+    prompts, responses = tokens["prompt_ids"].to_pylist(), {side: tokens[f"{side}_ids"].to_pylist() for side in SIDES}
+
+    def row_of(pair: int, *sides: str) -> _Row:
+        return _Row(pair, sides, prompts[pair], [responses[side][pair] for side in sides])
+
     budget = min(TOKENS_PER_BATCH, LOGITS // model.config.get_text_config().vocab_size)
+    shared = [row_of(pair, *SIDES) for pair in range(len(prompts) if share_prompts else 0)]
+    shared = [row for row in shared if row.length <= budget]
+    apart = sorted({*range(len(prompts))} - {row.pair for row in shared})
+    alone = [row_of(pair, side) for side in SIDES for pair in apart]
+    logps = {side: [0.0] * len(prompts) for side in SIDES}
+    report = ProgressReport("log-probabilities", len(SIDES) * len(prompts))
+    mixed = torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
     with torch.inference_mode(), mixed:
-        for positions in batches(lengths, budget, BATCH_SIZE):
-            batch = [sequences[position] for position in positions]
-            sums = _batch_logps(model, [(prompt, response) for _, _, prompt, response in batch], padding)
-            for (name, row, _, _), value in zip(batch, sums.tolist(), strict=True):
-                logps[name][row] = value
-            report.advance(len(batch))
+        for rows, limit in ((shared, BATCH_SIZE // len(SIDES)), (alone, BATCH_SIZE)):
+            for positions in batches([row.length for row in rows], budget, limit):
+                batch = [rows[position] for position in positions]
+                sums = _batch_logps(model, batch, padding)
+                for row, values in zip(batch, sums.tolist(), strict=True):
+                    for side, value in zip(row.sides, values, strict=True):
+                        logps[side][row.pair] = value
+                report.advance(sums.numel())
     report.close()
-    for name, values in logps.items():
-        for row, value in enumerate(values):
+    for side, values in logps.items():
+        for pair, value in enumerate(values):
             if not abs(value) < float("inf"):
                 raise BadInput(
-                    f"the log-probability of the {name} response to {tokens['prompt_id'][row]} is {value}: "
+                    f"the log-probability of the {side} response to {tokens['prompt_id'][pair]} is {value}: "
                     "the policy's weights are broken, or the dtype is too narrow for it"
                 )
     return logps
 
 
-def _batch_logps(model: "PreTrainedModel", pairs: list[tuple[list[int], list[int]]], padding: int) -> "torch.Tensor":
-    """Sum the responses' token log-probabilities of one batch of (prompt ids, response ids), padded on the right."""
+def _batch_logps(model: "PreTrainedModel", batch: list[_Row], padding: int) -> "torch.Tensor":
+    """Sum the token log-probabilities of the responses of one batch: nats, shape (rows, responses of each)."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    longest = max(len(prompt) + len(response) for prompt, response in pairs)
-    ids = torch.full((len(pairs), longest), padding)
-    mask = torch.zeros((len(pairs), longest), dtype=torch.long)
-    for row, (prompt, response) in enumerate(pairs):
-        length = len(prompt) + len(response)
-        ids[row, :length] = torch.tensor(prompt + response)
-        mask[row, :length] = 1
-    ids, mask = ids.to(model.device), mask.to(model.device)
+    given = _inputs(batch, padding, model.device)
+    ids = given["input_ids"]
     # The token at position t is predicted at t - 1: logits are needed from the last token of the shortest prompt on.
-    first = max(min(len(prompt) for prompt, _ in pairs) - 1, 0)
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=longest - first).logits
-    sums = torch.zeros(len(pairs), device=ids.device)
-    for row, (prompt, response) in enumerate(pairs):
-        begin, end = len(prompt) - 1, len(prompt) + len(response) - 1
-        targets = ids[row, begin + 1 : end + 1]
-        sums[row] = -cross_entropy(logits[row, begin - first : end - first].float(), targets, reduction="sum")
+    first = max(min(len(row.prompt) for row in batch) - 1, 0)
+    logits = model(**given, use_cache=False, logits_to_keep=ids.shape[1] - first).logits
+    sums = torch.zeros((len(batch), len(batch[0].responses)), device=ids.device)
+    for row, values in enumerate(sums):
+        begin = len(batch[row].prompt) - 1
+        for number, response in enumerate(batch[row].responses):
+            end = begin + len(response)
+            targets = ids[row, begin + 1 : end + 1]
+            values[number] = -cross_entropy(logits[row, begin - first : end - first].float(), targets, reduction="sum")
+            begin = end + 1
     return sums
+
+
+def _inputs(batch: list[_Row], padding: int, device: "torch.device") -> dict[str, "torch.Tensor"]:
+    """What a model is given of a batch, padded on the right."""
+    import torch
+
+    from dpo_stages.training.shared_prompt import SharedPrompts
+
+    each = len(batch[0].responses)
+    texts = [(len(row.prompt), row.prompt + row.responses[number]) for number in range(each) for row in batch]
+    longest = max(len(text) for _, text in texts)
+    ids = torch.full((len(texts), longest), padding)
+    mask, responses = torch.zeros((2, len(texts), longest), dtype=torch.long)
+    for row, (prompt, text) in enumerate(texts):
+        ids[row, : len(text)] = torch.tensor(text)
+        mask[row, : len(text)] = 1
+        responses[row, prompt : len(text)] = 1
+    ids, mask = ids.to(device), mask.to(device)
+    if each == 1:
+        return {"input_ids": ids, "attention_mask": mask}
+    joined = SharedPrompts.of(ids, mask, responses.to(device))
+    return {name: getattr(joined, name) for name in ("input_ids", "attention_mask", "position_ids")}

@@ -10,6 +10,7 @@ two rows, so that log-probabilities are the same but for rounding. After "Accele
 Sharing" (Wang and Hegde, 2024), which has a prompt's last token once and takes what it gives twice.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,19 @@ def why_not_shared(config: "PreTrainedConfig", max_length: int) -> str | None:
     if window is not None and window < max_length:
         return f"its attention sees {window} tokens, and a row may have {max_length}"
     return None
+
+
+def prompts_shared(wanted: bool, config: "PreTrainedConfig", max_length: int) -> bool:
+    """Whether prompts are to be shared and can be with a model; where they cannot, it says why not.
+
+    Args:
+        wanted: whether they are to be.
+        config, max_length: see `why_not_shared`.
+    """
+    refused = why_not_shared(config, max_length) if wanted else None
+    if refused:
+        print(f"prompts are computed twice, once for each response: {refused}", file=sys.stderr)
+    return wanted and not refused
 
 
 @dataclass(frozen=True)
