@@ -115,7 +115,7 @@ def test_pairs_that_are_longer_than_a_batch_are_two_rows(uneven, monkeypatch):
     model = random_model("llama")
     two = response_logps(model, uneven, 0, "float32")
     shapes = watched(model)
-    monkeypatch.setattr(logps, "LOGITS", 96 * 512)
+    monkeypatch.setattr(logps, "TOKENS_PER_BATCH", 96)
     one = response_logps(model, uneven, 0, "float32", share_prompts=True)
     assert all(rows * width <= 96 for rows, width in shapes)
     alone = [row for row in uneven.to_pylist() if sum(len(row[name]) for name in COLUMNS) + 1 > 96]
@@ -123,6 +123,19 @@ def test_pairs_that_are_longer_than_a_batch_are_two_rows(uneven, monkeypatch):
     assert sum(rows for rows, _ in shapes) == uneven.num_rows + len(alone)
     for side in two:
         assert one[side] == pytest.approx(two[side], abs=1e-4)
+
+
+@pytest.mark.parametrize("share_prompts", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_where_logits_would_be_too_many_they_are_never_there_at_once(uneven, architecture, share_prompts, monkeypatch):
+    model, called = random_model(architecture), []
+    at_once = response_logps(model, uneven, 0, "float32", share_prompts)
+    model.get_output_embeddings().register_forward_hook(lambda *_: called.append(1))
+    monkeypatch.setattr(logps, "LOGITS", 1000)
+    in_tiles = response_logps(model, uneven, 0, "float32", share_prompts)
+    assert not called
+    for side in at_once:
+        assert in_tiles[side] == pytest.approx(at_once[side], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
     import torch
     from transformers import PreTrainedModel
+
+    SumOf = Callable[[int, int, int], torch.Tensor]
 
 SIDES = ("chosen", "rejected")
 
@@ -23,8 +26,8 @@ TOKENS_PER_BATCH = 16 * 1024
 """Padding included; below 1024 tokens a response it is the number of responses that limits a batch."""
 
 LOGITS = 2**30
-"""Logits of a batch, at most: 4 GiB in float32. Over a large vocabulary they would take more than the model: 16,384 tokens, 10 GB with
-Qwen's 151,936 words."""
+"""Logits at once, at most: 4 GiB in float32. Over Qwen's vocabulary of 151,936 a batch has 2.5 times as many: there TRL's head of
+training takes their log-probabilities in tiles."""
 
 
 def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel":
@@ -66,6 +69,13 @@ class _Row:
         """In tokens."""
         return len(self.prompt) - 1 + sum(1 + len(ids) for ids in self.responses)
 
+    def predicting(self) -> "Iterator[tuple[int, int]]":
+        """Positions, the end exclusive, that predict the tokens of each response."""
+        begin = len(self.prompt) - 1
+        for ids in self.responses:
+            yield begin, begin + len(ids)
+            begin += len(ids) + 1
+
 
 def response_logps(
     model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str, share_prompts: bool = False
@@ -95,9 +105,13 @@ def response_logps(
     def row_of(pair: int, *sides: str) -> _Row:
         return _Row(pair, sides, prompts[pair], [responses[side][pair] for side in sides])
 
-    budget = min(TOKENS_PER_BATCH, LOGITS // model.config.get_text_config().vocab_size)
+    tiled = TOKENS_PER_BATCH * model.config.get_text_config().vocab_size > LOGITS
+    if tiled:
+        from trl.trainer import add_fused_lm_head
+
+        add_fused_lm_head(model)
     shared = [row_of(pair, *SIDES) for pair in range(len(prompts) if share_prompts else 0)]
-    shared = [row for row in shared if row.length <= budget]
+    shared = [row for row in shared if row.length <= TOKENS_PER_BATCH]
     apart = sorted({*range(len(prompts))} - {row.pair for row in shared})
     alone = [row_of(pair, side) for side in SIDES for pair in apart]
     logps = {side: [0.0] * len(prompts) for side in SIDES}
@@ -105,9 +119,9 @@ def response_logps(
     mixed = torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == "bfloat16")
     with torch.inference_mode(), mixed:
         for rows, limit in ((shared, BATCH_SIZE // len(SIDES)), (alone, BATCH_SIZE)):
-            for positions in batches([row.length for row in rows], budget, limit):
+            for positions in batches([row.length for row in rows], TOKENS_PER_BATCH, limit):
                 batch = [rows[position] for position in positions]
-                sums = _batch_logps(model, batch, padding)
+                sums = _batch_logps(model, batch, padding, tiled)
                 for row, values in zip(batch, sums.tolist(), strict=True):
                     for side, value in zip(row.sides, values, strict=True):
                         logps[side][row.pair] = value
@@ -123,25 +137,51 @@ def response_logps(
     return logps
 
 
-def _batch_logps(model: "PreTrainedModel", batch: list[_Row], padding: int) -> "torch.Tensor":
-    """Sum the token log-probabilities of the responses of one batch: nats, shape (rows, responses of each)."""
+def _batch_logps(model: "PreTrainedModel", batch: list[_Row], padding: int, tiled: bool) -> "torch.Tensor":
+    """Sum the token log-probabilities of the responses of one batch: nats, shape (rows, responses of each).
+
+    Args:
+        model: with TRL's head where `tiled`.
+        batch: rows with one response each, or with two each.
+        padding: token id.
+        tiled: compute the logits in tiles, instead of all at once.
+    """
     import torch
-    from torch.nn.functional import cross_entropy
 
     given = _inputs(batch, padding, model.device)
+    sum_of = (_in_tiles if tiled else _at_once)(model, given, batch)
+    sums = torch.zeros((len(batch), len(batch[0].responses)), device=model.device)
+    for row, values in enumerate(sums):
+        for number, (begin, end) in enumerate(batch[row].predicting()):
+            values[number] = sum_of(row, begin, end)
+    return sums
+
+
+def _at_once(model: "PreTrainedModel", given: dict[str, "torch.Tensor"], batch: list[_Row]) -> "SumOf":
+    from torch.nn.functional import cross_entropy
+
     ids = given["input_ids"]
-    # The token at position t is predicted at t - 1: logits are needed from the last token of the shortest prompt on.
+    # Logits are needed from the last token of the shortest prompt on.
     first = max(min(len(row.prompt) for row in batch) - 1, 0)
     logits = model(**given, use_cache=False, logits_to_keep=ids.shape[1] - first).logits
-    sums = torch.zeros((len(batch), len(batch[0].responses)), device=ids.device)
-    for row, values in enumerate(sums):
-        begin = len(batch[row].prompt) - 1
-        for number, response in enumerate(batch[row].responses):
-            end = begin + len(response)
-            targets = ids[row, begin + 1 : end + 1]
-            values[number] = -cross_entropy(logits[row, begin - first : end - first].float(), targets, reduction="sum")
-            begin = end + 1
-    return sums
+
+    def sum_of(row: int, begin: int, end: int) -> "torch.Tensor":
+        targets = ids[row, begin + 1 : end + 1]
+        return -cross_entropy(logits[row, begin - first : end - first].float(), targets, reduction="sum")
+
+    return sum_of
+
+
+def _in_tiles(model: "PreTrainedModel", given: dict[str, "torch.Tensor"], batch: list[_Row]) -> "SumOf":
+    import torch
+
+    ids = given["input_ids"]
+    following = torch.full_like(ids, -100)
+    for row, of in enumerate(batch):
+        for begin, end in of.predicting():
+            following[row, begin:end] = ids[row, begin + 1 : end + 1]
+    logps = model(**given, shift_labels=following, fused_lm_head=True).log_probs
+    return lambda row, begin, end: logps[row, begin:end].sum()
 
 
 def _inputs(batch: list[_Row], padding: int, device: "torch.device") -> dict[str, "torch.Tensor"]:
