@@ -3,12 +3,13 @@
     OMP_NUM_THREADS=2 envs/run train benchmarks/logits.py
 
 Two of the workflow's computations with small models of random weights, whose vocabularies are those of Llama 2 and of Qwen2.5, each
-beside the same with all logits at once, in processes of their own: the log-probabilities of 16 sequences of 1,024 tokens, which is
-what a batch has at most, and a forward and backward pass of DPO over 4 pairs of such sequences. Peak memory is the largest
+beside the same with all logits at once, in processes of their own: the log-probabilities of 16 sequences of 512 tokens, half of
+what a batch may have, and a forward and backward pass of DPO over 4 pairs of such sequences. Peak memory is the largest
 resident set of the process less that before, with the model loaded. On CPU cores, in float32. Prints Markdown.
 """
 
 import argparse
+import math
 import resource
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
 VOCABULARIES = (32_000, 151_936)
-WIDTH, LAYERS, LENGTH = 256, 2, 1024
+WIDTH, LAYERS, LENGTH = 256, 2, 512
 SEQUENCES, PAIRS = 16, 4
 
 
@@ -34,17 +35,11 @@ def model_of(vocabulary: int):
     return LlamaForCausalLM(config)
 
 
-def whole_logps(model, ids):
-    """log p of every token of rows of ids but the first, from all logits at once; shape (rows, length - 1)."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
-    return logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None])[..., 0]
-
-
 def score_whole(model, ids) -> float:
-    import torch
+    from dpo_stages.training import logps
 
-    with torch.inference_mode():
-        return float(whole_logps(model, ids)[:, LENGTH // 4 - 1 :].sum())
+    logps.LOGITS = math.inf
+    return score_ours(model, ids)
 
 
 def score_ours(model, ids) -> float:
@@ -60,7 +55,8 @@ def score_ours(model, ids) -> float:
 
 
 def train_whole(model, ids) -> float:
-    return dpo(whole_logps(model, ids))
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    return dpo(logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None])[..., 0])
 
 
 def train_ours(model, ids) -> float:
