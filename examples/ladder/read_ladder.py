@@ -5,7 +5,8 @@
 Reads what is there, and has a dash for what is not yet. Scores are the share of own responses that are preferred: by the
 preference model that labels, by the one that judges, and by whoever prefers the longer one. Δ is the win rate after training
 on the set less that after training on own samples, in points, mean of the runs, with the interval over runs and instructions
-that tables have.
+that tables have. Outputs are longer by so many characters, mean of instructions and runs; at equal length is what a line through
+the differences of single instructions, over the difference of their outputs' lengths, has where these are the same.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from dpo_stages.evaluation.runs import intervals_over_runs
 MODEL, JUDGE = "smollm2-135m", "gpt4-b"
 SETS = ("weak", "old", "mid", "strong", "best")  # by GPT-4 Turbo's scores
 RUNS, CONFIDENCE = ("", "~2"), 0.95
+RESAMPLES = 4000
 
 
 def share_longer(comparisons: Path) -> float:
@@ -43,6 +45,10 @@ def score(comparisons: Path) -> float:
     return measure_boundary(comparisons).boundary_score
 
 
+def source_of(name: str) -> str:
+    return "off" if name == SETS[0] else f"off.{name}"
+
+
 def win_rates(results: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
     """(r,) win rates and (b, r) their resamples, of the runs that there are."""
     folders = [results / "evaluations" / MODEL / "dpo" / f"{source}{run}" for run in RUNS]
@@ -55,7 +61,7 @@ def win_rates(results: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
 def gains(results: Path) -> dict[str, tuple[float, float, float, list[float]]]:
     """Δ, its interval and its runs, of each set whose runs are all there; intervals need two runs of every arm."""
     own = win_rates(results, "on")
-    arms = {name: win_rates(results, "off" if name == SETS[0] else f"off.{name}") for name in SETS}
+    arms = {name: win_rates(results, source_of(name)) for name in SETS}
     done = {name: arm for name, arm in arms.items() if len(arm[0]) == len(own[0]) > 0}
     if not done:
         return {}
@@ -68,6 +74,36 @@ def gains(results: Path) -> dict[str, tuple[float, float, float, list[float]]]:
         name: (float(of.mean()), lower, upper, of.tolist())
         for name, of, lower, upper in zip(done, points, low, high, strict=True)
     }
+
+
+def outputs(results: Path, source: str) -> np.ndarray:
+    """(2, instructions, runs): how much each output is preferred, in percent, and its length in characters."""
+    runs = []
+    for run in RUNS:
+        path = results / "evaluations" / MODEL / "dpo" / f"{source}{run}" / "annotations.json"
+        if path.exists():
+            rows = sorted(json.loads(path.read_text(encoding="utf-8")), key=lambda row: row["index"])
+            runs.append([(100 * (row["preference"] - 1), len(row["output_2"])) for row in rows])
+    return np.array(runs).T
+
+
+def at_equal_length(results: Path, source: str) -> tuple[float, float, float, float]:
+    """Characters by which outputs are longer than those of the arm on own samples; Δ at equal length, with its interval.
+
+    The interval holds instructions alone, of which each has its runs in one.
+    """
+    arm, own = outputs(results, source), outputs(results, "on")
+    if arm.size == 0 or arm.shape != own.shape:
+        return (np.nan,) * 4
+    points, longer = arm - own
+
+    def intercept(rows: np.ndarray) -> float:
+        return np.polyfit(longer[rows].ravel(), points[rows].ravel(), 1)[1]
+
+    count = len(points)
+    drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    low, high = np.percentile([intercept(rows) for rows in drawn], [2.5, 97.5])
+    return float(longer.mean()), intercept(np.arange(count)), low, high
 
 
 def main() -> None:
@@ -86,12 +122,18 @@ def main() -> None:
         "labels right": measured(agreement, "audits/{}.json"),
     }
     found = gains(results)
-    print(f"| set | {' | '.join(columns)} | Δ | 95 % | runs |\n|{'---|' * (len(columns) + 4)}")
+    heads = [*columns, "Δ", "95 %", "runs", "outputs longer by", "Δ at equal length"]
+    print(f"| set | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
+    longer = []
     for number, name in enumerate(SETS):
         cells = [f"{column[number]:.2f}" for column in columns.values()]
         delta, low, high, runs = found.get(name, (np.nan, np.nan, np.nan, []))
         cells += [f"{delta:+.1f}", f"{low:+.1f} to {high:+.1f}", ", ".join(f"{one:+.1f}" for one in runs) or "-"]
+        characters, alike, low, high = at_equal_length(results, source_of(name))
+        longer.append(characters)
+        cells += [f"{characters:+.0f}", "-" if np.isnan(alike) else f"{alike:+.1f} ({low:+.1f} to {high:+.1f})"]
         print(f"| {name} | {' | '.join(cells).replace('+nan to +nan', '-').replace('+nan', '-').replace('nan', '-')} |")
+    columns["characters"] = longer
     columns["strength by GPT-4"] = [float(rank) for rank in range(len(SETS))]
     deltas = [found[name][0] if name in found else np.nan for name in SETS]
     for name, column in columns.items():
