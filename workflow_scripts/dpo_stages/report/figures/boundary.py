@@ -73,9 +73,12 @@ def _across(panels: Sequence["Axes"], every: Sequence[Decision]) -> None:
     scores += [end for point in every for end in point.off.interval("boundary") or ()]
     half = max(abs(score - 0.5) for score in scores) + 0.06
     panels[0].set_xlim(max(0.0, 0.5 - half), min(1.0, 0.5 + half))
-    panels[len(panels) // 2].set_xlabel(
-        "boundary score of the initial policy\n(share of comparisons that its own responses win)"
-    )
+    words = "boundary score of the initial policy\n(share of comparisons that its own responses win)"
+    if len(panels) % 2:
+        panels[len(panels) // 2].set_xlabel(words)
+    else:  # no panel is in the middle
+        for axes in panels:
+            axes.set_xlabel(words, fontsize=8)
 
 
 def _frame(
@@ -176,4 +179,5 @@ def _legend(
         handles.append(handle("the paper's own", markersize=6, **hollow))
     data_sets = ", and the off-policy source" if has_several_data_sets(points) else ""
     handles.append(handle(f"beside a point: what the initial policy was trained on{data_sets}", marker=""))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, handletextpad=0.3)
+    columns = 4 if figure.get_figwidth() > 10 else 1
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, handletextpad=0.3)
