@@ -141,10 +141,10 @@ def main() -> None:
     if resampled:
         rows = with_runs(rows, intervals_over_runs(win_rates, read_once, arms))
     found = decisions.decisions(rows)
-    if arguments.decisions:
-        write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
     measured = read_capabilities(arguments.capabilities)
     notes += [*arguments.notes, *baselines.cautions(map(baselines.read_held_out, arguments.held_out))]
+    if arguments.decisions:
+        write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
     table(arguments.table, rows, arguments.columns, notes, measured).write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {}
