@@ -32,8 +32,9 @@ class Run:
     log: str
 
     def working(self, what: str) -> float:
-        """Seconds of the work itself, without start-up, by the program's line of progress about it; NaN if there is none."""
-        found = {name: float(seconds) for name, _, _, seconds in DONE.findall(self.log)}
+        """Seconds of the work itself, without start-up, by the program's line of progress about it; NaN if there is none, and at
+        least the least that such a line tells."""
+        found = {name: max(float(seconds), 0.1) for name, _, _, seconds in DONE.findall(self.log)}
         return found.get(what, math.nan)
 
     @property

@@ -67,8 +67,9 @@ def test_the_page_has_rates_and_shares_of_the_peak(gpu):
 
 
 def test_what_a_program_says_of_its_work(gpu):
-    run = gpu["meter"].Run(1, 9.0, None, None, "tokenising: 4/4 in 0.1 s\ntraining batches: 8/8 in 2.5 s\nBadInput\n\n")
-    assert run.working("training batches") == 2.5 and run.sentence == "BadInput"
+    run = gpu["meter"].Run(1, 9.0, None, None, "tokenising: 4/4 in 0.0 s\ntraining batches: 8/8 in 2.5 s\nBadInput\n\n")
+    assert (run.working("training batches"), run.working("tokenising")) == (2.5, 0.1)
+    assert run.sentence == "BadInput"
     assert run.working("sampling") != run.working("sampling")  # not a number
 
 
