@@ -1,6 +1,6 @@
-"""How much memory do the logits of a batch take, and what is left of it where log-probabilities are computed in chunks?
+"""How much memory do the logits of a batch take, and what is left of it where log-probabilities are computed in tiles?
 
-    OMP_NUM_THREADS=2 envs/run train benchmarks/logits.py
+    OMP_NUM_THREADS=1 envs/run train benchmarks/logits.py
 
 Two of the workflow's computations with small models of random weights, whose vocabularies are those of Llama 2 and of Qwen2.5, each
 beside the same with all logits at once, in processes of their own: the log-probabilities of 16 sequences of 512 tokens, half of
@@ -60,7 +60,7 @@ def train_whole(model, ids) -> float:
 
 
 def train_ours(model, ids) -> float:
-    from trl.trainer.utils import add_fused_lm_head
+    from trl.trainer import add_fused_lm_head
 
     add_fused_lm_head(model)  # as TRL's DPOTrainer has it, which ours inherits from
     return dpo(model(input_ids=ids, labels=ids, use_cache=False, fused_lm_head=True).log_probs)

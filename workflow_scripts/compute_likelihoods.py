@@ -9,7 +9,6 @@ for a response, are counted and left out.
 import argparse
 from pathlib import Path
 
-from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.parquet import write_table
@@ -17,6 +16,7 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.candidates import read_candidates
 from dpo_stages.data.schemas import LIKELIHOODS
 from dpo_stages.models.merging import read_policy
+from dpo_stages.training.logps import add_scoring_flags, load_policy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -24,15 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--policy", type=Path, required=True, metavar="MANIFEST", help="the policy's manifest")
     parser.add_argument("--on-policy", type=Path, required=True, metavar="PARQUET", help="the policy's own samples")
     parser.add_argument("--off-policy", type=Path, required=True, metavar="PARQUET", help="other candidates")
-    parser.add_argument(
-        "--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training"
-    )
-    parser.add_argument(
-        "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
-    )
-    parser.add_argument(
-        "--share-prompts", action="store_true", help="compute a prompt once for the two candidates of one file"
-    )
+    add_scoring_flags(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
 
@@ -49,7 +41,6 @@ def main() -> None:
     with importing_libraries():
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.training.likelihoods import candidate_likelihoods
-        from dpo_stages.training.logps import load_policy
         from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from dpo_stages.audit.columns import PAIR_LIKELIHOODS
 from dpo_stages.audit.drawing import add_drawing_flags, draw_pairs
-from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.parquet import write_table
 from dpo_stages.core.program import finish, run
 from dpo_stages.models.merging import read_policy
+from dpo_stages.training.logps import add_scoring_flags, load_policy, response_logps
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -23,9 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--sources", nargs="+", required=True, metavar="NAME", help="names of the sources")
     add("--preferences", nargs="+", type=Path, required=True, metavar="PARQUET", help="their pairs, one file each")
     add_drawing_flags(parser)
-    add("--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training")
-    add("--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision")
-    add("--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses")
+    add_scoring_flags(parser)
     add("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
 
@@ -38,7 +36,6 @@ def main() -> None:
     with importing_libraries():
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.logps import load_policy, response_logps
         from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent

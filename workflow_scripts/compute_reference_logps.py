@@ -7,7 +7,6 @@ does; a pair whose prompt leaves no room for a response has no row.
 import argparse
 from pathlib import Path
 
-from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries, without_hub
 from dpo_stages.core.parquet import read_table, write_table
@@ -15,21 +14,14 @@ from dpo_stages.core.program import finish, run
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.data.shards import add_shard_flag, parse_shard
 from dpo_stages.models.merging import read_policy
+from dpo_stages.training.logps import add_scoring_flags, load_policy, response_logps
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, required=True, metavar="MANIFEST", help="the reference model's manifest")
     parser.add_argument("--preferences", type=Path, required=True, metavar="PARQUET", help="pairs of responses")
-    parser.add_argument(
-        "--max-length", type=positive_int, required=True, metavar="TOKENS", help="longest pair's side; as in training"
-    )
-    parser.add_argument(
-        "--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision"
-    )
-    parser.add_argument(
-        "--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses"
-    )
+    add_scoring_flags(parser)
     add_shard_flag(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="PARQUET")
     return parser.parse_args()
@@ -46,7 +38,6 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.logps import load_policy, response_logps
         from dpo_stages.training.shared_prompt import prompts_shared
     quiet_libraries()
     folder = arguments.policy.parent

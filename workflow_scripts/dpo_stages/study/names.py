@@ -10,6 +10,9 @@ from typing import Any
 
 from dpo_stages.study.policies import AUTO, OF_DATA, OFF, ON, SFT, Policy, suffixed
 
+AGAINST = "/against/"
+"""Between the two arms in the name of a comparison, see `arms.py`."""
+
 
 def one_of(names: Iterable[str]) -> str:
     """A pattern that matches any of the names, and nothing if there is none."""
@@ -109,7 +112,7 @@ class Patterns:
         self.initial = rf"(?:{self.model}/{SFT}|{trained})"
         self.measured = self.initial + asked
         beside = (
-            rf"{self.model}/(?:{self.method})/(?:{self.source}-)*{OFF}\.(?:{other}){self.run}/against/{ON}{self.data}"
+            rf"{self.model}/(?:{self.method})/(?:{self.source}-)*{OFF}\.(?:{other}){self.run}{AGAINST}{ON}{self.data}"
         )
         self.arms = rf"(?:{self.initial}/(?:{self.method}){self.run}|{beside})"
         self.opinion = one_of(config["boundary"]["second_opinions"])

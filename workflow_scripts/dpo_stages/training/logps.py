@@ -1,8 +1,10 @@
 """Log-probabilities of responses under a policy, with the arithmetic of training and none of its machinery."""
 
+import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dpo_stages.core.arguments import positive_int
 from dpo_stages.core.batches import batches
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import ProgressReport
@@ -28,6 +30,14 @@ TOKENS_PER_BATCH = 16 * 1024
 LOGITS = 2**30
 """Logits at once, at most: 4 GiB in float32. Over Qwen's vocabulary of 151,936 a batch has 2.5 times as many: there TRL's head of
 training takes their log-probabilities in tiles."""
+
+
+def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--max-length`, `--dtype` and `--share-prompts`: how log-probabilities are computed, which is as in training."""
+    add = parser.add_argument
+    add("--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training")
+    add("--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision")
+    add("--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses")
 
 
 def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel":
