@@ -21,7 +21,9 @@ def draw(race: Mapping[str, Any]) -> "Figure":
     names = list(dict.fromkeys((pair["arm_1"], pair["arm_2"]) for look in race["looks"] for pair in look["pairs"]))
     which = "adjusted_" if race["length_controlled"] else ""
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "svg.fonttype": "path", "text.color": INK}):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        columns = 3 if len(names) <= 3 else 2  # of the legend: names of data sets are long
+        lines = -(-len(names) // columns)
+        figure = Figure(figsize=(6.4, 4 + 0.2 * lines), layout="constrained")
         axes = figure.subplots()
         axes.axhline(50, color=MUTED, linewidth=1)
         for number, both in enumerate(names):
@@ -46,6 +48,6 @@ def draw(race: Mapping[str, Any]) -> "Figure":
         axes.set_xlabel("share of an epoch that the arms have trained for")
         axes.set_ylabel("responses preferred, in %" + (" (lengths made equal)" if which else ""))
         axes.legend(
-            frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3
+            frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns
         )  # above: intervals reach everywhere
     return figure
