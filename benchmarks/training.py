@@ -1,11 +1,11 @@
 """What does padding cost, and what is saved by sorting a step's pairs and by computing a prompt once for both responses?
 
-    OMP_NUM_THREADS=2 envs/run train benchmarks/training.py --shape 135M --steps 1 --pairs-a-step 32
+    OMP_NUM_THREADS=1 envs/run train benchmarks/training.py --shape 135M --steps 1 --float32
     envs/run train benchmarks/training.py --shape 1.5B          # on a GPU
 
 DPO of a model of random weights, by TRL's DPOTrainer as it comes (micro-batches as they were drawn, two rows a pair), and by ours:
-the same pairs in the same steps, side by side in one process. The first step of each is not counted: kernels are chosen and compiled
-in it. Texts are random letters, a token each, of lengths as on the GPU check, or those of --lengths. Prints Markdown.
+the same pairs in the same steps, side by side in one process. On a GPU a step before those is not counted: kernels are chosen and
+compiled in it. Texts are random letters, a token each, of lengths as on the GPU check, or those of --lengths. Prints Markdown.
 """
 
 import argparse
@@ -97,12 +97,13 @@ def main() -> None:
         if arguments.lengths
         else [list(map(len, row)) for row in REAL.rows(1000)]
     )
-    rows = rows_of(lengths, arguments.pairs_a_step * (arguments.steps + 1))
+    cuda, objective = torch.cuda.is_available(), Objective("sigmoid", 0.1)
+    before = int(cuda)  # steps that are not counted
+    rows = rows_of(lengths, arguments.pairs_a_step * (before + arguments.steps))
     both = [
         len(one) + 2 * len(prompt) + len(other) for prompt, one, other in zip(*list(rows.values())[:3], strict=True)
     ]
-    useful = sum(both) / (arguments.steps + 1)  # of a step, on average
-    cuda, objective = torch.cuda.is_available(), Objective("sigmoid", 0.1)
+    useful = sum(both) / (before + arguments.steps)  # of a step, on average
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         make_model(model, SHAPES[arguments.shape])
@@ -139,7 +140,7 @@ def main() -> None:
             watch = Watch(trainer.model)
             trainer.add_callback(watch)
             trainer.train()
-            seconds, tokens = (sum(values[1:]) / arguments.steps for values in (watch.seconds, watch.tokens))
+            seconds, tokens = (sum(values[before:]) / arguments.steps for values in (watch.seconds, watch.tokens))
             first = first or seconds
             peak = f"{torch.cuda.max_memory_allocated() / 2**30:.1f}" if cuda else ""
             losses = ", ".join(f"{row['loss']:.5g}" for row in trainer.state.log_history if "loss" in row)

@@ -22,7 +22,7 @@ rule compare_candidates:
         shards.log("comparisons", "results/benchmarks/compare_candidates/{initial}/{split}.jsonl")
     wildcard_constraints:
         initial=patterns.measured,
-    priority: 1  # verdicts are what a reader waits for
+    priority: VERDICT
     localrule: bool(study.labelling_judge)  # an API is asked from where the internet is
     conda:
         f"../envs/{LABELLER.env}.yaml"
@@ -71,7 +71,7 @@ if config["boundary"]["sequential"]:
             "results/benchmarks/measure_boundary/{initial}.jsonl"
         wildcard_constraints:
             initial=patterns.measured,
-        priority: 1
+        priority: VERDICT
         conda:
             f"../envs/{SAMPLER}.yaml"
         threads: needs.threads
@@ -129,7 +129,7 @@ else:
             "results/logs/measure_boundary/{initial}.log",
         wildcard_constraints:
             initial=patterns.measured,
-        priority: 1
+        priority: VERDICT
         localrule: True
         conda:
             "../envs/workflow.yaml"

@@ -17,7 +17,7 @@ rule fetch_tasks:
         capabilities.TASKS,
     log:
         "results/logs/fetch_tasks.log",
-    priority: 1  # what is wrong with them is to be known first
+    priority: BEFORE_VERDICT  # what is wrong with them is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/lm-eval.yaml"

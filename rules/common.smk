@@ -31,7 +31,7 @@ from dpo_stages.study import (
     held_out,
     independence,
     judges,
-    opinion_costs,
+    opinions,
     own_labels,
     paths,
     presets,
@@ -82,6 +82,10 @@ if guards.is_dry_run() and workflow.is_main_process:
         print(missing, file=sys.stderr)
 flags, needs, programs = Flags(study), Needs(study), Programs(ROOT, PREFIX)
 patterns, shards = study.patterns, study.shards
+
+# Priorities: verdicts are what a reader waits for, so what they hang on comes before other jobs.
+VERDICT = 2
+BEFORE_VERDICT = 1
 
 
 def decided_look(initial, share):

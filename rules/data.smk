@@ -15,7 +15,7 @@ rule prepare_dataset:
         "results/logs/prepare_dataset/{dataset}/{split}.log",
     benchmark:
         "results/benchmarks/prepare_dataset/{dataset}/{split}.jsonl"
-    priority: 1  # what is wrong with it is to be known first
+    priority: BEFORE_VERDICT  # what is wrong with it is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/train.yaml"

@@ -22,6 +22,7 @@ rule make_demo_world:
         f"{WORLD}/facts.json",
     log:
         "results/logs/make_demo_world.log",
+    priority: BEFORE_VERDICT
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -60,7 +61,7 @@ rule make_demo_model:
         "results/benchmarks/make_demo_model/{base}.jsonl"
     wildcard_constraints:
         base=one_of(DEMO["models"]),
-    priority: 1
+    priority: BEFORE_VERDICT
     conda:
         "../envs/train.yaml"
     params:
@@ -96,7 +97,7 @@ rule sample_ranker_candidates:
     wildcard_constraints:
         base=one_of(DEMO["ranker_samples"]["models"]),
         temperature=one_of(map(str, DEMO["ranker_samples"]["temperatures"])),
-    priority: 1
+    priority: BEFORE_VERDICT
     conda:
         f"../envs/{SAMPLER}.yaml"
     params:
@@ -129,7 +130,7 @@ rule label_ranker_samples:
         heldout="results/demo/ranker/heldout.jsonl",
     log:
         "results/logs/label_ranker_samples.log",
-    priority: 1
+    priority: BEFORE_VERDICT
     localrule: True
     conda:
         "../envs/workflow.yaml"

@@ -17,7 +17,7 @@ rule fetch_model:
         "results/benchmarks/fetch_model/{base}.jsonl"
     wildcard_constraints:
         base=one_of(name for name, model in config["models"].items() if model["path"]),
-    priority: 1  # what is wrong with it is to be known first
+    priority: BEFORE_VERDICT  # what is wrong with it is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/train.yaml"
@@ -53,6 +53,7 @@ rule train_sft:
         "results/benchmarks/train_sft/{model}.jsonl"
     wildcard_constraints:
         model=Patterns.seeded(name for name, model in config["models"].items() if model["sft"]),
+    priority: BEFORE_VERDICT
     conda:
         "../envs/train.yaml"
     threads: needs.threads
@@ -96,6 +97,7 @@ rule adopt_policy:
         "results/logs/adopt_policy/{model}.log",
     wildcard_constraints:
         model=Patterns.seeded(name for name, model in config["models"].items() if not model["sft"]),
+    priority: BEFORE_VERDICT
     localrule: True
     conda:
         "../envs/workflow.yaml"

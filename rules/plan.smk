@@ -32,7 +32,7 @@ rule plan_study:
             notes=[
                 *independence.cautions(study),
                 *race_costs.words(study, needs, races),
-                *opinion_costs.words(study, needs),
+                *opinions.costs(study, needs),
             ]
         ),
     shell:

@@ -18,7 +18,7 @@ rule fetch_preference_model:
         "results/benchmarks/fetch_preference_model/{name}.jsonl"
     wildcard_constraints:
         name=one_of(name for name, model in config["preference_models"].items() if model["path"]),
-    priority: 1  # what is wrong with it is to be known first
+    priority: BEFORE_VERDICT  # what is wrong with it is to be known first
     localrule: True  # asks the internet
     conda:
         "../envs/pairrm.yaml"
@@ -46,6 +46,7 @@ rule describe_judge:
         "results/logs/describe_judge/{name}.log",
     wildcard_constraints:
         name=one_of(name for name, model in config["preference_models"].items() if model["judge"]),
+    priority: BEFORE_VERDICT
     localrule: True
     conda:
         "../envs/workflow.yaml"
@@ -71,7 +72,7 @@ rule train_ranker:
         "results/benchmarks/train_ranker/{name}.jsonl"
     wildcard_constraints:
         name=one_of(RANKERS),
-    priority: 1  # all verdicts wait for the ranker
+    priority: BEFORE_VERDICT
     conda:
         "../envs/pairrm.yaml"
     params:

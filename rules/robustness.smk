@@ -1,10 +1,11 @@
 """Whether a decision holds on parts of the comparisons and under other preference models.
 
 Required: comparisons; other preference models (`boundary.second_opinions`), which compare the same candidates.
-Output:   results/second_opinions/{opinion}/{sampled}/{split}.parquet, results/robustness/{initial}.json
+Output:   results/second_opinions/{opinion}/{sampled}/{split}.parquet, results/second_opinions/{opinion}/{initial}.json,
+          results/robustness/{initial}.json
 """
 
-OPINIONS = {name: Asked.of(study, name) for name in config["boundary"]["second_opinions"]}
+OPINIONS = {name: Asked.of(study, name) for name in opinions.asked(study)}
 NETWORK_OPINIONS, JUDGE_OPINIONS = (
     [name for name, asked in OPINIONS.items() if bool(asked.judge) == judges_alone] for judges_alone in (False, True)
 )
@@ -32,6 +33,7 @@ rule make_second_opinion:
         shards.log("second_opinions", "results/benchmarks/make_second_opinion/{opinion}/{sampled}/{split}.jsonl")
     wildcard_constraints:
         opinion=one_of(NETWORK_OPINIONS),
+    priority: VERDICT
     conda:
         "../envs/pairrm.yaml"
     threads: needs.threads
@@ -63,6 +65,7 @@ if JUDGE_OPINIONS:
             shards.log("second_opinions", "results/benchmarks/ask_second_opinion/{opinion}/{sampled}/{split}.jsonl")
         wildcard_constraints:
             opinion=one_of(JUDGE_OPINIONS),
+        priority: VERDICT
         localrule: True  # an API is asked from where the internet is
         conda:
             "../envs/alpaca-eval.yaml"
@@ -80,10 +83,43 @@ if JUDGE_OPINIONS:
             " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
+rule measure_second_opinion:
+    input:
+        comparisons=lambda w: opinions.comparisons(study, w.opinion, w.initial),
+        held_out=lambda w: held_out.results(study, [w.opinion]),
+        program=program("measure_boundary", "workflow"),
+    output:
+        json="results/second_opinions/{opinion}/{initial}.json",
+        verdict="results/second_opinions/{opinion}/{initial}.md",
+    log:
+        "results/logs/measure_second_opinion/{opinion}/{initial}.log",
+    wildcard_constraints:
+        opinion=patterns.opinion,
+        initial=patterns.measured,
+    priority: VERDICT
+    localrule: True
+    conda:
+        "../envs/workflow.yaml"
+    params:
+        confidence=data_sets.confidence(study),
+        preference_data=lambda w: study.preference_data(w.initial),
+        held_out=lambda w, input: given(held_out=input.held_out),
+    shell:
+        f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
+        " --comparisons {input.comparisons:q}"
+        " --policy {wildcards.initial}"
+        " --preference-model {wildcards.opinion}"
+        " --preference-data {params.preference_data}"
+        " --confidence {params.confidence}"
+        " {params.held_out:q}"
+        " --output {output.json:q}"
+        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+
+
 rule measure_robustness:
     input:
         comparisons=study.comparisons("{initial}"),
-        second_opinions=lambda w: study.second_opinions(w.initial),
+        second_opinions=lambda w: [opinions.comparisons(study, opinion, w.initial) for opinion in OPINIONS],
         program=program("measure_boundary", "workflow"),
     output:
         json="results/robustness/{initial}.json",
@@ -101,9 +137,7 @@ rule measure_robustness:
         preference_data=lambda w: study.preference_data(w.initial),
         seed=study.seed_of,
         second_opinions=lambda w, input: given(
-            second_opinion=map(
-                "=".join, zip(config["boundary"]["second_opinions"], input.second_opinions, strict=True)
-            )
+            second_opinion=map("=".join, zip(OPINIONS, input.second_opinions, strict=True))
         ),
     shell:
         f"{RUN} workflow {SCRIPTS}/measure_boundary.py"

@@ -1,6 +1,6 @@
 """Tables of policies: win rates, gains and which arm is better, beside the boundary scores.
 
-Required: win rates, comparisons of arms, boundary scores, traces; capabilities and held-out votes where there are any.
+Required: win rates, comparisons of arms, boundary scores, traces; capabilities, second opinions and held-out votes where there are any.
 Output:   results/tables/{table}.{csv,md,json}; results/tables/{table}_policies.txt where `auto` decides
 """
 
@@ -34,6 +34,8 @@ rule make_table:
         chosen_arms=lambda w: arms.comparisons_of_table(study, w.table, chosen=True),
         capabilities=lambda w: capabilities.of_table(study, w.table),
         chosen_capabilities=lambda w: capabilities.of_table(study, w.table, chosen=True),
+        second_opinions=lambda w: opinions.of_table(study, w.table),
+        chosen_second_opinions=lambda w: opinions.of_table(study, w.table, chosen=True),
         traces=lambda w: [f"results/traces/{policy}.json" for policy in study.traced_policies(w.table)],
         length_control=independence.length_control(study) or [],
         held_out=HELD_OUT,
@@ -60,6 +62,7 @@ rule make_table:
         given=lambda w, input: given(
             arms=[*input.arms, *input.chosen_arms],
             capabilities=[*input.capabilities, *input.chosen_capabilities],
+            second_opinions=[*input.second_opinions, *input.chosen_second_opinions],
             held_out=input.held_out,
             length_control=[input.length_control] if input.length_control else [],
             notes=[*plain_win_rates.why(study), *independence.cautions(study)],

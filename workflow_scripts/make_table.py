@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from dpo_stages.core.arguments import positive_int, seed
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
-from dpo_stages.report import baselines, decisions, tallies
+from dpo_stages.report import baselines, decisions, opinions, tallies
 from dpo_stages.report.policy_rows import build_rows
 from dpo_stages.report.policy_table import COLUMNS, table
 from dpo_stages.report.records import by_policy, one_judge
@@ -59,6 +59,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="FILE",
         help="of measure_capabilities.py, every policy's",
     )
+    add("--second-opinions", nargs="+", type=Path, default=[], metavar="FILE", help="boundary measurements by others")
     add("--decisions", type=Path, metavar="OUT.csv", help="which arm was recommended and which was better")
     arguments = parser.parse_args()
     if arguments.decisions and not arguments.boundaries:
@@ -141,11 +142,14 @@ def main() -> None:
     if resampled:
         rows = with_runs(rows, intervals_over_runs(win_rates, read_once, arms))
     found = decisions.decisions(rows)
-    measured = read_capabilities(arguments.capabilities)
+    measured, asked = read_capabilities(arguments.capabilities), opinions.read_opinions(arguments.second_opinions)
     notes += [*arguments.notes, *baselines.cautions(map(baselines.read_held_out, arguments.held_out))]
+    if asked and not boundaries:
+        raise BadInput("--second-opinions stand beside the boundary scores of --boundaries; give those too")
+    made = table(arguments.table, rows, arguments.columns, notes, measured, asked)
     if arguments.decisions:
         write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())
-    table(arguments.table, rows, arguments.columns, notes, measured).write(arguments.csv)
+    made.write(arguments.csv)
     used = {name for row in rows for name in (row.resolved_policy, row.initial_policy)}
     figures = {}
     if arguments.boundaries:

@@ -474,6 +474,38 @@ def test_the_robustness_panel_asks_other_preference_models_on_request(clone, tmp
     assert (sharded.jobs["make_second_opinion"], sharded.jobs["compare_candidates"]) == (3, 3)
 
 
+def test_a_table_that_shows_second_opinions_has_them_measured_for_every_initial_policy(clone, tmp_path):
+    overlay = tmp_path / "opinions.yaml"
+    overlay.write_text("preference_models: {other: {path: a/b}}\nboundary: {second_opinions: [other]}\n")
+    options = ["--cores", "1", "--configfile", overlay]
+    plain = Dag(*options, "--", TABLE_3, folder=clone)
+    shown = Dag(*options, "--config", "tables={table3: {columns: [second_opinions]}}", "--", TABLE_3, folder=clone)
+    asked = {"make_second_opinion": 9, "measure_second_opinion": 9, "fetch_preference_model": 1}
+    assert shown.jobs - plain.jobs == asked
+    alone = Dag(*options, "--", "results/second_opinions/other/phi-2/sft.md", folder=clone)
+    assert alone.jobs["measure_second_opinion"] == 1 and not alone.jobs["compare_candidates"]
+
+
+def test_what_a_verdict_hangs_on_comes_before_other_jobs(clone):
+    shown = snakemake("--forceall", "-n", "--profile", "demo", "--quiet", "host", "--", TABLE_3, folder=clone).stdout
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", shown, re.MULTILINE)
+    first = {
+        rule: "priority: " in words
+        for rule, words in jobs
+        if re.search(r"output: .*(/sft/(manifest|test)|sft\.(json|md)|results/(demo|preference_models)/)", words)
+    }
+    assert first.keys() > {
+        "train_sft",
+        "sample_candidates",
+        "compare_candidates",
+        "train_ranker",
+        "measure_second_opinion",
+    }
+    assert all(first.values())
+    later = {rule for rule, words in jobs if "priority: " not in words}
+    assert {"train_policy", "sample_candidates", "generate_evaluation_outputs"} <= later
+
+
 def test_a_data_sets_own_labels_need_no_preference_model_and_the_pages_say_so(clone):
     labels = ["results/preferences/ultrafeedback/train.parquet", "results/preferences/zephyr-7b/sft/train.parquet"]
     dataset, agree = (["--config", f"labels={which}", "--"] for which in ("dataset", "agree"))

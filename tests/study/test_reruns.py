@@ -86,8 +86,9 @@ READERS = {
     "label_preferences": f"{LABELLED} gather_shards:preferences make_labels_table make_pairs_table measure_label_accuracy",
     "compute_reference_logps": "train_policy train_arm",
     "compare_candidates": COMPARED,
-    "make_second_opinion": "measure_robustness",
-    "ask_second_opinion": "measure_robustness",
+    "make_second_opinion": "measure_second_opinion measure_robustness",
+    "ask_second_opinion": "measure_second_opinion measure_robustness",
+    "measure_second_opinion": "make_table:table3",
     "measure_robustness": "",
     "measure_boundary": "make_table make_decision mix_preferences trace_policy make_data_sets make_report",
     "draw_race_prompts": "sample_arm make_race",
@@ -122,6 +123,7 @@ READERS = {
     "compute_win_rate:quality": "make_quality_table",
     "list_policies": "make_table make_table10",
     "make_table": "plot_boundary make_comparison make_rq1 plan_study make_report",
+    "make_table:table3": "plot_boundary make_comparison plan_study make_report",
     "make_labels_table": "make_report",
     "make_pairs_table": "make_report",
     "plan_study": "make_report",  # the cost of the finished study
@@ -182,7 +184,7 @@ RULES_OF = {
     "lm-eval": "fetch_tasks measure_capabilities",
     "workflow": (
         "pair_candidates pair_pooled_candidates "
-        "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_robustness make_decision mix_preferences trace_policy "
+        "make_demo_world adopt_policy list_policies gather_shards measure_boundary measure_second_opinion measure_robustness make_decision mix_preferences trace_policy "
         "describe_judge take_reference_outputs draw_quality_pairs make_table "
         "plot_boundary measure_consistency make_table8 make_intra_diversity "
         "make_boundary_cost make_quality_table make_rq1 plan_study make_settings_table make_table10 make_comparison "
@@ -200,7 +202,6 @@ PROGRAMS = {
     "score_pooled_candidates": ["score_candidates"],
     "pair_pooled_candidates": ["pair_candidates"],
     "make_second_opinion": ["compare_candidates"],
-    "ask_second_opinion": ["compare_candidates"],
     "measure_judge": ["measure_preference_model"],
     "train_arm": ["train_policy"],
     "export_mixture": ["export_preferences"],
@@ -209,6 +210,7 @@ PROGRAMS = {
     "ask_length_witness": ["judge_with_preference_model"],
     "sample_ranker_candidates": ["sample_candidates"],
     "measure_robustness": ["measure_boundary"],
+    "measure_second_opinion": ["measure_boundary"],
     "measure_boundary": ["measure_boundary", "measure_in_blocks"],
 }
 # Studies that show what a program's files rerun, the first that has a rule for it. The demo has everything unless named.
@@ -218,7 +220,7 @@ STUDIES = {"adopt_policy": ["paper"], "measure_in_blocks": ["adaptive"], "progra
 # network.
 OTHER_KINDS = ["dpo_stages.preferences.judge", "dpo_stages.preferences.reward_model"]
 NETWORKS = [f"dpo_stages.{module}" for module in program_inputs.NETWORKS]
-ASKERS = ["ask_yardstick", "compare_racing_arms"]
+ASKERS = ["ask_yardstick", "compare_racing_arms", "ask_second_opinion"]
 LABELLERS = [
     "label_preferences",
     "score_candidates",
@@ -407,7 +409,7 @@ EDITS = [
         "methods: {slic: {beta: 0.2}}",
         spared="make_intra_diversity make_boundary_cost draw_quality_pairs make_quality_table "
         "judge_outputs:quality make_rq1 make_table10 fit_instruction_difficulty compute_fitted_win_rates "
-        f"compute_likelihoods measure_consistency make_table8 write_vote_sheet read_votes {AUDITED}",
+        f"ask_second_opinion measure_second_opinion compute_likelihoods measure_consistency make_table8 write_vote_sheet read_votes {AUDITED}",
         never="dpo",
     ),
     Edit(
@@ -470,7 +472,8 @@ EDITS = [
         spared="label_preferences compare_candidates compare_arms measure_preference_model",
         only="/other|/length_control|results/(tables|figures|report|cost)",
     ),
-    Edit("judge", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {model: other-judge}}"),
+    Edit("judge", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {model: other-judge}}",
+         spared="ask_second_opinion"),
     Edit("judge's endpoint", "judge_outputs", "judges: {gpt-4-turbo: {base_url: 'https://host/v1'}}", study="paper"),
     Edit(
         "preference model",
@@ -567,7 +570,7 @@ EDITS = [
     ),
     Edit(
         "confidence of the boundary",
-        f"{PAGE} measure_boundary measure_consistency audit_sources measure_preference_model",
+        f"{PAGE} measure_boundary measure_second_opinion measure_consistency audit_sources measure_preference_model",
         "boundary: {confidence: 0.9}",
     ),
     Edit(
@@ -582,12 +585,12 @@ EDITS = [
         'audit: {sources: ["on", "off"]}',
         never="results/audits/(pairs|sheets|votes)",
     ),
-    Edit("another yardstick", f"{PAGE} describe_judge", "yardstick: demo-reader",
+    Edit("another yardstick", f"{PAGE} {ASKING}", "yardstick: demo-reader",
          only="demo-reader|results/audits/tiny|results/(figures|report|cost)"),
     Edit("a vote", "read_votes", file="local/votes.csv", only="results/audits/(votes|tiny-mistral/dpo/on)|results/(report|cost)"),
     Edit(
         "prompts of the boundary",
-        f"{PAGE} compare_candidates compute_likelihoods make_boundary_cost",
+        f"{PAGE} compare_candidates ask_second_opinion compute_likelihoods make_boundary_cost",
         "boundary: {split: train}",
     ),
     Edit(
@@ -638,7 +641,7 @@ EDITS = [
         "[tiny-mistral, tiny-new]}}, demo_world: {models: {tiny-new: {architecture: phi, data: poor, epochs: 2, "
         "learning_rate: 6.0e-3}}}}",
         spared="adopt_policy draw_quality_pairs judge_outputs:quality compute_win_rate:quality make_quality_table "
-        "make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
+        "ask_second_opinion make_table10 compute_likelihoods measure_consistency make_table8 make_intra_diversity "
         "make_rq1 make_boundary_cost fit_instruction_difficulty compute_fitted_win_rates plot_boundary write_vote_sheet read_votes "
         f"{AUDITED}",
         only="tiny-new|results/tables/(table1|comparison|labels|pairs)|results/figures|results/report|results/cost",
@@ -816,7 +819,8 @@ EDITS = [
          only="/opined/|results/robustness", study="adaptive"),
     Edit("how long answers in words may be", "describe_judge", "judges: {other: {answer_tokens: 4096}}", spared=LABELS_AND_COMPARISONS,
          only="/opined/|results/robustness", study="adaptive"),
-    Edit("answers of the judge in words", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {answers: words}}"),
+    Edit("answers of the judge in words", f"{PAGE} {JUDGING} make_table9 describe_judge", "judges: {demo-judge: {answers: words}}",
+         spared="ask_second_opinion"),
     Edit("the program that compares", "compare_candidates make_second_opinion ask_second_opinion measure_boundary",
          file="workflow_scripts/compare_candidates.py", append="# A comment.\n", study="adaptive"),
     Edit("the program that compares arms", "compare_arms",
@@ -905,13 +909,16 @@ def rules(studies):
 @pytest.fixture(scope="module")
 def modules():
     """The files of dpo_stages that each program needs, by modulefinder."""
+    programs = {path.stem: path for path in sorted((ROOT / "workflow_scripts").glob("*.py"))}
+    programs["ask_second_opinion"] = programs["compare_candidates"]
     found = {}
-    for program in sorted((ROOT / "workflow_scripts").glob("*.py")):
-        excluded = OTHER_KINDS[:1] if program.stem in LABELLERS else OTHER_KINDS
-        excluded = NETWORKS if program.stem in ASKERS else excluded  # the yardstick is a judge
+    for name, program in programs.items():
+        excluded = OTHER_KINDS[:1] if name in LABELLERS else OTHER_KINDS
+        excluded = NETWORKS if name in ASKERS else excluded  # the yardstick is a judge
         finder = ModuleFinder(path=[str(ROOT / "workflow_scripts")], excludes=excluded)
         finder.run_script(str(program))
-        found[program.stem] = {name for name in finder.modules if name.startswith(("dpo_stages.", "dpo_boundary."))}
+        found[name] = {module for module in finder.modules if module.startswith(("dpo_stages.", "dpo_boundary."))}
+        found[name].add(program.stem)
     return found
 
 
@@ -981,7 +988,7 @@ def test_a_file_of_the_programs_reruns_the_rules_that_use_it(studies, rules, fol
     path = Path(file)
     name = path.relative_to("workflow_scripts").as_posix()
     module = name.removesuffix(".py").replace("/", ".")
-    users = {program for program, needs in modules.items() if module in needs or module == program}
+    users = {program for program, needs in modules.items() if module in needs}
     nodes = [node for program in users for node in rules_that_run(program)]
     for study in STUDIES.get(path.stem, studies if nodes else DATA):
         touched = [node for node in nodes if node.partition(":")[0] in rules[study]]

@@ -53,12 +53,12 @@ def test_a_job_is_named_after_its_log():
 
 def test_a_measurement_is_said_in_a_line(tmp_path):
     measured = {
-        "policy": "m/sft", "boundary_score": 0.80781, "interval": [0.768994, 0.842659], "confidence": 0.95,
+        "policy": "m/sft", "preference_model": "r", "boundary_score": 0.80781, "interval": [0.768994, 0.842659], "confidence": 0.95,
         "recommended_source": "on", "verdict": "decided",
     }  # fmt: skip
     (tmp_path / "sft.json").write_text(json.dumps(measured))
     assert verdict(tmp_path / "sft.json") == (
-        "==> m/sft: boundary score 0.808 (95 % interval 0.769 to 0.843), decided: on-policy candidates are recommended, "
+        "==> m/sft by r: boundary score 0.808 (95 % interval 0.769 to 0.843), decided: on-policy candidates are recommended, "
         f"see {tmp_path}/sft.md"
     )
 
@@ -281,6 +281,7 @@ def test_a_run_says_how_far_it_is_and_what_was_measured_and_nothing_else_of_each
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     measured = {
         "policy": "m",
+        "preference_model": "r",
         "boundary_score": 0.4,
         "interval": [0.3, 0.6],
         "confidence": 0.9,
@@ -291,7 +292,10 @@ def test_a_run_says_how_far_it_is_and_what_was_measured_and_nothing_else_of_each
         "--cores", "1", "--quiet", "rules", "reason", "host", "--", "one.model", "one.json", folder=tmp_path
     )
     assert done.returncode == 0
-    assert "==> m: boundary score 0.400 (90 % interval 0.300 to 0.600), undecided: off-policy candidates" in done.stderr
+    assert (
+        "==> m by r: boundary score 0.400 (90 % interval 0.300 to 0.600), undecided: off-policy candidates"
+        in done.stderr
+    )
     assert re.findall(r"(\d of 2) steps .* done after \d+ s(; about \d+ s left)?", done.stderr)[-1] == ("2 of 2", "")
     for words in ("Finished jobid", "Select jobs", "Execute "):
         assert words not in done.stderr

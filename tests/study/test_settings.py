@@ -187,6 +187,11 @@ MISTAKES = [
     (("boundary", "undecided"), "neither", ["boundary.undecided", "'neither' is unknown"]),
     (("boundary", "decisions"), {"zephyr-7b/sft": "auto"}, ["auto is decided only while the study runs"]),
     (("boundary", "decisions"), {"zephyr-7b/sft": "mistral"}, ["'mistral' is unknown"]),
+    (
+        ("tables", "table3", "columns"),
+        ["second_opinions"],
+        ["tables.table3.columns has second_opinions, and nobody is asked"],
+    ),
     (("boundary", "second_opinions"), ["pairrm"], ["second_opinions.0 is pairrm, which measures already"]),
     (("boundary", "second_opinions"), ["pairrn"], ["second_opinions.0", "did you mean pairrm"]),
     (("tables", "table2", "histories"), ["mix0"], ["'mix0' is unknown"]),

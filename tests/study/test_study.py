@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
-from dpo_stages.study import arms, capabilities, contents, independence, opinion_costs, paths, steps
+from dpo_stages.study import arms, capabilities, contents, independence, opinions, paths, steps
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
 from dpo_stages.study.policies import Policy, is_mixed
@@ -414,14 +414,14 @@ def test_files_of_the_workflow_are_found_from_the_study_and_those_of_the_study_s
 
 
 def test_the_price_of_judges_as_second_opinions_is_known(paper):
-    assert opinion_costs.words(paper, Needs(paper)) == []
+    assert opinions.costs(paper, Needs(paper)) == []
     judges = "judges: {gpt-4-turbo: {answers: words, answer_tokens: 800}, free: {kind: endpoint, model: m, base_url: 'http://h'}}"
-    opinions = (
+    asked = (
         "{preference_models: {api: {judge: gpt-4-turbo}, own: {judge: free}}, boundary: {second_opinions: [api, own]}}"
     )
-    study = make_study(judges, opinions)
-    (said,) = opinion_costs.words(study, Needs(study))
-    assert "a policy: api 320.00. They" in said  # 2,000 prompts, 4 pairs, 2 orders, 2,000 tokens, 10 dollars a million
+    study = make_study(judges, asked)
+    (said,) = opinions.costs(study, Needs(study))
+    assert "a policy: api 320.00. Those" in said  # 2,000 prompts, 4 pairs, 2 orders, 2,000 tokens, 10 dollars a million
 
 
 @pytest.mark.parametrize(

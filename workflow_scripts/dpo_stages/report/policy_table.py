@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from dpo_stages.report import capabilities, gainless, partings, tallies
+from dpo_stages.report import capabilities, gainless, opinions, partings, tallies
 from dpo_stages.report.arms import NOISE, Interval, delta, format_delta, separated
 from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import History, Row
@@ -26,7 +26,7 @@ HEADERS = {
     "samples": "Samples",
     "labels": "Labels",
 }
-COLUMNS = tuple(HEADERS)
+COLUMNS = (*HEADERS, opinions.COLUMN)
 """What may be shown besides the LC win rate and the win rate."""
 
 
@@ -36,6 +36,7 @@ def table(
     columns: Sequence[str],
     notes: Sequence[str] = (),
     measured: capabilities.Measured = MappingProxyType({}),
+    asked: opinions.Opinions = MappingProxyType({}),
 ) -> Table:
     """The table in the paper's layout: for each method one block a model, side by side where that is not too wide.
 
@@ -50,6 +51,7 @@ def table(
         columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
         notes: sentences on what the figures are worth, for the caption.
         measured: what the policies can do on tasks, a column each; empty if that was not asked.
+        asked: boundary scores by other preference models, a column each; empty if they were not asked.
     """
     sources = {row.history[-1] for row in rows if row.history}
     shown = {
@@ -60,7 +62,7 @@ def table(
         "samples": any(row.samples_drawn is not None for row in rows),
         "labels": any(row.labels_made is not None for row in rows),
     }
-    columns = [column for column in COLUMNS if column in columns and shown[column]]
+    columns = [column for column in HEADERS if column in columns and shown[column]]
     parts: list[tuple[str, str | Grid]] = [("title", re.sub("^table", "Table ", name))]
     methods = {row.method: row.method_label for row in rows}
     runs: dict[tuple, list[Row]] = {}
@@ -72,16 +74,19 @@ def table(
             if row.method == method:
                 models.setdefault(row.model, []).append(row)
         parts += [("heading", label)] if len(methods) > 1 else []
-        parts += _side_by_side([_block(group, columns, measured) for group in models.values()])
-    said = [capabilities.caption(measured)] if measured else []
+        parts += _side_by_side([_block(group, columns, measured, asked) for group in models.values()])
+    said = [opinions.CAPTION] if asked else []
+    said += [capabilities.caption(measured)] if measured else []
     parts.append(("words", " ".join([_caption(rows, columns), *said, *notes])))
     if warning := capabilities.words([*runs.values()], measured) if measured else "":
         parts.append(("words", warning))
     if shown["boundary_score"]:
         parts += _answers(decisions(rows))
+    parts += [("words", opinions.words(rows, asked))] if asked else []
     lines = with_iterations(rows)
-    if measured:
-        lines = [line | capabilities.columns(row, measured) for line, row in zip(lines, rows, strict=True)]
+    for line, row in zip(lines, rows, strict=True):
+        line |= capabilities.columns(row, measured) if measured else {}
+        line |= opinions.columns(row, asked)
     return Table(lines, parts)
 
 
@@ -115,7 +120,9 @@ def _side_by_side(blocks: Sequence[Grid]) -> list[tuple[str, str | Grid]]:
     ]
 
 
-def _block(rows: Sequence[Row], columns: Sequence[str], measured: capabilities.Measured) -> Grid:
+def _block(
+    rows: Sequence[Row], columns: Sequence[str], measured: capabilities.Measured, asked: opinions.Opinions
+) -> Grid:
     """Lines of one model and method under its label; rows of several runs become one line."""
     depth, valid = max(len(row.history) for row in rows), rows[0].lc_valid
     lead = leading(valid)
@@ -137,11 +144,12 @@ def _block(rows: Sequence[Row], columns: Sequence[str], measured: capabilities.M
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rates = [_with_gain(group, lead), *(_level(group, one) for one in others)]
+        by_others = (opinions.cell(group, name, asked) if leads else "–" for name in asked)
         able = (capabilities.cell(group, task, measured) for task in capabilities.tasks(measured))
-        lines.append([*iterations, *win_rates, *(cells[column] for column in columns), *able])
+        lines.append([*iterations, *win_rates, *(cells[column] for column in columns), *by_others, *able])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
     header = [*(labelled(one, valid) for one in (lead, *others)), *(HEADERS[column] for column in columns)]
-    header += capabilities.tasks(measured)
+    header += [*map(opinions.header, asked), *capabilities.tasks(measured)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 

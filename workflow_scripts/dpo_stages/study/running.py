@@ -66,8 +66,8 @@ def verdict(measurement: Path) -> str:
     found = json.loads(measurement.read_text(encoding="utf-8"))
     low, high = found["interval"]
     return (
-        f"==> {found['policy']}: boundary score {found['boundary_score']:.3f} ({100 * found['confidence']:g} % interval "
-        f"{low:.3f} to {high:.3f}), {found['verdict']}: {found['recommended_source']}-policy candidates are "
+        f"==> {found['policy']} by {found['preference_model']}: boundary score {found['boundary_score']:.3f} "
+        f"({100 * found['confidence']:g} % interval {low:.3f} to {high:.3f}), {found['verdict']}: {found['recommended_source']}-policy candidates are "
         f"recommended, see {measurement.with_suffix('.md')}"
     )
 

@@ -422,6 +422,11 @@ def _check_tables(config: dict) -> None:
         for history in table["histories"]:
             for source in history.split("-"):
                 check_source(config, source, f"tables.{name}.histories")
+        if "second_opinions" in table["columns"] and not config["boundary"]["second_opinions"]:
+            raise BadInput(
+                f"configuration: tables.{name}.columns has second_opinions, and nobody is asked; name preference models in "
+                "boundary.second_opinions"
+            )
     fitting = config["evaluation"]["fit_difficulty_over"]
     if fitting is not None and any(
         AUTO in re.split("[- ]", " ".join(config["tables"][fitting][key])) for key in ("sources", "histories")

@@ -171,11 +171,6 @@ class Study:
         """The comparisons that the boundary score of a policy rests on."""
         return f"results/comparisons/{initial}/{self.config['boundary']['split']}.parquet"
 
-    def second_opinions(self, initial: str) -> list[str]:
-        """The comparisons of other preference models beside them, which do not hang on the study's own."""
-        asked, split = self.config["boundary"]["second_opinions"], self.config["boundary"]["split"]
-        return [f"results/second_opinions/{opinion}/{self.names.sampled(initial)}/{split}.parquet" for opinion in asked]
-
     def likelihoods(self, initial: str) -> str:
         """Log-probabilities of the responses that are compared for the boundary score of a policy."""
         return f"results/likelihoods/{self.names.sampled(initial)}/{self.config['boundary']['split']}.parquet"
@@ -219,15 +214,15 @@ class Study:
         trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
         return sorted({str(self.resolved(policy).initial) for policy in trained})
 
+    def measured_of_table(self, table: str, chosen: bool) -> list[str]:
+        """The same policies as they are asked the prompts of the data that each arm is trained on, which boundaries are measured of."""
+        trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
+        return sorted({str(self.resolved(policy).taught) for policy in trained})
+
     def files_of_table(self, kind: str, chosen: bool) -> Callable[[Any], list[str]]:
         """Input function: files of one kind for a table's policies that are known beforehand, or those `auto` chose."""
         if kind == "boundaries":
-            return lambda w: [
-                paths.boundary(taught)
-                for taught in sorted(
-                    {str(self.resolved(p).taught) for p in self.trained_policies(w.table) if p.chooses == chosen}
-                )
-            ]
+            return lambda w: [*map(paths.boundary, self.measured_of_table(w.table, chosen))]
         file = {"win_rates": "win_rate.json", "resamples": "win_rate_resamples.parquet"}[kind]
         return lambda w: [paths.evaluation(policy, file) for policy in self.policies_of_table(w.table, chosen)]
 

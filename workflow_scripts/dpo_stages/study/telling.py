@@ -46,7 +46,7 @@ def _lines(workflow: Any, progress: RunProgress, number: int) -> Iterator[str]:
     """What there is to say of a job that has just ended, in whole lines."""
     dag = workflow.dag
     job = next(job for job in dag.needrun_jobs() if job.jobid == number)
-    if job.rule.name == "measure_boundary":
+    if job.rule.name in ("measure_boundary", "measure_second_opinion"):
         yield f"{verdict(Path(job.output[0]))}\n"
     planned = (job.rule.name for job in dag.needrun_jobs(exclude_finished=False))
     running = guards.running(workflow)
