@@ -52,6 +52,7 @@ def main() -> None:
     from dpo_stages.report import capabilities, curves, gainless, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.baselines import paragraph, read_held_out
+    from dpo_stages.report.baselines import warnings as below_longer
     from dpo_stages.report.decisions import read_decisions
     from dpo_stages.report.table import read_parts
     from dpo_stages.report.tables.data_sets import standings
@@ -67,9 +68,10 @@ def main() -> None:
     judging = page.judging(ledgers)
     labels = read_csv(arguments.labels, ("candidates", "work", *page.LABELS))
     boundaries = [read_json(path) for path in arguments.boundaries]
-    warnings = {one["policy"]: one["warnings"] for one in boundaries}
     audits = [read_json(path) for path in arguments.audits]
     held_out = [read_held_out(path) for path in arguments.held_out]
+    said_once = below_longer(held_out)  # among what can be trusted
+    warnings = {one["policy"]: [text for text in one["warnings"] if text not in said_once] for one in boundaries}
     audited = {
         audit["initial_policy"]: {source: agreement(found) for source, found in audit["sources"].items()}
         for audit in audits

@@ -149,6 +149,17 @@ def test_names_do_not_cover_each_other(tmp_path):
     assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[n + 1 :])
 
 
+def test_names_stay_inside_the_axes(tmp_path):
+    edge = {
+        f"tiny-llama/dpo/{'-'.join(['on'] * (n + 6))}": (0.5 + side * 0.3, 3.0, 1.0) for n, side in enumerate((-1, 1))
+    }
+    figure = draw(read_decisions([write_table(tmp_path / "t.csv", arms=edge)]))
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_text().startswith("on")]
+    assert len(boxes) == 2 and all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+
+
 def test_program_writes_both_files_with_the_same_bytes_each_time(tmp_path, run_script):
     table = write_table(tmp_path / "t.csv", with_intervals=False)
     contents = []

@@ -11,6 +11,7 @@ from browser import CHROMIUM, Browser
 from test_boundary_figure import write_table
 
 from dpo_stages.core.errors import BadInput
+from dpo_stages.report.baselines import warnings
 from dpo_stages.report.page import duration
 from dpo_stages.report.table import read_parts
 
@@ -146,7 +147,7 @@ def report(tmp_path_factory, run_script):
     voted = {"preference_model": f"v{EVIL}", "votes": ["votes.jsonl"], "accuracy": agreed, "baselines": TRIVIAL}
     (folder / "held_out.json").write_text(json.dumps(voted))
     arguments += ["--held-out", folder / "held_out.json"]
-    measured = {"policy": "tiny-llama/sft", "warnings": ["53.0% of the on-policy responses were cut"]}
+    measured = {"policy": "tiny-llama/sft", "warnings": ["53.0% of the on-policy responses were cut", *warnings([voted])]}
     (folder / "boundary.json").write_text(json.dumps(measured))
     race = {
         "policy": "tiny-llama/sft", "source": "mix50", "decided_by": "the rule for undecided races", "verdict": "undecided",
@@ -211,6 +212,7 @@ def test_it_has_everything(page):
     assert "With one run an arm, no arm is told from the other beyond the noise of training" in text
     assert "picked the better arm" not in text and "The score itself is undecided for 3 of 3." in text
     assert "Warning: 53.0% of the on-policy responses were cut." in text
+    assert text.count("counting characters would do better than the preference model v") == 1
     assert "agrees with the data's own labels on 51 % of the pairs of my-data; the others are turned round." in text
     assert "For 1 of 3 initial policies neither arm shows a gain over no training." in text
     assert (

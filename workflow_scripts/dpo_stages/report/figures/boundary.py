@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dpo_stages.report.decisions import Decision, has_several_data_sets
-from dpo_stages.report.figures.style import COLOURS, INK, MUTED, PAPER_COLOUR, SHADE
+from dpo_stages.report.figures.style import COLOURS, INK, MARKERS, MUTED, PAPER_COLOUR, SHADE
 from dpo_stages.report.tallies import lc_valid, measured_with, tally
 from dpo_stages.report.yardsticks import Yardstick, labelled
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = ("o", "s", "^", "D", "v", "P")
 _NAME_SIZE = 8  # points
 
 
@@ -127,11 +126,12 @@ def _draw_point(axes: "Axes", point: Decision, of: Yardstick, colour: str, marke
 
 
 def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colours: Mapping[str, str]) -> None:
-    """Write each point's name beside it, at the place around it that is least in the way of others."""
+    """Write each point's name beside it, at the place around it that is least in the way of others and inside the axes."""
     axes.figure.draw_without_rendering()  # the layout is known only now
     scale = axes.figure.dpi / 72
     several = has_several_data_sets(points)
     places = axes.transData.transform([(p.boundary_score, p.compared(of)) for p in points]) / scale
+    inside = axes.bbox.extents / scale
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     for point, (x, y) in zip(points, places, strict=True):
         name = ("-".join(point.off.history[:-1]) or "SFT") + (f": {point.off_source}" if several else "")
@@ -142,7 +142,7 @@ def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colour
             for dx, dy in ((6, 4), (-6, 4), (6, -4), (-6, -4), (0, 7), (0, -7))
         ]
         corners = [(left, low, left + width, low + height) for left, low in boxes]
-        best = min(corners, key=lambda box: sum(_overlap(box, other) for other in taken))
+        best = min(corners, key=lambda box: sum(_overlap(box, other) for other in taken) - _overlap(box, inside))
         taken.append(best)
         axes.annotate(
             name,

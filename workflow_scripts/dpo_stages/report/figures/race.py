@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dpo_stages.report.figures.style import COLOURS, INK, MUTED
+from dpo_stages.report.figures.style import COLOURS, INK, MARKERS, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ def draw(race: Mapping[str, Any]) -> "Figure":
         axes = figure.subplots()
         axes.axhline(50, color=MUTED, linewidth=1)
         for number, both in enumerate(names):
-            colour = COLOURS[number % len(COLOURS)]
+            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number // len(COLOURS) % len(MARKERS)]
             points = [
                 (100 * look["share"] * (1 + 0.02 * (number - (len(names) - 1) / 2)), pair)
                 for look in race["looks"]
@@ -35,12 +35,13 @@ def draw(race: Mapping[str, Any]) -> "Figure":
                 if (pair["arm_1"], pair["arm_2"]) == both
             ]
             shares, scores = [share for share, _ in points], [100 * pair[f"{which}score"] for _, pair in points]
-            axes.plot(shares, scores, color=colour, linewidth=1.2, label=f"{both[0]} over {both[1]}", zorder=2)
+            drawn = {"marker": marker, "color": colour, "linewidth": 1.2, "zorder": 3}
+            axes.plot(shares, scores, markerfacecolor="white", label=f"{both[0]} over {both[1]}", **drawn)
             for share, pair in points:
                 low, high = (100 * end for end in pair[f"{which}interval"])
                 axes.vlines(share, low, high, color=colour, linewidth=1, zorder=2)
-                face = colour if pair["better"] else "white"
-                axes.plot(share, 100 * pair[f"{which}score"], "o", color=colour, markerfacecolor=face, zorder=3)
+                if pair["better"]:
+                    axes.plot(share, 100 * pair[f"{which}score"], **drawn)
         axes.set_xscale("log")
         axes.set_xticks([100 * share for share in race["shares"]], [f"{100 * share:g} %" for share in race["shares"]])
         axes.minorticks_off()

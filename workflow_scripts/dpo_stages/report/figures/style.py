@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, those with the most contrast on white first
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 PAPER_COLOUR, SHADE, INK, MUTED = "#8a8a8a", "#e8f1e4", "#222222", "#666666"
 
 
