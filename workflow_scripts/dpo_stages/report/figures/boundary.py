@@ -127,6 +127,8 @@ def _draw_point(axes: "Axes", point: Decision, of: Yardstick, colour: str, marke
 
 def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colours: Mapping[str, str]) -> None:
     """Write each point's name beside it, at the place around it that is least in the way of others and inside the axes."""
+    from matplotlib.textpath import TextPath
+
     axes.figure.draw_without_rendering()  # the layout is known only now
     scale = axes.figure.dpi / 72
     several = has_several_data_sets(points)
@@ -136,19 +138,22 @@ def _write_names(axes: "Axes", points: Sequence[Decision], of: Yardstick, colour
     for point, (x, y) in zip(points, places, strict=True):
         name = ("-".join(point.off.history[:-1]) or "SFT") + (f": {point.off_source}" if several else "")
         name += " (undecided)" if point.decided is False else ""
-        width, height = 0.62 * _NAME_SIZE * len(name), _NAME_SIZE
-        boxes = [
-            (x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0), y + dy - (height if dy < 0 else 0))
-            for dx, dy in ((6, 4), (-6, 4), (6, -4), (-6, -4), (0, 7), (0, -7))
-        ]
-        corners = [(left, low, left + width, low + height) for left, low in boxes]
-        best = min(corners, key=lambda box: sum(_overlap(box, other) for other in taken) - _overlap(box, inside))
+        width, height = TextPath((0, 0), name, size=_NAME_SIZE).get_extents().width, _NAME_SIZE
+        boxes = {}
+        for dx, dy in ((6, 4), (-6, 4), (6, -4), (-6, -4), (0, 7), (0, -7)):
+            left, low = x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0), y + dy - (height if dy < 0 else 0)
+            boxes[dx, dy] = (left, low, left + width, low + height)
+        (dx, dy), best = min(
+            boxes.items(),
+            key=lambda item: sum(_overlap(item[1], other) for other in taken) - _overlap(item[1], inside),
+        )
         taken.append(best)
         axes.annotate(
             name,
             (point.boundary_score, point.compared(of)),
-            xytext=(best[0] - x, best[1] - y + 1),
+            xytext=(dx, best[1] - y + 1),
             textcoords="offset points",
+            ha="right" if dx < 0 else "left" if dx > 0 else "center",
             fontsize=_NAME_SIZE,
             color=colours[point.off.model],
             zorder=6,
