@@ -111,7 +111,7 @@ def main() -> None:
             **objective.trl_arguments(), "output_dir": folder, "precompute_ref_log_probs": True, "report_to": "none", "disable_tqdm": True,
             "per_device_train_batch_size": arguments.pairs_at_once, "learning_rate": 1e-6, "num_train_epochs": 1, "logging_steps": 1,
             "gradient_accumulation_steps": arguments.pairs_a_step // arguments.pairs_at_once, "bf16": not arguments.float32,
-            "use_cpu": not cuda, "activation_checkpointing": cuda, "save_strategy": "no", "seed": 0, "data_seed": 0, "max_length": 4096,
+            "use_cpu": not cuda, "activation_checkpointing": True, "save_strategy": "no", "seed": 0, "data_seed": 0, "max_length": 4096,
             "log_level": "error",
         }  # fmt: skip
         more = {"objective": objective, "checkpoint_minutes": 1e6}
@@ -119,7 +119,7 @@ def main() -> None:
             "TRL's DPOTrainer as it comes": (AsItComes, {}),
             **({"the same, without cuDNN's attention": (AsItComes, {})} if cuda else {}),
             "ours, like lengths together": (Ours, {**more, "lengths": both}),
-            "the same, prompts shared": (Ours, {**more, "lengths": both, "share_prompts": True}),
+            "the same, prompts shared": (Ours, {**more, "lengths": both, "prefix_sharing": True}),
         }
         name = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} threads of a CPU"
         print(

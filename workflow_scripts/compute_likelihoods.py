@@ -41,11 +41,11 @@ def main() -> None:
     with importing_libraries():
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.training.likelihoods import candidate_likelihoods
-        from dpo_stages.training.shared_prompt import prompts_shared
+        from dpo_stages.training.prefix_sharing import shares_prefix
     quiet_libraries()
     folder = arguments.policy.parent
     model = load_policy(folder, arguments.max_length, arguments.dtype)
-    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
+    shared = shares_prefix(arguments.prefix_sharing, model.config, arguments.max_length)
     rows, dropped, counts = candidate_likelihoods(
         model,
         load_tokenizer(folder),
@@ -59,7 +59,7 @@ def main() -> None:
         raise BadInput(f"no prompt of {arguments.on_policy} fits into --max-length {arguments.max_length} tokens")
     write_table(arguments.output, rows, LIKELIHOODS)
     prompts = rows.num_rows // 4
-    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts, prompts_shared=shared)
+    finish(arguments.output, prompts + sum(dropped.values()), prompts, dropped, **counts, prefix_sharing=shared)
 
 
 if __name__ == "__main__":

@@ -36,13 +36,13 @@ def main() -> None:
     with importing_libraries():
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.shared_prompt import prompts_shared
+        from dpo_stages.training.prefix_sharing import shares_prefix
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
     tokens = [tokenize_preferences(tokenizer, table, arguments.max_length) for table in drawn]
     model = load_policy(folder, arguments.max_length, arguments.dtype)
-    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
+    shared = shares_prefix(arguments.prefix_sharing, model.config, arguments.max_length)
     rows = []
     for source, tokenized in zip(arguments.sources, tokens, strict=True):
         logps = response_logps(model, tokenized.table, tokenizer.pad_token_id, arguments.dtype, shared)
@@ -55,7 +55,7 @@ def main() -> None:
     dropped = {reason: sum(one.dropped[reason] for one in tokens) for reason in tokens[0].dropped}
     counts = {name: sum(one.counts()[name] for one in tokens) for name in tokens[0].counts()}
     finish(
-        arguments.output, sum(table.num_rows for table in drawn), len(rows), dropped, **counts, prompts_shared=shared
+        arguments.output, sum(table.num_rows for table in drawn), len(rows), dropped, **counts, prefix_sharing=shared
     )
 
 

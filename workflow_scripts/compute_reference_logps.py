@@ -38,7 +38,7 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.shared_prompt import prompts_shared
+        from dpo_stages.training.prefix_sharing import shares_prefix
     quiet_libraries()
     folder = arguments.policy.parent
     tokenizer = load_tokenizer(folder)
@@ -46,7 +46,7 @@ def main() -> None:
     if not tokens.table.num_rows and shard.total == 1:  # another shard may have some
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {arguments.max_length} tokens")
     model = load_policy(folder, arguments.max_length, arguments.dtype)
-    shared = prompts_shared(arguments.share_prompts, model.config, arguments.max_length)
+    shared = shares_prefix(arguments.prefix_sharing, model.config, arguments.max_length)
     logps = response_logps(model, tokens.table, tokenizer.pad_token_id, arguments.dtype, shared)
     columns = [tokens.table["prompt_id"], pa.array(logps["chosen"]), pa.array(logps["rejected"])]
     rows = pa.table(columns, names=REFERENCE_LOGPS.names)
@@ -59,7 +59,7 @@ def main() -> None:
         tokens.dropped,
         **tokens.counts(),
         **means,
-        prompts_shared=shared,
+        prefix_sharing=shared,
     )
 
 

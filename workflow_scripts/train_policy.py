@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         "--use-weighting", action="store_true", help="weigh pairs by how likely the policy is to say them"
     )
     parser.add_argument(
-        "--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses"
+        "--prefix-sharing", action="store_true", help="compute the prompt of a pair once for both responses"
     )
     parser.add_argument(
         "--until",
@@ -111,7 +111,7 @@ def main() -> None:
     initial = read_policy(arguments.initial)
     preferences = read_table(arguments.preferences, PREFERENCES)
     reference = read_table(arguments.reference_logps, REFERENCE_LOGPS)
-    method = objective.arguments() | ({"share_prompts": True} if arguments.share_prompts else {})
+    method = objective.arguments() | ({"prefix_sharing": True} if arguments.prefix_sharing else {})
     about = {**describe(settings, inputs, **method), "initial_policy": initial.get("policy")}
     without_hub()
     with importing_libraries():
@@ -120,7 +120,7 @@ def main() -> None:
 
         from dpo_stages.models.chat_tokens import load_tokenizer
         from dpo_stages.models.preference_tokens import tokenize_preferences
-        from dpo_stages.training.shared_prompt import prompts_shared
+        from dpo_stages.training.prefix_sharing import shares_prefix
         from dpo_stages.training.step_order import row_lengths
         from dpo_stages.training.trainers import PreferenceTrainer
     quiet_libraries()
@@ -131,12 +131,12 @@ def main() -> None:
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
     start = starting_point(arguments.initial.parent, settings)
-    shared = prompts_shared(arguments.share_prompts, start["model"].config, settings.max_length)
+    shared = shares_prefix(arguments.prefix_sharing, start["model"].config, settings.max_length)
     trainer = PreferenceTrainer(
         **start,
         args=config,
         lengths=None if objective.loss in SORTED else row_lengths(pairs, "prompt_ids", "chosen_ids", "rejected_ids"),
-        share_prompts=shared,
+        prefix_sharing=shared,
         train_dataset=Dataset(pairs, fingerprint="pairs"),
         processing_class=tokenizer,
         checkpoint_minutes=settings.checkpoint_minutes,
@@ -160,7 +160,7 @@ def main() -> None:
             first_loss=log[0]["loss"],
             last_loss=log[-1]["loss"],
             last_accuracy=log[-1]["accuracy"],
-            prompts_shared=shared,
+            prefix_sharing=shared,
             **kept,
         )
 

@@ -135,7 +135,7 @@ class Check:
         how = f"{'-cpu' if cpu else ''}{'-shared' if shared else ''}"
         output = self.folder / f"reference-{manifest.parent.name}-{dtype}-{pairs.parent.name}{how}.parquet"
         run = self.program(
-            "train", "compute_reference_logps", *(["--share-prompts"] if shared else []), cpu=cpu, policy=manifest, preferences=pairs, max_length=2048, dtype=dtype,
+            "train", "compute_reference_logps", *(["--prefix-sharing"] if shared else []), cpu=cpu, policy=manifest, preferences=pairs, max_length=2048, dtype=dtype,
             output=output,
         )  # fmt: skip
         return output, run
@@ -190,7 +190,7 @@ def dpo(check: Check) -> list[Measure]:
     measures = [
         _preferences(check, shape, f"DPO, {shape}", "dpo") for shape in dict.fromkeys((check.small, check.large))
     ]
-    shared = _preferences(check, check.large, f"DPO, {check.large}, prompts shared", "shared", "--share-prompts")
+    shared = _preferences(check, check.large, f"DPO, {check.large}, prompts shared", "shared", "--prefix-sharing")
     return [*measures, shared]
 
 

@@ -147,7 +147,10 @@ def report(tmp_path_factory, run_script):
     voted = {"preference_model": f"v{EVIL}", "votes": ["votes.jsonl"], "accuracy": agreed, "baselines": TRIVIAL}
     (folder / "held_out.json").write_text(json.dumps(voted))
     arguments += ["--held-out", folder / "held_out.json"]
-    measured = {"policy": "tiny-llama/sft", "warnings": ["53.0% of the on-policy responses were cut", *warnings([voted])]}
+    measured = {
+        "policy": "tiny-llama/sft",
+        "warnings": ["53.0% of the on-policy responses were cut", *warnings([voted])],
+    }
     (folder / "boundary.json").write_text(json.dumps(measured))
     race = {
         "policy": "tiny-llama/sft", "source": "mix50", "decided_by": "the rule for undecided races", "verdict": "undecided",

@@ -385,7 +385,7 @@ EDITS = [
     Edit(
         "prompts computed once",
         f"{PAGE} compute_reference_logps compute_likelihoods compute_pair_likelihoods train_policy",
-        "share_prompts: true",
+        "prefix_sharing: true",
         never=f"results/(candidates|comparisons|preferences)/[^/]+/sft[./]|{OFF_POLICY_LABELS}|{SFT}",
     ),
     Edit("who watches trainings", PAGE, "report_to: tensorboard"),

@@ -480,10 +480,10 @@ def test_flags_are_the_configurations_own_words(paper):
     flags = Flags(paper)
     assert as_flags({"a_b": 1, "c": None, "d": "x"}) == "--a-b 1 --d x"
     assert as_flags({"a": 1, "b": 2}, ["b"]) == "--b 2"
-    assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01 --share-prompts"
-    assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5 --share-prompts")
-    assert flags.scoring() == "--max-length 2048 --dtype bfloat16 --share-prompts"
-    alone = Flags(make_study("share_prompts: false"))
+    assert flags.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01 --prefix-sharing"
+    assert flags.loss(Wildcards(method="slic-original")).endswith("--delta 1.0 --sft-weight 0.5 --prefix-sharing")
+    assert flags.scoring() == "--max-length 2048 --dtype bfloat16 --prefix-sharing"
+    alone = Flags(make_study("prefix_sharing: false"))
     assert alone.loss(Wildcards(method="dpo")) == "--loss sigmoid --beta 0.01"
     assert alone.scoring() == "--max-length 2048 --dtype bfloat16"
     assert "--batch-size 128 --per-device-batch-size 4" in flags.optimisation(paper.config["sft"])
@@ -495,7 +495,7 @@ def test_flags_are_the_configurations_own_words(paper):
     robust = "dpo: {loss: robust, label_smoothing: 0.1, use_weighting: true}"
     changed = make_study(f"methods: {{{robust}, slic: {{lora: {{targets: [q, v]}}}}}}", "sft: {lora: {rank: 8}}")
     assert (
-        Flags(changed).loss(Wildcards(method="dpo")).endswith("--label-smoothing 0.1 --use-weighting --share-prompts")
+        Flags(changed).loss(Wildcards(method="dpo")).endswith("--label-smoothing 0.1 --use-weighting --prefix-sharing")
     )
     lora = " --lora-rank 16 --lora-alpha 32 --lora-dropout 0 --lora-targets q v"
     assert Flags(changed).optimisation(changed.config["methods"]["slic"]).endswith(lora)
@@ -576,7 +576,7 @@ def test_resources_follow_from_sizes_and_grow_with_every_attempt(paper):
 
 
 def test_a_prompt_that_is_computed_once_is_planned_once(paper):
-    once, twice = Needs(paper), Needs(make_study("share_prompts: false"))
+    once, twice = Needs(paper), Needs(make_study("prefix_sharing: false"))
     trained = Wildcards(policy="zephyr-7b/dpo/off", method="dpo")
     scored = Wildcards(initial="zephyr-7b/sft", source="off", sampled="zephyr-7b/sft", split="train")
     ready, share = once.speeds.ready(7.24e9), once.speeds.tokens(2, 1) / once.speeds.tokens(2, 2)

@@ -97,13 +97,13 @@ def test_they_are_the_reference_log_probabilities_of_training(tmp_path, run_here
 def test_a_prompt_computed_once_for_two_candidates_gives_the_same(tmp_path, run_here, model, own, others):
     paths = write(tmp_path / "on.parquet", own), write(tmp_path / "off.parquet", others)
     run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "twice.parquet"))
-    run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "once.parquet"), "--share-prompts")
+    run_here("compute_likelihoods", *flags(model, *paths, tmp_path / "once.parquet"), "--prefix-sharing")
     twice, once = (likelihoods(tmp_path / f"{name}.parquet") for name in ("twice", "once"))
     assert once.keys() == twice.keys()
     for key, row in once.items():
         assert row["tokens"] == twice[key]["tokens"] and row["logp"] == pytest.approx(twice[key]["logp"], abs=1e-4)
     ledgers = [json.loads((tmp_path / f"{name}.ledger.json").read_text()) for name in ("twice", "once")]
-    assert [ledger["prompts_shared"] for ledger in ledgers] == [False, True]
+    assert [ledger["prefix_sharing"] for ledger in ledgers] == [False, True]
 
 
 def test_prompts_of_one_file_alone_and_prompts_without_room_are_counted(tmp_path, run_here, model, own, others):

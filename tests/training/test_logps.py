@@ -111,16 +111,16 @@ def test_the_program_computes_a_prompt_once_where_the_model_can(
         run_here(
             "compute_reference_logps", *reference_flags(manifest, preferences, tmp_path / f"{name}.parquet"), *more
         )
-        return tmp_path / f"{name}.parquet", read_json(tmp_path / f"{name}.ledger.json")["prompts_shared"]
+        return tmp_path / f"{name}.parquet", read_json(tmp_path / f"{name}.ledger.json")["prefix_sharing"]
 
-    once, shared = computed(model, "once", "--share-prompts")
+    once, shared = computed(model, "once", "--prefix-sharing")
     assert shared is True and once.read_bytes() != reference_logps.read_bytes()
     found, expected = read_table(once, REFERENCE_LOGPS), read_table(reference_logps, REFERENCE_LOGPS)
     assert found["prompt_id"].equals(expected["prompt_id"])
     for name in REFERENCE_LOGPS.names[1:]:
         assert found[name].to_pylist() == pytest.approx(expected[name].to_pylist(), abs=1e-4)
     narrow = write_model(tmp_path / "narrow", sliding_window=95)  # which a Llama does not heed
-    twice, shared = computed(narrow, "twice", "--share-prompts")
+    twice, shared = computed(narrow, "twice", "--prefix-sharing")
     assert shared is False
     assert "prompts are computed twice, once for each response: its attention sees 95" in capsys.readouterr().err
     assert twice.read_bytes() == reference_logps.read_bytes() == computed(model, "again")[0].read_bytes()

@@ -39,12 +39,12 @@ def test_they_are_the_reference_log_probabilities_of_the_drawn_pairs_with_their_
 
 def test_a_prompt_computed_once_for_both_responses_gives_the_same(tmp_path, run_here, model, preferences):
     found = {}
-    for name, more in (("twice", []), ("once", ["--share-prompts"])):
+    for name, more in (("twice", []), ("once", ["--prefix-sharing"])):
         path = tmp_path / f"{name}.parquet"
         flags = as_flags(policy=model, sources="off", preferences=preferences, pairs=12, seed=0, max_length=96)
         run_here("compute_pair_likelihoods", *flags, *as_flags(dtype="float32", output=path), *more)
         found[name] = read_table(path, PAIR_LIKELIHOODS).to_pylist()
-        assert read_json(tmp_path / f"{name}.ledger.json")["prompts_shared"] is bool(more)
+        assert read_json(tmp_path / f"{name}.ledger.json")["prefix_sharing"] is bool(more)
     assert len(found["once"]) == 12
     for once, twice in zip(*found.values(), strict=True):
         assert once == {key: pytest.approx(value, abs=1e-4) if "logp" in key else value for key, value in twice.items()}

@@ -162,7 +162,7 @@ def test_the_sample_is_small_and_always_the_same(pairs):
 
 def test_a_margin_is_the_same_with_prompts_computed_once(policy, pairs):
     twice, once = (
-        MarginSample.of(pairs, 2, 96, share_prompts).difference(policy.parent) for share_prompts in (False, True)
+        MarginSample.of(pairs, 2, 96, prefix_sharing).difference(policy.parent) for prefix_sharing in (False, True)
     )
     assert once == pytest.approx(twice, abs=1e-4)
 

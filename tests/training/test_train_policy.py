@@ -42,10 +42,10 @@ def largest_difference(folder: Path, other: Path) -> float:
 
 
 def test_with_prompts_computed_once_it_trains_the_same(tmp_path, run_here, flags, trained):
-    run_here("train_policy", *flags(tmp_path), "--share-prompts")
+    run_here("train_policy", *flags(tmp_path), "--prefix-sharing")
     ledger, manifest = (read_json(tmp_path / f"policy/manifest{end}") for end in (".ledger.json", ".json"))
-    assert ledger["prompts_shared"] is True and manifest["arguments"]["share_prompts"] is True
-    assert read_json(trained / "manifest.ledger.json")["prompts_shared"] is False
+    assert ledger["prefix_sharing"] is True and manifest["arguments"]["prefix_sharing"] is True
+    assert read_json(trained / "manifest.ledger.json")["prefix_sharing"] is False
     assert largest_difference(tmp_path / "policy", trained) < 1e-5
 
 

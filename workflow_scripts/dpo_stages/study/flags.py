@@ -105,7 +105,7 @@ class Flags:
 
     @property
     def _prompts(self) -> str:
-        return " --share-prompts" if self.config["share_prompts"] else ""
+        return " --prefix-sharing" if self.config["prefix_sharing"] else ""
 
     def sampling(self) -> str:
         """Flags of the decoder."""

@@ -178,7 +178,7 @@ class Needs:
 
     def pair_tokens(self, pairs: float) -> float:
         """Tokens of that many pairs, of which a prompt is computed once or twice."""
-        return self.speeds.tokens(2 * pairs, pairs if self.config["share_prompts"] else 2 * pairs)
+        return self.speeds.tokens(2 * pairs, pairs if self.config["prefix_sharing"] else 2 * pairs)
 
     def arm_seconds(self, races: Races) -> Callable[[Any], float]:
         """Training an arm of a race from one share of an epoch to the next."""

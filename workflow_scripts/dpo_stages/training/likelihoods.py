@@ -21,7 +21,7 @@ def candidate_likelihoods(
     off_policy: pa.Table,
     max_length: int,
     dtype: str,
-    share_prompts: bool = False,
+    prefix_sharing: bool = False,
 ) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
     """Compute log pi(y|x) of both on-policy and both off-policy candidates of every prompt that the two tables share.
 
@@ -31,7 +31,7 @@ def candidate_likelihoods(
         on_policy: `schemas.CANDIDATES`, the policy's own samples.
         off_policy: `schemas.CANDIDATES`, of another origin.
         max_length: longest prompt and response together, in tokens; the end of a longer response is cut.
-        dtype, share_prompts: of `response_logps`; a prompt is computed once for the two candidates of one origin.
+        dtype, prefix_sharing: of `response_logps`; a prompt is computed once for the two candidates of one origin.
 
     Returns:
         `schemas.LIKELIHOODS`, four rows a prompt; the number of prompts left out, by reason; and what became of the pairs
@@ -48,7 +48,7 @@ def candidate_likelihoods(
     columns: dict[str, list] = {name: [] for name in LIKELIHOODS.names}
     for origin, tokenized in tokens.items():
         table = _of_prompts(tokenized.table, kept)
-        logps = response_logps(model, table, tokenizer.pad_token_id, dtype, share_prompts)
+        logps = response_logps(model, table, tokenizer.pad_token_id, dtype, prefix_sharing)
         for index, name in ((1, "chosen"), (2, "rejected")):
             columns["prompt_id"] += table["prompt_id"].to_pylist()
             columns["on_policy"] += [origin] * table.num_rows

@@ -33,11 +33,11 @@ training takes their log-probabilities in tiles."""
 
 
 def add_scoring_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--max-length`, `--dtype` and `--share-prompts`: how log-probabilities are computed, which is as in training."""
+    """Add `--max-length`, `--dtype` and `--prefix-sharing`: how log-probabilities are computed, which is as in training."""
     add = parser.add_argument
     add("--max-length", type=positive_int, required=True, metavar="TOKENS", help="prompt and response; as in training")
     add("--dtype", required=True, choices=("float32", "bfloat16"), help="as in training; bfloat16 is mixed precision")
-    add("--share-prompts", action="store_true", help="compute the prompt of a pair once for both responses")
+    add("--prefix-sharing", action="store_true", help="compute the prompt of a pair once for both responses")
 
 
 def load_policy(folder: "Path", max_length: int, dtype: str) -> "PreTrainedModel":
@@ -88,7 +88,7 @@ class _Row:
 
 
 def response_logps(
-    model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str, share_prompts: bool = False
+    model: "PreTrainedModel", tokens: "pa.Table", padding: int, dtype: str, prefix_sharing: bool = False
 ) -> dict[str, list[float]]:
     """Compute log pi(y|x) of the chosen and rejected responses, summed over their tokens.
 
@@ -99,7 +99,7 @@ def response_logps(
         tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids`, as `tokenize_preferences` makes.
         padding: token id that fills shorter rows; it is masked.
         dtype: "float32", or "bfloat16" for the mixed precision of training.
-        share_prompts: compute the prompt of a pair once for both responses, unless the two together are more tokens than a batch
+        prefix_sharing: compute the prompt of a pair once for both responses, unless the two together are more tokens than a batch
             may have; only for a model that `why_not_shared` has nothing against.
 
     Returns:
@@ -120,7 +120,7 @@ def response_logps(
         from trl.trainer import add_fused_lm_head
 
         add_fused_lm_head(model)
-    shared = [row_of(pair, *SIDES) for pair in range(len(prompts) if share_prompts else 0)]
+    shared = [row_of(pair, *SIDES) for pair in range(len(prompts) if prefix_sharing else 0)]
     shared = [row for row in shared if row.length <= TOKENS_PER_BATCH]
     apart = sorted({*range(len(prompts))} - {row.pair for row in shared})
     alone = [row_of(pair, side) for side in SIDES for pair in apart]
@@ -198,7 +198,7 @@ def _inputs(batch: list[_Row], padding: int, device: "torch.device") -> dict[str
     """What a model is given of a batch, padded on the right."""
     import torch
 
-    from dpo_stages.training.shared_prompt import SharedPrompts
+    from dpo_stages.training.prefix_sharing import SharedPrefix
 
     each = len(batch[0].responses)
     texts = [(len(row.prompt), row.prompt + row.responses[number]) for number in range(each) for row in batch]
@@ -212,5 +212,5 @@ def _inputs(batch: list[_Row], padding: int, device: "torch.device") -> dict[str
     ids, mask = ids.to(device), mask.to(device)
     if each == 1:
         return {"input_ids": ids, "attention_mask": mask}
-    joined = SharedPrompts.of(ids, mask, responses.to(device))
+    joined = SharedPrefix.of(ids, mask, responses.to(device))
     return {name: getattr(joined, name) for name in ("input_ids", "attention_mask", "position_ids")}

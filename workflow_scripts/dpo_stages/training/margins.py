@@ -35,26 +35,26 @@ class MarginSample:
         tokens: `prompt_id`, `prompt_ids`, `chosen_ids`, `rejected_ids` of each pair.
         padding: token id that fills shorter sequences.
         max_length: of the tokenised pairs.
-        share_prompts: compute the prompt of a pair once for both responses.
+        prefix_sharing: compute the prompt of a pair once for both responses.
     """
 
     tokens: "pa.Table"
     padding: int
     max_length: int
-    share_prompts: bool = False
+    prefix_sharing: bool = False
 
     @classmethod
-    def of(cls, tokens: "pa.Table", padding: int, max_length: int, share_prompts: bool = False) -> "MarginSample":
+    def of(cls, tokens: "pa.Table", padding: int, max_length: int, prefix_sharing: bool = False) -> "MarginSample":
         """At most `PAIRS` of the pairs, always the same."""
         rows = sorted(random.Random(0).sample(range(tokens.num_rows), min(PAIRS, tokens.num_rows)))
-        return cls(tokens.take(rows), padding, max_length, share_prompts)
+        return cls(tokens.take(rows), padding, max_length, prefix_sharing)
 
     def difference(self, folder: Path) -> float:
         """Mean of log pi(y1|x) - log pi(y2|x) under the policy of a folder, in nats."""
         from dpo_stages.training.logps import load_policy, response_logps
 
         model = load_policy(folder, self.max_length, "float32")
-        logps = response_logps(model, self.tokens, self.padding, "float32", self.share_prompts)
+        logps = response_logps(model, self.tokens, self.padding, "float32", self.prefix_sharing)
         return (sum(logps["chosen"]) - sum(logps["rejected"])) / self.tokens.num_rows
 
 

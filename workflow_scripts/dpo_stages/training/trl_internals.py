@@ -13,7 +13,7 @@ from transformers import Trainer
 from trl import DPOTrainer
 from trl.trainer import dpo_trainer
 
-from dpo_stages.training.shared_prompt import SharedPrompts
+from dpo_stages.training.prefix_sharing import SharedPrefix
 from dpo_stages.training.step_order import LikeLengths
 
 
@@ -58,11 +58,11 @@ class GivenReferenceTrainer(DPOTrainer):
     """TRL's `DPOTrainer` on tokens and reference log-probabilities that are given; it never loads a reference model.
 
     Args:
-        share_prompts: compute the prompt of a pair once for both of its responses.
+        prefix_sharing: compute the prompt of a pair once for both of its responses.
     """
 
-    def __init__(self, *args, share_prompts: bool = False, **kwargs) -> None:
-        self._share_prompts = share_prompts
+    def __init__(self, *args, prefix_sharing: bool = False, **kwargs) -> None:
+        self._prefix_sharing = prefix_sharing
         # Under FSDP it would load one even so, to compute in shards what is given.
         with mock.patch.object(dpo_trainer, "create_model_from_path", return_value=None):
             super().__init__(*args, **kwargs)
@@ -83,7 +83,7 @@ class GivenReferenceTrainer(DPOTrainer):
         outputs = []
 
         def recording(**kwargs):
-            outputs.append(self._shared(model, inputs, kwargs) if self._share_prompts else model(**kwargs))
+            outputs.append(self._shared(model, inputs, kwargs) if self._prefix_sharing else model(**kwargs))
             return outputs[-1]
 
         loss = super().compute_loss(recording, inputs, num_items_in_batch=num_items_in_batch)
@@ -94,7 +94,7 @@ class GivenReferenceTrainer(DPOTrainer):
     def _shared(model, inputs, kwargs):
         """The model's output for two rows a pair, of one row a pair."""
         mask = inputs["completion_mask"]
-        pairs = SharedPrompts.of(inputs["input_ids"], inputs["attention_mask"], mask)
+        pairs = SharedPrefix.of(inputs["input_ids"], inputs["attention_mask"], mask)
         given = {key: value for key, value in kwargs.items() if key not in ("input_ids", "attention_mask", "labels")}
         output = model(
             input_ids=pairs.input_ids,

@@ -8,7 +8,7 @@ from tiny import small_config
 from dpo_stages.training import logps
 from dpo_stages.training.logps import response_logps
 from dpo_stages.training.losses import Objective
-from dpo_stages.training.shared_prompt import ARCHITECTURES, SharedPrompts, why_not_shared
+from dpo_stages.training.prefix_sharing import ARCHITECTURES, SharedPrefix, why_not_shared
 
 NAMES = {
     "gpt_neox": "GPTNeoX", "llama": "Llama", "mistral": "Mistral", "phi": "Phi", "phi3": "Phi3", "qwen2": "Qwen2", "qwen3": "Qwen3",
@@ -31,7 +31,7 @@ def random_model(architecture, implementation="sdpa"):
 
 
 def test_a_pair_is_one_row(batch):
-    pairs = SharedPrompts.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
+    pairs = SharedPrefix.of(batch["input_ids"], batch["attention_mask"], batch["completion_mask"])
     lengths, responses = batch["attention_mask"].sum(1), batch["completion_mask"].sum(1)
     assert pairs.input_ids.shape[1] == (lengths[:6] + lengths[6:] - (lengths - responses)[:6] + 1).max()
     for row in range(6):
@@ -60,7 +60,7 @@ def test_log_probabilities_are_those_of_two_rows(batch, architecture, implementa
     model = random_model(architecture, implementation)
     assert why_not_shared(model.config, 96) is None
     ids, mask, responses = (batch[name] for name in ("input_ids", "attention_mask", "completion_mask"))
-    pairs = SharedPrompts.of(ids, mask, responses)
+    pairs = SharedPrefix.of(ids, mask, responses)
 
     def of_tokens(logits, labels):
         return logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
@@ -104,7 +104,7 @@ def test_sums_over_responses_are_those_of_two_rows(uneven, architecture):
     two = response_logps(model, uneven, 0, "float32")
     given = tokens_of(shapes)
     shapes.clear()
-    one = response_logps(model, uneven, 0, "float32", share_prompts=True)
+    one = response_logps(model, uneven, 0, "float32", prefix_sharing=True)
     assert tokens_of(shapes) < 0.9 * given
     assert all(rows <= logps.BATCH_SIZE // 2 for rows, _ in shapes)
     for side in two:
@@ -116,7 +116,7 @@ def test_pairs_that_are_longer_than_a_batch_are_two_rows(uneven, monkeypatch):
     two = response_logps(model, uneven, 0, "float32")
     shapes = watched(model)
     monkeypatch.setattr(logps, "TOKENS_PER_BATCH", 96)
-    one = response_logps(model, uneven, 0, "float32", share_prompts=True)
+    one = response_logps(model, uneven, 0, "float32", prefix_sharing=True)
     assert all(rows * width <= 96 for rows, width in shapes)
     alone = [row for row in uneven.to_pylist() if sum(len(row[name]) for name in COLUMNS) + 1 > 96]
     assert 0 < len(alone) < uneven.num_rows
@@ -125,14 +125,14 @@ def test_pairs_that_are_longer_than_a_batch_are_two_rows(uneven, monkeypatch):
         assert one[side] == pytest.approx(two[side], abs=1e-4)
 
 
-@pytest.mark.parametrize("share_prompts", [False, True])
+@pytest.mark.parametrize("prefix_sharing", [False, True])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_where_logits_would_be_too_many_they_are_never_there_at_once(uneven, architecture, share_prompts, monkeypatch):
+def test_where_logits_would_be_too_many_they_are_never_there_at_once(uneven, architecture, prefix_sharing, monkeypatch):
     model, called = random_model(architecture), []
-    at_once = response_logps(model, uneven, 0, "float32", share_prompts)
+    at_once = response_logps(model, uneven, 0, "float32", prefix_sharing)
     model.get_output_embeddings().register_forward_hook(lambda *_: called.append(1))
     monkeypatch.setattr(logps, "LOGITS", 1000)
-    in_tiles = response_logps(model, uneven, 0, "float32", share_prompts)
+    in_tiles = response_logps(model, uneven, 0, "float32", prefix_sharing)
     assert not called
     for side in at_once:
         assert in_tiles[side] == pytest.approx(at_once[side], abs=1e-4)
@@ -145,7 +145,7 @@ def test_where_logits_would_be_too_many_they_are_never_there_at_once(uneven, arc
 def test_losses_and_gradients_are_those_of_two_rows(make_ours, objective):
     found = []
     for share in (False, True):
-        trainer, batch = make_ours(objective, share_prompts=share)
+        trainer, batch = make_ours(objective, prefix_sharing=share)
         loss = trainer.compute_loss(trainer.model, batch)
         loss.backward()
         found.append((loss.item(), torch.cat([weight.grad.flatten() for weight in trainer.model.parameters()])))

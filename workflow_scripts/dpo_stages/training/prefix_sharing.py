@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 ARCHITECTURES = ("gpt_neox", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3")
-"""Types of models whose attention takes a mask of any shape; held to it by tests/training/test_shared_prompt.py."""
+"""Types of models whose attention takes a mask of any shape; held to it by tests/training/test_prefix_sharing.py."""
 
 
 def why_not_shared(config: "PreTrainedConfig", max_length: int) -> str | None:
@@ -41,7 +41,7 @@ def why_not_shared(config: "PreTrainedConfig", max_length: int) -> str | None:
     return None
 
 
-def prompts_shared(wanted: bool, config: "PreTrainedConfig", max_length: int) -> bool:
+def shares_prefix(wanted: bool, config: "PreTrainedConfig", max_length: int) -> bool:
     """Whether prompts are to be shared and can be with a model; where they cannot, it says why not.
 
     Args:
@@ -55,7 +55,7 @@ def prompts_shared(wanted: bool, config: "PreTrainedConfig", max_length: int) ->
 
 
 @dataclass(frozen=True)
-class SharedPrompts:
+class SharedPrefix:
     """A batch of pairs as single rows, and the way back.
 
     Attributes:
@@ -75,9 +75,7 @@ class SharedPrompts:
     rejected: torch.Tensor
 
     @classmethod
-    def of(
-        cls, input_ids: torch.Tensor, attention_mask: torch.Tensor, completion_mask: torch.Tensor
-    ) -> "SharedPrompts":
+    def of(cls, input_ids: torch.Tensor, attention_mask: torch.Tensor, completion_mask: torch.Tensor) -> "SharedPrefix":
         """Join the rows of pairs.
 
         Args:
