@@ -17,7 +17,7 @@ rule sample_candidates:
         shards.log("candidates", "results/logs/sample_candidates/{sampled}/{split}.log"),
     benchmark:
         shards.log("candidates", "results/benchmarks/sample_candidates/{sampled}/{split}.jsonl")
-    priority: lambda w: BEFORE_VERDICT * (w.split == config["boundary"]["split"])
+    priority: lambda w: SAMPLES_FOR_VERDICT * (w.split == config["boundary"]["split"])
     conda:
         f"../envs/{SAMPLER}.yaml"
     threads: needs.threads

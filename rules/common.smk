@@ -83,8 +83,9 @@ if guards.is_dry_run() and workflow.is_main_process:
 flags, needs, programs = Flags(study), Needs(study), Programs(ROOT, PREFIX)
 patterns, shards = study.patterns, study.shards
 
-# Priorities: verdicts are what a reader waits for, so what they hang on comes before other jobs.
-VERDICT = 2
+# Priorities: verdicts are what a reader waits for, so what they hang on comes before other jobs, and the last steps first.
+VERDICT = 3
+SAMPLES_FOR_VERDICT = 2
 BEFORE_VERDICT = 1
 
 
