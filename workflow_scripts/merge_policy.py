@@ -29,7 +29,7 @@ def main() -> None:
             for name in absent:
                 (scratch / name).replace(folder / name)
     weights = [name for name in files if is_weights(name)]
-    finish(folder / weights[0], len(weights), len(weights), {}, made=len(absent))
+    finish(folder / weights[0], len(weights), len(weights), {}, made=len(absent) or "none")
 
 
 if __name__ == "__main__":

@@ -362,8 +362,8 @@ run(main)
         ("raise KeyboardInterrupt", 130, "task: interrupted, nothing unfinished was left behind\n"),
         ("sys.exit(3)", 3, ""),
         ("list(progress(range(3), 'counting'))", 0, "counting: 3/3 in 0.0 s\n"),
-        ("finish('x.parquet', 3, 1, {'empty': 2, 'odd': 0}, rate=1/3, n=7)", 0,
-         "task: 3 rows in, 1 rows out, dropped: 2 empty, rate 0.3333, n 7 -> x.parquet\n"),
+        ("finish('x.parquet', 3, 1, {'empty': 2, 'odd': 0}, rate=1/3, n=7, cut=0, flips=0.0, valid=False)", 0,
+         "task: 3 rows in, 1 rows out, dropped: 2 empty, rate 0.3333, n 7, flips 0, valid false -> x.parquet\n"),
     ],
 )  # fmt: skip
 def test_exit_codes_and_the_last_line(tmp_path, root, body, code, error):
@@ -381,6 +381,9 @@ def test_exit_codes_and_the_last_line(tmp_path, root, body, code, error):
             "dropped": {"empty": 2, "odd": 0},
             "rate": 1 / 3,
             "n": 7,
+            "cut": 0,
+            "flips": 0.0,
+            "valid": False,
         }
 
 

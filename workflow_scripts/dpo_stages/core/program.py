@@ -88,7 +88,8 @@ def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict
         rows_in: rows read.
         rows_out: rows written.
         dropped: rows dropped, by reason. Rows in must equal rows out plus rows dropped when one row makes one row.
-        counts: whatever else is worth a reader's time, such as `order_flip_rate=0.04`.
+        counts: whatever else is worth a reader's time, such as `order_flip_rate=0.04`. Where nothing was counted, a whole number 0,
+            the ledger alone says so: most programs look for a dozen faults, of which there are none.
     """
     from dpo_stages.core.files import write_json
     from dpo_stages.core.ledgers import provenance
@@ -97,7 +98,8 @@ def finish(output: str | os.PathLike, rows_in: int, rows_out: int, dropped: dict
     ledger = {"output": output.name, "rows_in": rows_in, "rows_out": rows_out, "dropped": dropped, **counts}
     write_json(output.with_name(f"{output.stem}.ledger.json"), {**ledger, "provenance": provenance()})
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count) or "none"
-    extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in counts.items())
+    worth_saying = {key: value for key, value in counts.items() if value != 0 or isinstance(value, bool | float)}
+    extra = "".join(f", {key.replace('_', ' ')} {_short(value)}" for key, value in worth_saying.items())
     name = Path(sys.argv[0]).stem
     line = f"{name}: {rows_in} rows in, {rows_out} rows out, dropped: {reasons}{extra} -> {output}"
     print(line, file=sys.stderr, flush=True)
