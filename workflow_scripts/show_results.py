@@ -11,6 +11,7 @@ PLACES = {
     "results/tables/": "tables as CSV and Markdown",
     "results/figures/": "boundary score against which arm is better, on each yardstick",
     "results/boundary/": "boundary score, interval and recommended source of each initial policy, decided or undecided",
+    "results/second_opinions/": "the same by another preference model or judge",
     "results/races/": "which source wins the beginnings of trainings, decided or undecided",
     "results/audits/": "whether the labels of each source are right, by a yardstick",
     "results/arms/": "which arm's outputs the preference model prefers",
@@ -29,7 +30,7 @@ def main() -> None:
         print(read_text(table))
     for place, content in PLACES.items():
         if Path(place).exists():
-            print(f"{place:22}{content}")
+            print(f"{place:26}{content}")
 
 
 if __name__ == "__main__":
