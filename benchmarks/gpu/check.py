@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow_scripts")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from gpu import card
-from gpu.parts import PARTS, Check, Failed, Measure, sampler
+from gpu.parts import PARTS, sampler
+from gpu.workbench import Check, Failed, Measure
 
 from dpo_stages.core.files import read_json, write_json, write_text
 from dpo_stages.core.ledgers import commit
