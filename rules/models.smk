@@ -97,7 +97,7 @@ rule adopt_policy:
         "results/logs/adopt_policy/{model}.log",
     wildcard_constraints:
         model=Patterns.seeded(name for name, model in config["models"].items() if not model["sft"]),
-    priority: BEFORE_VERDICT
+    priority: SAMPLES_FOR_VERDICT  # it takes a moment
     localrule: True
     conda:
         "../envs/workflow.yaml"

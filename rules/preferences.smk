@@ -46,7 +46,7 @@ rule describe_judge:
         "results/logs/describe_judge/{name}.log",
     wildcard_constraints:
         name=one_of(name for name, model in config["preference_models"].items() if model["judge"]),
-    priority: BEFORE_VERDICT
+    priority: SAMPLES_FOR_VERDICT  # it takes a moment
     localrule: True
     conda:
         "../envs/workflow.yaml"

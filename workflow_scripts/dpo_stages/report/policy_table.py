@@ -50,8 +50,7 @@ def table(
         rows: as `build_rows` gives them.
         columns: those of `COLUMNS` that are wanted; what the rows do not have is left out.
         notes: sentences on what the figures are worth, for the caption.
-        measured: what the policies can do on tasks, a column each; empty if that was not asked.
-        asked: boundary scores by other preference models, a column each; empty if they were not asked.
+        measured, asked: accuracy on tasks, boundary scores by other preference models: a column each; empty if not asked.
     """
     sources = {row.history[-1] for row in rows if row.history}
     shown = {
@@ -75,11 +74,10 @@ def table(
                 models.setdefault(row.model, []).append(row)
         parts += [("heading", label)] if len(methods) > 1 else []
         parts += _side_by_side([_block(group, columns, measured, asked) for group in models.values()])
-    said = [opinions.CAPTION] if asked else []
-    said += [capabilities.caption(measured)] if measured else []
+    said = [*([opinions.CAPTION] if asked else []), *([capabilities.caption(measured)] if measured else [])]
     parts.append(("words", " ".join([_caption(rows, columns), *said, *notes])))
-    if warning := capabilities.words([*runs.values()], measured) if measured else "":
-        parts.append(("words", warning))
+    warning = capabilities.words([*runs.values()], measured) if measured else ""
+    parts += [("words", warning)] if warning else []
     if shown["boundary_score"]:
         parts += _answers(decisions(rows))
     parts += [("words", opinions.words(rows, asked))] if asked else []
@@ -131,6 +129,7 @@ def _block(
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
     leading_lines = _leading_lines(by_history)
+    others_at = sum(column in columns for column in ("average_length", "boundary_score"))
     lines = []
     for history, group in by_history.items():
         leads = history in leading_lines
@@ -144,12 +143,14 @@ def _block(
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rates = [_with_gain(group, lead), *(_level(group, one) for one in others)]
-        by_others = (opinions.cell(group, name, asked) if leads else "–" for name in asked)
+        shown = [cells[column] for column in columns]
+        shown[others_at:others_at] = [opinions.cell(group, name, asked) if leads else "–" for name in asked]
         able = (capabilities.cell(group, task, measured) for task in capabilities.tasks(measured))
-        lines.append([*iterations, *win_rates, *(cells[column] for column in columns), *by_others, *able])
+        lines.append([*iterations, *win_rates, *shown, *able])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
-    header = [*(labelled(one, valid) for one in (lead, *others)), *(HEADERS[column] for column in columns)]
-    header += [*map(opinions.header, asked), *capabilities.tasks(measured)]
+    names = [HEADERS[column] for column in columns]
+    names[others_at:others_at] = map(opinions.header, asked)
+    header = [*(labelled(one, valid) for one in (lead, *others)), *names, *capabilities.tasks(measured)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
 
