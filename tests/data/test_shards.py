@@ -91,6 +91,7 @@ def test_every_wide_stage_can_be_cut(tmp_path):
         "sample_candidates": 18,
         "label_preferences": 10,
         "compare_candidates": 9,
+        "ask_second_opinion": 9,
         "compute_reference_logps": 18,
         "generate_evaluation_outputs": 21,
     }
