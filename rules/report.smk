@@ -85,6 +85,7 @@ rule make_report:
         held_out=held_out.results(study, held_out.asked(study)),
         audits=audits.for_report(study),
         boundaries=[paths.boundary(policy) for policy in contents.compared_for_report(study)],
+        second_opinions=opinions.for_report(study, contents.compared_for_report(study)),
         races=[paths.race(policy) for policy in races_for_report(study)],
         curves=[f"results/races/{policy}.svg" for policy in races_for_report(study)],
         trainings=lambda w: [paths.training_log(policy) for policy in contents.trained_for_report(study)],
@@ -112,6 +113,7 @@ rule make_report:
         given=lambda w, input: given(
             held_out=input.held_out,
             audits=input.audits,
+            second_opinions=input.second_opinions,
             races=input.races,
             trainings=[f"{paths.policy_of_log(log)}={log}" for log in input.trainings],
             betas=[f"{method}={settings['beta']}" for method, settings in config["methods"].items()],

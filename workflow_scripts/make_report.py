@@ -31,6 +31,14 @@ def parse_arguments() -> argparse.Namespace:
     add_held_out_flag(parser)
     add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
     add("--boundaries", nargs="+", type=Path, default=[], metavar="JSON", help="of measure_boundary.py, for warnings")
+    add(
+        "--second-opinions",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="JSON",
+        help="the same by other preference models",
+    )
     add("--races", nargs="+", type=Path, default=[], metavar="JSON", help="of make_race.py, the figures beside them")
     add("--trainings", nargs="+", default=[], metavar="POLICY=FILE", help="training_log.jsonl of policies")
     add("--betas", nargs="+", default=[], metavar="METHOD=BETA", help="of the methods of these, as they were trained")
@@ -49,7 +57,7 @@ def main() -> None:
 
     from dpo_stages.core.files import read_csv, read_json, read_text, write_text
     from dpo_stages.core.ledgers import commit, hardware, ledger
-    from dpo_stages.report import capabilities, curves, gainless, page, partings, race, tallies
+    from dpo_stages.report import capabilities, curves, gainless, opinions, page, partings, race, tallies
     from dpo_stages.report.audits import agreement
     from dpo_stages.report.baselines import paragraph, read_held_out
     from dpo_stages.report.baselines import warnings as below_longer
@@ -68,6 +76,7 @@ def main() -> None:
     judging = page.judging(ledgers)
     labels = read_csv(arguments.labels, ("candidates", "work", *page.LABELS))
     boundaries = [read_json(path) for path in arguments.boundaries]
+    asked = opinions.read_opinions(arguments.second_opinions)
     audits = [read_json(path) for path in arguments.audits]
     held_out = [read_held_out(path) for path in arguments.held_out]
     said_once = below_longer(held_out)  # among what can be trusted
@@ -80,7 +89,7 @@ def main() -> None:
     trainings = [curves.read_training(policy, Path(log), betas) for policy, log in named(arguments.trainings).items()]
     valid, shown = tallies.lc_valid(decisions), tallies.measured_with(decisions)
     context = {
-        "answers": page.answers(decisions, comparison, labels, audited, warnings, standings(boundaries)),
+        "answers": page.answers(decisions, comparison, labels, audited, warnings, standings(boundaries), asked),
         "many_methods": len({decision.off.method_label for decision in decisions}) > 1,
         "verdict": tallies.sentence(decisions),
         "tally": tallies.grid(decisions),

@@ -88,7 +88,7 @@ READERS = {
     "compare_candidates": COMPARED,
     "make_second_opinion": "measure_second_opinion measure_robustness",
     "ask_second_opinion": "measure_second_opinion measure_robustness",
-    "measure_second_opinion": "make_table:table3",
+    "measure_second_opinion": "make_table:table3 make_report",
     "measure_robustness": "",
     "measure_boundary": "make_table make_decision mix_preferences trace_policy make_data_sets make_report",
     "draw_race_prompts": "sample_arm make_race",

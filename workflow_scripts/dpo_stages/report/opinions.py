@@ -68,6 +68,15 @@ def header(name: str) -> str:
     return f"BS by {name}"
 
 
+def in_words(policy: str, opinions: Opinions) -> str:
+    """The boundary scores of one policy: `reader 0.55 (0.51–0.59), decided`; empty where nobody was asked about it."""
+    found = {name: row_figures.boundary(measured[policy]) for name, measured in opinions.items() if policy in measured}
+    return "; ".join(
+        f"{name} {one['boundary_score']:.2f} ({one['boundary_low']:.2f}–{one['boundary_high']:.2f}), {one['boundary_verdict']}"
+        for name, one in found.items()
+    )
+
+
 def words(rows: Sequence[Row], opinions: Opinions) -> str:
     """For how many initial policies each recommends another source than the preference model that labels."""
     initial = {Policy.parse(row.resolved_policy).taught: row for row in rows if row.initial_policy}.values()

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from dpo_boundary.result import stage_of
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.preferences import BY_BOTH
-from dpo_stages.report import gainless
+from dpo_stages.report import gainless, opinions
 from dpo_stages.report.arms import NOISE, delta, format_delta, separated
 from dpo_stages.report.baselines import share, with_baselines
 from dpo_stages.report.decisions import Decision, has_several_data_sets
@@ -53,6 +53,7 @@ def answers(
     audited: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     warnings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     standings: Mapping[str, Standing] = MappingProxyType({}),
+    asked: opinions.Opinions = MappingProxyType({}),
 ) -> list[dict]:
     """What was found for each model, in the order in which the tables have them; seeds of a model stay together.
 
@@ -65,6 +66,7 @@ def answers(
         audited: how often a yardstick prefers the chosen response, in words, by source and by initial policy, as it was asked the
             prompts of a data set.
         warnings: what may make the boundary score misleading, by the same.
+        asked: boundary scores by other preference models.
         standings: how several data sets stand to own samples, by initial policy; empty where there is one data set.
     """
     right = {row["candidates"]: _accuracy(row) for row in labels if row["work"] == "labels" and row["accuracy"]}
@@ -79,6 +81,7 @@ def answers(
                 **fields_of(one, right, audited, shown),
                 **_next(one, standings.get(one.initial_policy)),
                 "arms": one.pair if several else "",
+                "second_opinions": opinions.in_words(one.asked, asked),
                 "warnings": [f"{text[0].upper()}{text[1:]}." for text in warnings.get(one.asked, ())],
             }
             for one in sorted(found, key=lambda one: len(one.off.history))

@@ -3,6 +3,8 @@
 Standard library only.
 """
 
+from collections.abc import Sequence
+
 from dpo_stages.study.resources import Needs, Wildcards
 from dpo_stages.study.study import Study
 
@@ -30,6 +32,18 @@ def of_table(study: Study, table: str, chosen: bool = False) -> list[str]:
         f"results/second_opinions/{opinion}/{initial}.json"
         for opinion in asked(study)
         for initial in study.measured_of_table(table, chosen)
+    ]
+
+
+def for_report(study: Study, compared: Sequence[str]) -> list[str]:
+    """The same that the report shows: for the policies that it compares, what tables have asked anyway."""
+    tables = [name for name, table in study.config["tables"].items() if COLUMN in table["columns"]]
+    shown = {initial for table in tables for initial in study.measured_of_table(table, chosen=False)}
+    return [
+        f"results/second_opinions/{opinion}/{initial}.json"
+        for opinion in asked(study)
+        for initial in compared
+        if initial in shown
     ]
 
 
