@@ -193,7 +193,7 @@ def page(report):
 
 def test_what_a_model_wrote_is_text(report, page):
     # caption, prompt, response, preference model, judge twice; yardstick at its policy and above its column; a race's verdict;
-    # a preference model with votes, and in the warning of it
+    # a preference model with votes, and in the warning of it; a second opinion
     assert page.text.count(EVIL) == 12
     tags = {tag for tag, _ in page.elements}
     assert "script" not in tags
@@ -221,7 +221,7 @@ def test_it_has_everything(page):
     assert "With one run an arm, no arm is told from the other beyond the noise of training" in text
     assert "picked the better arm" not in text and "The score itself is undecided for 3 of 3." in text
     assert "Warning: 53.0% of the on-policy responses were cut." in text
-    assert "The same by another preference model: r" in text and "0.69 (0.65–0.73), decided." in text
+    assert "Boundary score by another preference model: r" in text and "0.69 (0.65–0.73), decided." in text
     assert text.count("counting characters would do better than the preference model v") == 1
     assert "agrees with the data's own labels on 51 % of the pairs of my-data; the others are turned round." in text
     assert "For 1 of 3 initial policies neither arm shows a gain over no training." in text
