@@ -4,6 +4,14 @@ Required: sampled and off-policy candidates of the same prompts, the preference 
 Output:   results/comparisons/{initial}/{split}.parquet, results/boundary/{initial}.json
 """
 
+MEASURE_BOUNDARY = (
+    f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
+    " --comparisons {input.comparisons:q}"
+    " --policy {wildcards.initial}"
+    " --preference-model {params.preference_model}"
+    " --preference-data {params.preference_data}"
+    " --confidence {params.confidence}"
+)
 HELD_OUT = held_out.results(study, [config["preference_model"]])
 
 
@@ -139,12 +147,4 @@ else:
             preference_data=lambda w: study.preference_data(w.initial),
             notes=flags.boundary_notes,
         shell:
-            f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
-            " --comparisons {input.comparisons:q}"
-            " --policy {wildcards.initial}"
-            " --preference-model {params.preference_model}"
-            " --preference-data {params.preference_data}"
-            " --confidence {params.confidence}"
-            " {params.notes:q}"
-            " --output {output.json:q}"
-            " > {log:q} 2>&1 && tail -n 1 {log:q}"
+            MEASURE_BOUNDARY + " {params.notes:q}" " --output {output.json:q}" " > {log:q} 2>&1 && tail -n 1 {log:q}"

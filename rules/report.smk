@@ -26,6 +26,7 @@ if config["analyses"]["figure3"]:
     REPORT_FIGURES["figure3"] = (
         "Intra-diversity (equation 12) of each candidate source while the SFT policies are trained on it."
     )
+COMPARED = contents.compared_for_report(study)
 ENVIRONMENTS = ["workflow", "train", SAMPLER, "pairrm", "alpaca-eval"]
 if config["capabilities"]["tables"]:
     ENVIRONMENTS.append("lm-eval")
@@ -84,8 +85,8 @@ rule make_report:
         labels="results/tables/labels.csv",
         held_out=held_out.results(study, held_out.asked(study)),
         audits=audits.for_report(study),
-        boundaries=[paths.boundary(policy) for policy in contents.compared_for_report(study)],
-        second_opinions=opinions.for_report(study, contents.compared_for_report(study)),
+        boundaries=[paths.boundary(policy) for policy in COMPARED],
+        second_opinions=opinions.for_report(study, COMPARED),
         races=[paths.race(policy) for policy in races_for_report(study)],
         curves=[f"results/races/{policy}.svg" for policy in races_for_report(study)],
         trainings=lambda w: [paths.training_log(policy) for policy in contents.trained_for_report(study)],

@@ -102,18 +102,11 @@ rule measure_second_opinion:
         "../envs/workflow.yaml"
     params:
         confidence=data_sets.confidence(study),
+        preference_model=lambda w: w.opinion,
         preference_data=lambda w: study.preference_data(w.initial),
         held_out=lambda w, input: given(held_out=input.held_out),
     shell:
-        f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
-        " --comparisons {input.comparisons:q}"
-        " --policy {wildcards.initial}"
-        " --preference-model {wildcards.opinion}"
-        " --preference-data {params.preference_data}"
-        " --confidence {params.confidence}"
-        " {params.held_out:q}"
-        " --output {output.json:q}"
-        " > {log:q} 2>&1 && tail -n 1 {log:q}"
+        MEASURE_BOUNDARY + " {params.held_out:q}" " --output {output.json:q}" " > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule measure_robustness:
@@ -140,14 +133,8 @@ rule measure_robustness:
             second_opinion=map("=".join, zip(OPINIONS, input.second_opinions, strict=True))
         ),
     shell:
-        f"{RUN} workflow {SCRIPTS}/measure_boundary.py"
-        " --comparisons {input.comparisons:q}"
-        " --robustness"
+        MEASURE_BOUNDARY + " --robustness"
         " {params.second_opinions:q}"
-        " --policy {wildcards.initial}"
-        " --preference-model {params.preference_model}"
-        " --preference-data {params.preference_data}"
-        " --confidence {params.confidence}"
         " --seed {params.seed}"
         " --output {output.json:q}"
         " > {log:q} 2>&1 && tail -n 1 {log:q}"

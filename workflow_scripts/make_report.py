@@ -31,14 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     add_held_out_flag(parser)
     add("--audits", nargs="+", type=Path, default=[], metavar="JSON", help="of audit_sources.py, of initial policies")
     add("--boundaries", nargs="+", type=Path, default=[], metavar="JSON", help="of measure_boundary.py, for warnings")
-    add(
-        "--second-opinions",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="JSON",
-        help="the same by other preference models",
-    )
+    add("--second-opinions", nargs="+", type=Path, default=[], metavar="JSON", help="boundary measurements by others")
     add("--races", nargs="+", type=Path, default=[], metavar="JSON", help="of make_race.py, the figures beside them")
     add("--trainings", nargs="+", default=[], metavar="POLICY=FILE", help="training_log.jsonl of policies")
     add("--betas", nargs="+", default=[], metavar="METHOD=BETA", help="of the methods of these, as they were trained")

@@ -64,6 +64,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.decisions and not arguments.boundaries:
         parser.error("--decisions needs --boundaries")
+    if arguments.second_opinions and not arguments.boundaries:
+        parser.error("--second-opinions needs --boundaries")
     return arguments
 
 
@@ -144,8 +146,6 @@ def main() -> None:
     found = decisions.decisions(rows)
     measured, asked = read_capabilities(arguments.capabilities), opinions.read_opinions(arguments.second_opinions)
     notes += [*arguments.notes, *baselines.cautions(map(baselines.read_held_out, arguments.held_out))]
-    if asked and not boundaries:
-        raise BadInput("--second-opinions stand beside the boundary scores of --boundaries; give those too")
     made = table(arguments.table, rows, arguments.columns, notes, measured, asked)
     if arguments.decisions:
         write_text(arguments.decisions, decisions.decisions_table(found, one_judge(map(vars, rows))).csv())

@@ -78,7 +78,7 @@ def test_an_undecided_opinion_is_no_contradiction(tmp_path):
 def test_seeds_are_averaged(tmp_path):
     records = [measured(f"{name}/{policy}", score, preference_model="reader") for name, first in (("phi-2", 0.5), ("phi-2@1", 0.7))
                for policy, score in {"sft": first, "dpo/off": 0.8}.items()]  # fmt: skip
-    made = table("table3", rows_of((0, 1)), ["boundary_score"], asked=read_opinions(write(tmp_path, records)))
+    made = table("table3", rows_of((0, 1)), ["second_opinions"], asked=read_opinions(write(tmp_path, records)))
     assert "| 0.60 ± 1.27" in made.markdown()
 
 

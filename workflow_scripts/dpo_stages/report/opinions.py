@@ -9,7 +9,7 @@ from dpo_stages.core.files import read_json
 from dpo_stages.report import row_figures
 from dpo_stages.report.policy_rows import Row
 from dpo_stages.report.records import by_policy, find, require_same
-from dpo_stages.report.writing import mean_over_runs
+from dpo_stages.report.writing import mean_over_runs, with_interval
 from dpo_stages.study.policies import Policy
 
 COLUMN = "second_opinions"
@@ -53,6 +53,11 @@ def columns(row: Row, opinions: Opinions) -> dict[str, object]:
     }
 
 
+def in_columns(columns: Sequence[str], texts: Mapping[str, str], of_opinions: Sequence[str]) -> list[str]:
+    """One text a column of a table; `COLUMN` is as many as preference models were asked."""
+    return [text for column in columns for text in (of_opinions if column == COLUMN else [texts[column]])]
+
+
 def cell(group: Sequence[Row], name: str, opinions: Opinions) -> str:
     """The score of an initial policy by a preference model with its interval, or the mean over seeds."""
     found = {row.initial_policy: _of(row, opinions[name]) for row in group}  # one for all replicates
@@ -60,21 +65,17 @@ def cell(group: Sequence[Row], name: str, opinions: Opinions) -> str:
     if len(scores) > 1:
         return mean_over_runs(scores)
     (one,) = found.values()
-    return f"{scores[0]:.2f} ({one['boundary_low']:.2f}–{one['boundary_high']:.2f})"
+    return _with_interval(one)
 
 
-def header(name: str) -> str:
-    """What stands above the scores by a preference model."""
-    return f"BS by {name}"
+def _with_interval(one: Mapping[str, float]) -> str:
+    return with_interval(one["boundary_score"], one["boundary_low"], one["boundary_high"])
 
 
 def in_words(policy: str, opinions: Opinions) -> str:
     """The boundary scores of one policy: `reader 0.55 (0.51–0.59), decided`; empty where nobody was asked about it."""
     found = {name: row_figures.boundary(measured[policy]) for name, measured in opinions.items() if policy in measured}
-    return "; ".join(
-        f"{name} {one['boundary_score']:.2f} ({one['boundary_low']:.2f}–{one['boundary_high']:.2f}), {one['boundary_verdict']}"
-        for name, one in found.items()
-    )
+    return "; ".join(f"{name} {_with_interval(one)}, {one['boundary_verdict']}" for name, one in found.items())
 
 
 def words(rows: Sequence[Row], opinions: Opinions) -> str:

@@ -12,7 +12,7 @@ from dpo_stages.report.decisions import Decision, decisions
 from dpo_stages.report.policy_rows import History, Row
 from dpo_stages.report.records import judge_of
 from dpo_stages.report.table import Grid, Table, with_iterations
-from dpo_stages.report.writing import mean_over_runs
+from dpo_stages.report.writing import mean_over_runs, with_interval
 from dpo_stages.report.yardsticks import LC_WIN_RATE, WIN_RATE, Yardstick, labelled, leading
 from dpo_stages.study import arms
 from dpo_stages.study.policies import Policy, data_of
@@ -21,12 +21,13 @@ WIDEST = 130  # characters of a Markdown line up to which models stand side by s
 HEADERS = {
     "average_length": "Avg. Len",
     "boundary_score": "BS (initial)",
+    opinions.COLUMN: "BS by",
     "delta": "Δ(×)",
     "chosen": "Chosen",
     "samples": "Samples",
     "labels": "Labels",
 }
-COLUMNS = (*HEADERS, opinions.COLUMN)
+COLUMNS = tuple(HEADERS)
 """What may be shown besides the LC win rate and the win rate."""
 
 
@@ -56,12 +57,13 @@ def table(
     shown = {
         "average_length": True,
         "boundary_score": any(row.boundary_score is not None for row in rows),
+        opinions.COLUMN: bool(asked),
         "delta": any(arms.is_off_policy(source) and arms.on_policy(source, sources) for source in sources),
         "chosen": any(row.resolved_policy != row.policy for row in rows),
         "samples": any(row.samples_drawn is not None for row in rows),
         "labels": any(row.labels_made is not None for row in rows),
     }
-    columns = [column for column in HEADERS if column in columns and shown[column]]
+    columns = [column for column in COLUMNS if column in columns and shown[column]]
     parts: list[tuple[str, str | Grid]] = [("title", re.sub("^table", "Table ", name))]
     methods = {row.method: row.method_label for row in rows}
     runs: dict[tuple, list[Row]] = {}
@@ -76,8 +78,8 @@ def table(
         parts += _side_by_side([_block(group, columns, measured, asked) for group in models.values()])
     said = [*([opinions.CAPTION] if asked else []), *([capabilities.caption(measured)] if measured else [])]
     parts.append(("words", " ".join([_caption(rows, columns), *said, *notes])))
-    warning = capabilities.words([*runs.values()], measured) if measured else ""
-    parts += [("words", warning)] if warning else []
+    if warning := capabilities.words([*runs.values()], measured) if measured else "":
+        parts.append(("words", warning))
     if shown["boundary_score"]:
         parts += _answers(decisions(rows))
     parts += [("words", opinions.words(rows, asked))] if asked else []
@@ -129,7 +131,6 @@ def _block(
     for row in rows:
         by_history.setdefault(row.history, []).append(row)
     leading_lines = _leading_lines(by_history)
-    others_at = sum(column in columns for column in ("average_length", "boundary_score"))
     lines = []
     for history, group in by_history.items():
         leads = history in leading_lines
@@ -143,13 +144,12 @@ def _block(
         }
         iterations = [f"PC_{source}" for source in history] + ["–"] * (depth - len(history))
         win_rates = [_with_gain(group, lead), *(_level(group, one) for one in others)]
-        shown = [cells[column] for column in columns]
-        shown[others_at:others_at] = [opinions.cell(group, name, asked) if leads else "–" for name in asked]
+        by_others = [opinions.cell(group, name, asked) if leads else "–" for name in asked]
+        shown = opinions.in_columns(columns, cells, by_others)
         able = (capabilities.cell(group, task, measured) for task in capabilities.tasks(measured))
         lines.append([*iterations, *win_rates, *shown, *able])
     iterations = [f"Iter-{number}" for number in range(1, depth + 1)]
-    names = [HEADERS[column] for column in columns]
-    names[others_at:others_at] = map(opinions.header, asked)
+    names = opinions.in_columns(columns, HEADERS, [f"{HEADERS[opinions.COLUMN]} {name}" for name in asked])
     header = [*(labelled(one, valid) for one in (lead, *others)), *names, *capabilities.tasks(measured)]
     return Grid([*iterations, *header], lines, [("", depth), (rows[0].model_label, len(header))])
 
@@ -200,7 +200,7 @@ def _boundary_score(group: Sequence[Row]) -> str:
     scores = [*{row.initial_policy: row.boundary_score for row in group}.values()]  # one for all replicates
     if len(scores) > 1 or scores[0] is None:
         return "–" if None in scores else mean_over_runs(scores)
-    return f"{scores[0]:.2f} ({group[0].boundary_low:.2f}–{group[0].boundary_high:.2f})"
+    return with_interval(scores[0], group[0].boundary_low, group[0].boundary_high)
 
 
 def _data_set(history: History) -> str | None:

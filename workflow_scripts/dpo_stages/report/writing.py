@@ -10,6 +10,11 @@ def labels(pairs: Iterable[str]) -> dict[str, str]:
     return {name: label or name for name, _, label in (pair.partition("=") for pair in pairs)}
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """`0.55 (0.51–0.59)`."""
+    return f"{value:.2f} ({low:.2f}–{high:.2f})"
+
+
 def mean_over_runs(values: Sequence[float], decimals: int = 2) -> str:
     """The mean, and with several values half the width of its 95 % interval by Student's t."""
     text = f"{statistics.fmean(values):.{decimals}f}"

@@ -3,7 +3,7 @@
 Standard library only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dpo_stages.study.resources import Needs, Wildcards
 from dpo_stages.study.study import Study
@@ -28,23 +28,18 @@ def of_table(study: Study, table: str, chosen: bool = False) -> list[str]:
     """Boundary scores by others for the policies that a table measures; see `Study.measured_of_table`."""
     if COLUMN not in study.config["tables"][table]["columns"]:
         return []
-    return [
-        f"results/second_opinions/{opinion}/{initial}.json"
-        for opinion in asked(study)
-        for initial in study.measured_of_table(table, chosen)
-    ]
+    return _scores(study, study.measured_of_table(table, chosen))
 
 
 def for_report(study: Study, compared: Sequence[str]) -> list[str]:
     """The same that the report shows: for the policies that it compares, what tables have asked anyway."""
     tables = [name for name, table in study.config["tables"].items() if COLUMN in table["columns"]]
     shown = {initial for table in tables for initial in study.measured_of_table(table, chosen=False)}
-    return [
-        f"results/second_opinions/{opinion}/{initial}.json"
-        for opinion in asked(study)
-        for initial in compared
-        if initial in shown
-    ]
+    return _scores(study, [initial for initial in compared if initial in shown])
+
+
+def _scores(study: Study, measured: Iterable[str]) -> list[str]:
+    return [f"results/second_opinions/{opinion}/{initial}.json" for initial in measured for opinion in asked(study)]
 
 
 def costs(study: Study, needs: Needs) -> list[str]:

@@ -67,8 +67,8 @@ def verdict(measurement: Path) -> str:
     low, high = found["interval"]
     return (
         f"==> {found['policy']} by {found['preference_model']}: boundary score {found['boundary_score']:.3f} "
-        f"({100 * found['confidence']:g} % interval {low:.3f} to {high:.3f}), {found['verdict']}: {found['recommended_source']}-policy candidates are "
-        f"recommended, see {measurement.with_suffix('.md')}"
+        f"({100 * found['confidence']:g} % interval {low:.3f} to {high:.3f}), {found['verdict']}: "
+        f"{found['recommended_source']}-policy candidates are recommended, see {measurement.with_suffix('.md')}"
     )
 
 

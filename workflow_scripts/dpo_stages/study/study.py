@@ -205,19 +205,20 @@ class Study:
 
         Those are of the histories that are known beforehand, or, if `chosen`, those that `auto` chose.
         """
-        trained = [self.resolved(policy) for policy in self.trained_policies(table) if policy.chooses == chosen]
+        trained = self._resolved_of_table(table, chosen)
         sft = (replace(policy, method=None, history=(), replicate=None) for policy in trained)
         return sorted({str(policy.itself) for policy in (*trained, *(one.initial for one in trained), *sft)})
 
     def initial_policies_of_table(self, table: str, chosen: bool = False) -> list[str]:
         """The policies that the trained policies of a table start from, see `policies_of_table`."""
-        trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
-        return sorted({str(self.resolved(policy).initial) for policy in trained})
+        return sorted({str(policy.initial) for policy in self._resolved_of_table(table, chosen)})
 
     def measured_of_table(self, table: str, chosen: bool) -> list[str]:
         """The same policies as they are asked the prompts of the data that each arm is trained on, which boundaries are measured of."""
-        trained = (policy for policy in self.trained_policies(table) if policy.chooses == chosen)
-        return sorted({str(self.resolved(policy).taught) for policy in trained})
+        return sorted({str(policy.taught) for policy in self._resolved_of_table(table, chosen)})
+
+    def _resolved_of_table(self, table: str, chosen: bool) -> list[Policy]:
+        return [self.resolved(policy) for policy in self.trained_policies(table) if policy.chooses == chosen]
 
     def files_of_table(self, kind: str, chosen: bool) -> Callable[[Any], list[str]]:
         """Input function: files of one kind for a table's policies that are known beforehand, or those `auto` chose."""

@@ -10,7 +10,7 @@ from dpo_boundary.result import UNDECIDED
 from dpo_stages.report.policy_rows import History
 from dpo_stages.report.records import require_same
 from dpo_stages.report.table import Grid, Table, with_iterations
-from dpo_stages.report.writing import mean_over_runs
+from dpo_stages.report.writing import mean_over_runs, with_interval
 from dpo_stages.study.policies import Policy, of_data
 
 PART = (
@@ -171,7 +171,7 @@ def _consistencies(rows: Sequence[Row]) -> Grid:
     lines = [
         [
             row.policy,
-            f"{row.consistency:.2f} ({row.consistency_low:.2f}–{row.consistency_high:.2f})",
+            with_interval(row.consistency, row.consistency_low, row.consistency_high),
             f"{row.boundary_score:.2f}",
             f"{row.boundary_score - row.consistency:+.2f}",
             f"{row.off_policy_consistency:.2f}",
