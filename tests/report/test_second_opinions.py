@@ -90,3 +90,9 @@ def test_what_is_missing_or_no_opinion_is_said(tmp_path):
         read_opinions([tmp_path / "other.json"])
     with pytest.raises(BadInput, match="second opinions with another confidence cannot stand in one table"):
         read_opinions(write(tmp_path, [measured("phi-2/sft", 0.5), measured("phi-2/dpo/off", 0.5, confidence=0.9)]))
+
+
+def test_the_program_wants_boundary_scores_beside_them(tmp_path, run_script):
+    table = ["--table", "t", "--models", "m", "--methods", "dpo", "--histories", "off", "--win-rates", "w.json"]
+    done = run_script("make_table", *table, "--second-opinions", "o.json", "--csv", tmp_path / "t.csv")
+    assert done.returncode == 2 and "--second-opinions needs --boundaries" in done.stderr
