@@ -147,4 +147,4 @@ else:
             preference_data=lambda w: study.preference_data(w.initial),
             notes=flags.boundary_notes,
         shell:
-            MEASURE_BOUNDARY + " {params.notes:q}" " --output {output.json:q}" " > {log:q} 2>&1 && tail -n 1 {log:q}"
+            f"{MEASURE_BOUNDARY}" " {params.notes:q} --output {output.json:q} > {log:q} 2>&1 && tail -n 1 {log:q}"

@@ -106,7 +106,7 @@ rule measure_second_opinion:
         preference_data=lambda w: study.preference_data(w.initial),
         held_out=lambda w, input: given(held_out=input.held_out),
     shell:
-        MEASURE_BOUNDARY + " {params.held_out:q}" " --output {output.json:q}" " > {log:q} 2>&1 && tail -n 1 {log:q}"
+        f"{MEASURE_BOUNDARY}" " {params.held_out:q} --output {output.json:q} > {log:q} 2>&1 && tail -n 1 {log:q}"
 
 
 rule measure_robustness:
@@ -133,7 +133,8 @@ rule measure_robustness:
             second_opinion=map("=".join, zip(OPINIONS, input.second_opinions, strict=True))
         ),
     shell:
-        MEASURE_BOUNDARY + " --robustness"
+        f"{MEASURE_BOUNDARY}"
+        " --robustness"
         " {params.second_opinions:q}"
         " --seed {params.seed}"
         " --output {output.json:q}"
