@@ -14,7 +14,7 @@ from dpo_stages.data.schemas import PREFERENCES
 
 MEASURED = {
     "policy": "m/sft", "boundary_score": 0.4, "interval": [0.3, 0.5], "verdict": "undecided", "recommended_source": "off",
-    "prompts": 50, "comparisons": 200,
+    "prompts": 50, "comparisons": 200, "preference_data": "data", "warnings": [],
 }  # fmt: skip
 
 
@@ -215,6 +215,21 @@ def test_a_trace_tells_decisions_and_counts_their_measurements(tmp_path, run_her
     assert costs(trace) == (2 * 80 + 2 * 50, 80 + 200)
     # measured on the prompts that are trained on: the measurement's samples are among those
     assert costs(traced(tmp_path, run_here, chosen, split="train")) == (2 * 80, 80 + 200)
+
+
+def test_a_trace_has_what_could_have_turned_the_scores(tmp_path, run_here):
+    scores = {
+        "boundary": {**MEASURED, "warnings": ["length alone could have made it"]},
+        "old": {**MEASURED, "preference_data": "old", "warnings": ["half of them were cut"]},
+    }
+    for name, score in scores.items():
+        write_json(tmp_path / f"{name}.json", score)
+    chosen = step(tmp_path, "on", boundary=str(tmp_path / "boundary.json"))
+    assert traced(tmp_path, run_here, chosen)["steps"][0]["warnings"] == ["length alone could have made it"]
+    among = {**chosen, "other_boundaries": [str(tmp_path / "old.json")]}
+    assert traced(tmp_path, run_here, among)["steps"][0]["warnings"] == [
+        "against data: length alone could have made it", "against old: half of them were cut"
+    ]  # fmt: skip
 
 
 def test_a_trace_without_ledgers_says_what_to_do(tmp_path, run_here):

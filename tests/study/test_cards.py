@@ -82,6 +82,10 @@ def test_a_card_of_a_policy_that_was_chosen():
             "Decided by the rule for undecided scores: the bou",
         ),
         (
+            {**CHOSEN, "warnings": ["length alone could have made this decision"]},
+            "0.600 (0.550 to 0.650), which is decided. Warning: length alone could have made this decision.\n",
+        ),
+        (
             {
                 **STEP,
                 "named_source": "auto",

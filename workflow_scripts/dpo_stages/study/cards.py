@@ -160,10 +160,11 @@ def _decision(step: Mapping[str, Any]) -> str:
             found += f"; first to last: {step['order'].removesuffix('.')}"
     else:
         return ""
+    warned = "".join(f" Warning: {warning}." for warning in step.get("warnings", ()))
     if step["named_source"] == BLEND:
-        return f" The share follows from a measurement: {found}."
+        return f" The share follows from a measurement: {found}.{warned}"
     by = step["decided_by"]
-    return f" Decided by {f'the {by}' if by in (BY_SCORE, BY_RACE) else by}: {found}."
+    return f" Decided by {f'the {by}' if by in (BY_SCORE, BY_RACE) else by}: {found}.{warned}"
 
 
 def _adapter(name: str, manifest: Mapping[str, Any]) -> str:

@@ -55,6 +55,11 @@ def trace(steps: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
             line |= {
                 name: measured[0][name] for name in ("boundary_score", "interval", "verdict", "recommended_source")
             }
+            line["warnings"] = [
+                f"against {one['preference_data']}: {warning}" if len(measured) > 1 else warning
+                for one in measured
+                for warning in one["warnings"]
+            ]
             for one in measured:
                 count(samples, one["policy"], split, step["candidates"] * one["prompts"])
                 count(labels, one["policy"], "boundary score", one["comparisons"])
