@@ -62,3 +62,8 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
     write(tmp_path / "c.parquet", [])
     with pytest.raises(BadInput, match=r"c\.parquet compares 0 pairs of arms"):
         read_verdict(tmp_path / "c.parquet")
+
+
+def test_their_intervals_are_plain_numbers(tmp_path):
+    runs = [[read_verdict(write(tmp_path / "a.parquet", votes))] for votes in ([1.0, 0.0, 1.0], [1.0, 1.0, 0.0])]
+    assert {type(end) for ends in verdicts_over_runs([runs]) for end in ends} == {float}

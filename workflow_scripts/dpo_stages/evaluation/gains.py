@@ -159,4 +159,4 @@ def gains_over_runs(
     points = np.array([[gain(measured, run) for run in runs] for runs in contrasts])
     drawn = np.array([np.transpose([gain(resamples, run) for run in runs]) for runs in contrasts])
     [confidence] = {one.figures["confidence"] for one in evaluations.values()}
-    return list(zip(*intervals_over_runs(points, drawn, confidence), strict=True))
+    return [(low, high) for low, high in np.transpose(intervals_over_runs(points, drawn, confidence)).tolist()]

@@ -75,4 +75,5 @@ def verdicts_over_runs(contrasts: Sequence[Sequence[Sequence[Verdict]]]) -> list
             )
     points = np.array([[np.mean([one.percent for one in run]) for run in runs] for runs in contrasts])
     drawn = [[np.mean([one.resamples for one in run], axis=0) for run in runs] for runs in contrasts]
-    return list(zip(*intervals_over_runs(points, np.swapaxes(drawn, 1, 2), CONFIDENCE), strict=True))
+    intervals = intervals_over_runs(points, np.swapaxes(drawn, 1, 2), CONFIDENCE)
+    return [(low, high) for low, high in np.transpose(intervals).tolist()]

@@ -47,4 +47,4 @@ def format_delta(value: float | None) -> str:
 
 def separated(interval: Interval | None) -> bool | None:
     """Whether the interval of a gain or difference over several runs leaves out zero; None if it was not measured."""
-    return None if interval is None else interval[0] > 0 or interval[1] < 0
+    return None if interval is None else bool(interval[0] > 0 or interval[1] < 0)  # of numpy's numbers too
