@@ -47,3 +47,21 @@ def test_instructions_that_all_runs_share_do_not_shrink_with_more_runs():
         low, high = intervals_over_runs(*simulate(draw, 10, runs, 0.0, of_both=1.0), 0.95)
         widths.append(np.mean(high - low))
     assert widths[1] == pytest.approx(widths[0], rel=0.15)
+
+
+def test_a_contrast_near_its_end_beside_others_has_no_fewer_degrees_of_freedom_than_the_pooled_variance():
+    draw, shares = np.random.default_rng(3), np.array([0.02, 0.1, 0.3, 0.5])
+    wins = 100.0 * (draw.random((4, 2, 200)) < shares[:, None, None])
+    weights = draw.multinomial(200, np.full(200, 1 / 200), 300) / 200
+    low, high = intervals_over_runs(wins.mean(axis=2), np.einsum("bi,gri->gbr", weights, wins), 0.95)
+    assert ((high - low) / 2 < [3, 8, 10, 10]).all()
+
+
+def test_what_never_varies_has_an_interval_without_width():
+    points = np.array([[100.0, 100.0], [40.0, 50.0]])
+    resamples = np.repeat(points[:, None, :], 5, axis=1)
+    resamples[1] += np.linspace(-5, 5, 5)[:, None]
+    (low, _), (high, _) = intervals_over_runs(points, np.round(resamples), 0.95)
+    assert low <= 100 <= high and np.isfinite([low, high]).all()
+    low, high = intervals_over_runs(points[:1], resamples[:1], 0.95)
+    assert (low, high) == (100, 100)

@@ -9,7 +9,8 @@ with the runs' own part t of variance τ², the instructions' part a, which all 
 instruction's answer to a run are mixed: instructions crossed with runs, both random (Searle, Casella and McCulloch,
 Variance Components, 1992, chapter 4). The resamples, which draw the same instructions for all policies of all runs, tell the
 parts of a and e apart; τ² is what the variance between runs has beyond that of e. Trainings of one table are alike, so τ² is
-pooled over its contrasts; Student's t has the degrees of freedom of Satterthwaite (Biometrics Bulletin, 1946).
+pooled over its contrasts; Student's t has the degrees of freedom of Satterthwaite (Biometrics Bulletin, 1946), and at least
+those of the pooled variance: a contrast near 0 or 100 % varies less than the others, and its own variance would say next to none.
 `benchmarks/runs.py` shows how often the intervals hold the truth.
 """
 
@@ -38,7 +39,8 @@ def intervals_over_runs(points: Floats, resamples: Floats, confidence: float) ->
     within = own.var(axis=2, ddof=1).mean()  # e
     instructions = resamples.mean(axis=2).var(axis=1, ddof=1)  # a, and e of the mean over runs
     variance = instructions + max(between - within, 0) / runs
-    freedom = contrasts * (runs - 1) * (variance / max(between / runs, 1e-12)) ** 2
+    # Never fewer than those of the pooled variance, which a contrast's own may fall below where it has hardly any
+    freedom = contrasts * (runs - 1) * np.maximum(1, variance / max(between / runs, 1e-12)) ** 2
     half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
     centre = points.mean(axis=1)
     return centre - half, centre + half
