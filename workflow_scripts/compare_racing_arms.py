@@ -96,7 +96,7 @@ def main() -> None:
     from dpo_stages.core.parquet import write_table
     from dpo_stages.data.schemas import RACE_LOOK
     from dpo_stages.evaluation.length_validity import read_length_control
-    from dpo_stages.preferences.pairs import Verdicts, joined, report
+    from dpo_stages.preferences.pairs import Verdicts, compared, joined, report
 
     options = options_from(arguments)
     orders = read_arms(arguments.samples, options.thoughts)
@@ -111,7 +111,7 @@ def main() -> None:
     for block in blocks:
         keys, of_block = pairs_of(orders, block)
         pairs += of_block
-        parts.append(model.compare(of_block))
+        parts.append(compared(model, of_block))
         table += rows_of(keys, orders, parts[-1], arguments.share)
         if arguments.shares and not open_pairs(table, arguments, length_controlled):
             break

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dpo_stages.core.errors import BadInput
+
 if TYPE_CHECKING:
     from dpo_stages.preferences.options import PreferenceModel
 
@@ -66,10 +68,25 @@ def vote(logit: float) -> float:
     return 1.0 if logit > 0 else 0.0 if logit < 0 else 0.5
 
 
-def ask(model: "PreferenceModel", pairs: Sequence[Pair]) -> tuple[Verdicts, dict[str, object]]:
-    """What a preference model says of pairs, and the figures of the pass, see `report`."""
-    started = time.monotonic()
+def compared(model: "PreferenceModel", pairs: Sequence[Pair]) -> Verdicts:
+    """What a preference model says of pairs; whoever wants a verdict asks here, and not the model itself.
+
+    Raises:
+        BadInput: of some pairs it gives no finite number, which is no tie and would choose the second response.
+    """
     verdicts = model.compare(pairs)
+    if broken := int((~np.isfinite(verdicts.orders)).any(axis=1).sum()):
+        raise BadInput(
+            f"the preference model {model.name} gives no finite number for {broken:,} of {len(pairs):,} pairs: its weights "
+            "are broken, so fetch or train it again, or too coarse, so set its precision to float32"
+        )
+    return verdicts
+
+
+def ask(model: "PreferenceModel", pairs: Sequence[Pair]) -> tuple[Verdicts, dict[str, object]]:
+    """What a preference model says of pairs, see `compared`, and the figures of the pass, see `report`."""
+    started = time.monotonic()
+    verdicts = compared(model, pairs)
     return verdicts, report(pairs, verdicts, time.monotonic() - started)
 
 
