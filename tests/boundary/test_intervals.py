@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from dpo_boundary.intervals import BETS, _Bettor, betting_sequence, binomial_interval, clustered_interval
+from dpo_boundary.intervals import (
+    BETS,
+    _Bettor,
+    betting_sequence,
+    binomial_interval,
+    clustered_interval,
+    effective_prompts,
+)
 
 COMPARISONS = 4
 GRID = list(itertools.product((0.2, 0.5, 0.8), (0.0, 0.5, 0.9)))
@@ -68,6 +75,25 @@ def test_unequal_numbers_of_comparisons_are_covered_too():
         low, high = clustered_interval(votes, counts, 0.9)
         held += low <= 0.4 <= high
     assert held / 600 >= 0.9 - 2 * math.sqrt(0.09 / 600)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 1, 64], [1] * 19 + [200]])
+@pytest.mark.parametrize("prompts", [10, 30])
+def test_prompts_that_outweigh_the_others_are_covered_too(sizes, prompts):
+    draw = np.random.default_rng(6)
+    held = 0
+    for _ in range(400):
+        counts = draw.choice(sizes, prompts)
+        votes = draw.binomial(counts, draw.beta(1, 1, prompts))
+        low, high = clustered_interval(votes, counts, 0.9)
+        held += low <= 0.5 <= high
+    assert held / 400 >= 0.9 - 2 * math.sqrt(0.09 / 400)
+
+
+def test_effective_prompts_are_the_prompts_where_all_have_as_many_comparisons():
+    assert [effective_prompts(np.full(prompts, 4.3)) for prompts in (1, 2, 3, 7, 1000)] == [1, 2, 3, 7, 1000]
+    assert effective_prompts([1, 1, 1, 1, 64]) == pytest.approx(68**2 / (4 + 64**2))
+    assert clustered_interval([20, 0, 1], [200, 1, 1], 0.95) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(

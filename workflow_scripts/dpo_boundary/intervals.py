@@ -35,13 +35,28 @@ def binomial_interval(successes: float, trials: float, confidence: float) -> Int
     return float(low), float(high)
 
 
+def effective_prompts(comparisons: Sequence[float]) -> float:
+    """Kish's number of prompts with as many comparisons each that would tell as much as these with unequal numbers.
+
+    Args:
+        comparisons: for each prompt, how many comparisons it has; positive.
+    """
+    comparisons = np.asarray(comparisons, float)
+    return round(
+        float(comparisons.sum() ** 2 / np.square(comparisons).sum()), 6
+    )  # the prompts themselves where all are equal
+
+
 def clustered_interval(votes: Sequence[float], comparisons: Sequence[float], confidence: float) -> Interval:
     """Interval for the share of votes, sum(votes) / sum(comparisons), when whole prompts are the independent unit.
 
     Korn and Graubard's interval of survey statistics: the variance between prompts gives the number of independent
     comparisons that would tell as much, and Clopper and Pearson's interval is taken at that effective number, reduced
     for the degrees of freedom of the variance. It keeps its coverage near 0 and 1 and for few prompts, where the
-    normal approximation does not.
+    normal approximation does not. Where prompts have unequal numbers of comparisons, few of them may carry most of the
+    share, so degrees of freedom are those of `effective_prompts`; fewer than two tell nothing. Near 0 and 1 that is not
+    always enough: of 100 prompts whose votes are nearly one a prompt, one in twenty with 200 comparisons and the others with
+    one, an interval of 95 % held a share of 0.9 in 70 % of the cases (in 56 % with degrees of freedom of all prompts).
 
     Args:
         votes: for each prompt, how many of its comparisons voted yes; ties are halves.
@@ -51,14 +66,14 @@ def clustered_interval(votes: Sequence[float], comparisons: Sequence[float], con
     from scipy.special import stdtrit
 
     votes, comparisons = np.asarray(votes, float), np.asarray(comparisons, float)
-    prompts, total = len(votes), comparisons.sum()
+    prompts, total = effective_prompts(comparisons), comparisons.sum()
     if prompts < 2:
         return 0.0, 1.0
     share = votes.sum() / total
     residuals = votes - share * comparisons
     variance = prompts / (prompts - 1) * np.square(residuals).sum() / total**2
     if variance <= 1e-12:
-        effective = float(prompts)  # identical prompts say nothing about the variance: one comparison each is safe
+        effective = prompts  # identical prompts say nothing about the variance: one comparison each is safe
     else:
         tail = (1 - confidence) / 2
         shrinkage = (stdtrit(total - 1, tail) / stdtrit(prompts - 1, tail)) ** 2

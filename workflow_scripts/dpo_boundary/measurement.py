@@ -36,7 +36,7 @@ import numpy as np
 from dpo_boundary.blocks import block_ends, nested_blocks, positions
 from dpo_boundary.comparisons import Comparisons, Table, as_comparisons, joined
 from dpo_boundary.errors import BadInput
-from dpo_boundary.intervals import Interval, betting_sequence, clustered_interval
+from dpo_boundary.intervals import Interval, betting_sequence, clustered_interval, effective_prompts
 from dpo_boundary.result import (
     BETTING,
     CLUSTERED,
@@ -49,6 +49,7 @@ from dpo_boundary.result import (
 )
 
 MANY_TRUNCATED = 0.05  # share of the on-policy responses above which a warning says so
+FEW_EFFECTIVE = 0.5  # share of the prompts below which a warning says how few carry the score
 
 
 def measure_boundary(
@@ -182,7 +183,10 @@ def _measurement(
         longer_preferred=longer_preferred,
         on_policy_longer=on_policy_longer,
         on_policy_truncated=on_policy_truncated,
-        warnings=tuple(_warnings(score, order_flip_rate, longer_preferred, on_policy_longer, on_policy_truncated)),
+        warnings=(
+            *_warnings(score, order_flip_rate, longer_preferred, on_policy_longer, on_policy_truncated),
+            *_unequal(comparisons),
+        ),
         interval_method=interval_method,
         budget=len(comparisons.prompt_ids),
         **names,
@@ -248,4 +252,15 @@ def _warnings(
         yield (
             f"{on_policy_truncated:.1%} of the on-policy responses were cut at the limit of their length and compared "
             "unfinished, so a higher limit could change the score"
+        )
+
+
+def _unequal(comparisons: Comparisons) -> Iterable[str]:
+    """A warning where few prompts have most of the comparisons."""
+    _, counts = comparisons.by_prompt()
+    effective = effective_prompts(counts)
+    if effective < FEW_EFFECTIVE * len(counts):
+        yield (
+            f"prompts have {counts.min():,} to {counts.max():,} comparisons, so the score tells as much as one of {effective:.1f} "
+            f"prompts with as many each, and not of {len(counts):,}; compare as many of each prompt"
         )
