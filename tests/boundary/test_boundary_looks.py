@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dpo_boundary.errors import BadInput
 from dpo_boundary.robustness import as_markdown, look_again
 
 PROMPTS = 120
@@ -66,6 +67,15 @@ def test_another_preference_model_and_what_is_missing():
     empty = look_again(one)[1]
     assert (empty.prompts, empty.boundary_score, empty.agrees) == (0, None, None)
     assert "| 0 | 0 | – | – | – | – |" in as_markdown([empty])
+
+
+def test_a_second_opinion_is_about_some_of_the_same_prompts():
+    table = make_table()
+    some = {name: column[: len(column) // 2] for name, column in table.items()}
+    assert look_again(table, other_preference_models={"other": some})[-1].prompts == PROMPTS // 2
+    others = table | {"prompt_id": [f"another {prompt}" for prompt in table["prompt_id"]]}
+    with pytest.raises(BadInput, match="the comparisons under other share no prompt_id with those they are a second"):
+        look_again(table, other_preference_models={"other": others})
 
 
 def test_program_adds_the_panel_on_request(tmp_path, run_script):

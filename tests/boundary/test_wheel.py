@@ -117,7 +117,8 @@ def test_what_is_wrong_with_a_race_is_one_sentence_and_exit_code_2(installed, wo
     ("words", "message"),
     [
         (["nothing.csv"], "measure-boundary: nothing.csv does not exist"),
-        (["votes.csv", "--second-opinion", "x"], "--second-opinion x is not of the form NAME=FILE"),
+        (["nothing.csv", "--second-opinion", "x"], "--second-opinion x is not of the form NAME=FILE"),
+        (["nothing.csv", "--second-opinion", "x=1.csv", "x=2.csv"], "--second-opinion has the name x twice"),
         (["votes.parquet"], "votes.parquet does not exist"),
     ],
 )

@@ -1,6 +1,7 @@
 """The command measure-boundary: should a policy train next on off-policy candidates or on its own?"""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from dpo_boundary.command import answer, confidence, seed
@@ -47,6 +48,7 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str, int]:
     from dpo_boundary.reading import read_comparisons
     from dpo_boundary.robustness import as_markdown, look_again
 
+    opinions = _files_by_name(arguments.second_opinion)
     comparisons = read_comparisons(arguments.comparisons)
     measured = measure_boundary(
         comparisons,
@@ -59,18 +61,26 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str, int]:
     )
     result, words = measured.as_json(), measured.paragraph()
     if arguments.robustness or arguments.second_opinion:
-        others = {}
-        for opinion in arguments.second_opinion:
-            name, _, file = opinion.partition("=")
-            if not name or not file:
-                raise BadInput(f"--second-opinion {opinion} is not of the form NAME=FILE")
-            others[name] = read_comparisons(file)
+        others = {name: read_comparisons(file) for name, file in opinions.items()}
         looks = look_again(
             comparisons, confidence=arguments.confidence, seed=arguments.seed, other_preference_models=others
         )
         result["robustness"] = [look.as_json() for look in looks]
         words += "\n" + as_markdown(looks)
     return result, words, len(comparisons)
+
+
+def _files_by_name(opinions: Sequence[str]) -> dict[str, str]:
+    """Files of second opinions by the names of who gave them."""
+    files: dict[str, str] = {}
+    for opinion in opinions:
+        name, _, file = opinion.partition("=")
+        if not name or not file:
+            raise BadInput(f"--second-opinion {opinion} is not of the form NAME=FILE")
+        if name in files:
+            raise BadInput(f"--second-opinion has the name {name} twice; give each file a name of its own")
+        files[name] = file
+    return files
 
 
 def main() -> None:

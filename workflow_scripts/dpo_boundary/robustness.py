@@ -10,6 +10,7 @@ import numpy as np
 
 from dpo_boundary.blocks import seeded_order
 from dpo_boundary.comparisons import Comparisons, Table, as_comparisons
+from dpo_boundary.errors import BadInput
 from dpo_boundary.measurement import measure_boundary
 from dpo_boundary.result import DECIDED
 
@@ -63,7 +64,11 @@ def look_again(
             out.
         confidence: level of the intervals.
         seed: of the halves.
-        other_preference_models: comparisons under others, by name.
+        other_preference_models: comparisons under others, by name. Each may be about more or fewer prompts, as measurements
+            are that stop when they are decided.
+
+    Raises:
+        BadInput: one of another preference model is about other prompts altogether; see also `measure_boundary`.
     """
     every = as_comparisons(comparisons)
     parts = {"all comparisons": every}
@@ -79,7 +84,12 @@ def look_again(
     in_first = np.array([prompt_id in first for prompt_id in every.prompt_ids])[every.prompt]
     parts |= {"first half of the prompts": every.where(in_first), "second half": every.where(~in_first)}
     for name, table in (other_preference_models or {}).items():
-        parts[f"preference model {name}"] = as_comparisons(table)
+        opinion = as_comparisons(table)
+        if set(every.prompt_ids).isdisjoint(opinion.prompt_ids):
+            raise BadInput(
+                f"the comparisons under {name} share no prompt_id with those they are a second opinion on; compare the same prompts"
+            )
+        parts[f"preference model {name}"] = opinion
     decision = measure_boundary(every, confidence=confidence).recommended_source
     return [_look(name, part, decision, confidence) for name, part in parts.items()]
 
