@@ -159,6 +159,10 @@ def test_the_python_entry_needs_no_torch_pandas_or_pyarrow(root):
         ({"prompt_id": [1, 1], "on_policy_preferred": [1, 0.7]}, "on_policy_preferred is 0.7 in 1 of 2"),
         ({"prompt_id": [1, 1], "on_policy_preferred": [1, None]}, "1 empty value"),
         ({"prompt_id": [1, 1], "on_policy_preferred": ["1", "won"]}, "not a number"),
+        (
+            {"prompt_id": [1, 1], "on_policy_preferred": [1, 10**400]},
+            "on_policy_preferred of the comparisons holds what is not",
+        ),
         ({"prompt_id": [1], "on_policy_preferred": [1, 0]}, "differ in length"),
         (
             {"prompt_id": [7, 7], "on_index": [1, 1], "off_index": [2, 2], "on_policy_preferred": [1, 0]},

@@ -125,7 +125,7 @@ def numbers(columns: dict[str, np.ndarray], name: str) -> np.ndarray:
     """A column of numbers; BadInput where one is missing or is none."""
     try:
         values = columns[name].astype(float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"the column {name} of the comparisons holds what is not a number ({error})") from error
     if np.isnan(values).any():
         raise BadInput(f"the column {name} of the comparisons has {int(np.isnan(values).sum())} empty values")

@@ -121,7 +121,7 @@ def _ask(judge: Judge | BatchJudge, questions: Iterable[Question], batch_size: i
 def _probability(said: object) -> float:
     try:
         value = np.nan if isinstance(said, str) else float(said)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = np.nan
     if not 0 <= value <= 1:
         raise BadInput(
