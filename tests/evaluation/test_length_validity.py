@@ -170,3 +170,12 @@ def test_a_judge_behind_an_endpoint_may_be_the_witness(make_evaluation, fake_jud
     assert preferences == pytest.approx([1 + 1 / (1 + np.exp(-logit)) for logit in expected], abs=1e-4)
     assert len(fake_judge.bodies) == 2 * 11  # one row is a tie without a request
     assert read_json(witnessed.with_name("fake.ledger.json"))["order_flip_rate"] == 0
+
+
+@pytest.mark.parametrize(("instructions", "verdict"), [(3, "not shown"), (20, "not shown"), (50, "equal")])
+def test_ties_of_a_few_instructions_show_nothing(instructions, verdict):
+    half = np.full(instructions, 0.5)
+    found = compare_version(half, half, half, half, 0.0, 5)
+    assert found.verdict == verdict and validity(found, found).valid is (verdict == "equal")
+    all_won = Share.of(np.ones(instructions))
+    assert all_won.high == 100 and all_won.low < 100

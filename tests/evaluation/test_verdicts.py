@@ -6,6 +6,8 @@ import pytest
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import write_table
 from dpo_stages.evaluation.arms import ARMS_SCHEMA
+from dpo_stages.evaluation.gains import level_interval, percentile_interval
+from dpo_stages.evaluation.length_control import resample_counts
 from dpo_stages.evaluation.verdicts import read_verdict, verdicts_over_runs
 
 
@@ -67,3 +69,21 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
 def test_their_intervals_are_plain_numbers(tmp_path):
     runs = [[read_verdict(write(tmp_path / "a.parquet", votes))] for votes in ([1.0, 0.0, 1.0], [1.0, 1.0, 0.0])]
     assert {type(end) for ends in verdicts_over_runs([runs]) for end in ends} == {float}
+
+
+@pytest.mark.parametrize(("wins", "of", "low", "high"), [(20, 20, 82, 100), (0, 20, 0, 18), (39, 40, 86, 100)])
+def test_near_0_and_100_percent_the_interval_is_that_of_a_share(tmp_path, wins, of, low, high):
+    found = read_verdict(write(tmp_path / "a.parquet", [1.0] * wins + [0.0] * (of - wins)))
+    assert found.interval == pytest.approx((low, high), abs=2)
+
+
+def test_a_level_near_100_percent_is_covered_and_one_away_from_it_is_the_bootstraps():
+    draw, held = np.random.default_rng(4), []
+    for _ in range(200):
+        values = (draw.random(40) < 0.97).astype(float)
+        low, high = level_interval(100 * resample_counts(40, 200, 0) @ values / 40, values, 0.95)
+        held.append(low <= 97 <= high)
+    assert np.mean(held) >= 0.95
+    values = np.repeat([1.0, 0.0], [35, 5])
+    resamples = 100 * resample_counts(40, 200, 0) @ values / 40
+    assert level_interval(resamples, values, 0.95) == percentile_interval(resamples, 0.95)

@@ -1,6 +1,6 @@
 """How much better one policy is than another: differences of win rates with paired bootstrap intervals.
 
-Needs numpy and pyarrow alone, so that tables are made without alpaca-eval's environment.
+Needs numpy, scipy and pyarrow alone, so that tables are made without alpaca-eval's environment.
 """
 
 import os
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dpo_boundary.intervals import clustered_interval
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
@@ -19,6 +20,8 @@ from dpo_stages.evaluation.runs import intervals_over_runs
 
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 """Of the bootstrap over instructions, the same for whatever is measured on them."""
+FEW = 5
+"""Instructions won, or lost, below which a bootstrap of a win rate is not left alone."""
 
 # results/evaluations/{policy}/win_rate_resamples.parquet, one row a resample
 RESAMPLES_SCHEMA = pa.schema(
@@ -57,6 +60,24 @@ def percentile_interval(resamples: NDArray[np.float64], confidence: float) -> li
     """
     tail = 100 * (1 - confidence) / 2
     return np.percentile(resamples, [tail, 100 - tail]).tolist()
+
+
+def level_interval(resamples: NDArray[np.float64], values: NDArray[np.float64], confidence: float) -> list[float]:
+    """[low, high] of a win rate in percent: the percentile bootstrap, and no less than the clustered interval near 0 and 100.
+
+    Where fewer than `FEW` instructions are won, or lost, resamples hold too little of what is rare, and of 20 won out of 20
+    nothing at all.
+
+    Args:
+        resamples: (b,) the win rate of each resample, in percent.
+        values: (n,) of each instruction, in [0, 1]; where the win rate is no mean over them, that win rate n times.
+        confidence: as for `percentile_interval`.
+    """
+    low, high = percentile_interval(resamples, confidence)
+    if min(values.sum(), (1 - values).sum()) >= FEW:
+        return [low, high]
+    ends = clustered_interval(values, np.ones(len(values)), confidence)
+    return [min(low, 100 * ends[0]), max(high, 100 * ends[1])]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The boundary score is relative to the preference model that labels, so which arm is better by that model is the nearest that
 the score can be held to (Appendix B.2 of the paper). compare_arms.py asks it about the outputs of both arms for the
 instructions of the evaluation. A verdict is the percent of instructions on which the off-policy arm's output is preferred,
-ties counting half; even is 50. Its bootstrap draws the same instructions for all arms. Needs numpy and pyarrow alone.
+ties counting half; even is 50. Its bootstrap draws the same instructions for all arms. Needs numpy, scipy and pyarrow alone.
 """
 
 import os
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
 from dpo_stages.evaluation.arms import ARMS_SCHEMA
-from dpo_stages.evaluation.gains import CONFIDENCE, RESAMPLES, SEED, percentile_interval
+from dpo_stages.evaluation.gains import CONFIDENCE, RESAMPLES, SEED, level_interval
 from dpo_stages.evaluation.length_control import resample_counts
 from dpo_stages.evaluation.runs import intervals_over_runs
 
@@ -28,7 +28,7 @@ class Verdict:
     Attributes:
         arms: names of the off-policy and of the on-policy arm.
         percent: of instructions on which it prefers the off-policy arm's output; ties are halves.
-        interval: percentile bootstrap over instructions, at `CONFIDENCE`.
+        interval: over instructions, at `CONFIDENCE`, see `gains.level_interval`.
         resamples: (b,) the percentage in each resample.
         instructions: their indices, ascending.
     """
@@ -52,7 +52,7 @@ def read_verdict(path: str | os.PathLike) -> Verdict:
         raise BadInput(f"{path} compares {len(arms)} pairs of arms; one file holds one, so compare them again")
     preferred = table.column("off_policy_preferred").to_numpy().astype(float)
     resamples = 100 * resample_counts(len(preferred), RESAMPLES, SEED) @ preferred / len(preferred)
-    low, high = percentile_interval(resamples, CONFIDENCE)
+    low, high = level_interval(resamples, preferred, CONFIDENCE)
     instructions = tuple(table.column("index").to_pylist())
     return Verdict(*arms, float(100 * preferred.mean()), (low, high), resamples, instructions)
 

@@ -8,9 +8,9 @@ Input is a policy's annotations (see annotations.py), or AlpacaEval's judgements
     missing_instructions  instructions of the set without a row or a preference, by index
     win_rate              percent: mean probability that the policy's response beats the reference's
     standard_error        of win_rate, percent
-    win_rate_interval     [low, high], percentile bootstrap over instructions
+    win_rate_interval     [low, high], percentile bootstrap over instructions; near 0 and 100 no less than a share's, see `gains`
     lc_win_rate           length-controlled win rate, percent; null like lc_interval and model where there is no length control
-    lc_interval           [low, high], percentile bootstrap over instructions, the model fitted again to each resample
+    lc_interval           [low, high], the same, the model fitted again to each resample
     lc_kind               which difficulties it stands on, one of LC_KINDS
     lc_by_row_position    only where rows are missing and the difficulties are published: the value that alpaca-eval's
                           command line gives, which numbers the rows it has from 0 and so mixes up the difficulties
@@ -43,7 +43,7 @@ from dpo_stages.evaluation.gains import (
     RESAMPLES,
     RESAMPLES_SCHEMA,
     SEED,
-    percentile_interval,
+    level_interval,
     resamples_path,
 )
 from dpo_stages.evaluation.judgements import PUBLISHED_FOR, Judgements, reference_lengths
@@ -101,7 +101,7 @@ def compute_win_rate(judgements: Judgements, difficulties: Difficulties | None) 
         "missing_instructions": np.setdiff1d(indices, judgements.index[judgements.judged]).tolist(),
         "win_rate": float(package["win_rate"]),
         "standard_error": float(package["standard_error"]),
-        "win_rate_interval": percentile_interval(plain, CONFIDENCE),
+        "win_rate_interval": level_interval(plain, judgements.preference[judgements.judged], CONFIDENCE),
         **controlled,
         "lc_description": LC_KINDS[controlled["lc_kind"]],
         "truncated": judgements.truncated,
@@ -137,9 +137,10 @@ def _length_controlled(
     judge = judgements.judge
     if kind == "published" and judge is not None and (judge["model"], judge["prompt"]) != (PUBLISHED_FOR, PROMPT):
         kind = "published for another judge"
+    level = float(package["length_controlled_winrate"])
     figures = {
-        "lc_win_rate": float(package["length_controlled_winrate"]),
-        "lc_interval": percentile_interval(lc, CONFIDENCE),
+        "lc_win_rate": level,
+        "lc_interval": level_interval(lc, np.full(judgements.judged.sum(), level / 100), CONFIDENCE),
         "lc_kind": kind,
         "difficulties_fitted_over": difficulties.policies,
         "model": {**dict(zip(("length", "difficulty", "policy"), coefficients, strict=True)), "C": strength},
