@@ -60,7 +60,7 @@ def compare(comparer: Comparer, samples: Path, output: Path) -> None:
     off_policy, shard, thoughts = comparer.off_policy, comparer.shard, comparer.options.thoughts
     on_policy = read_groups(samples)
     sampled = {group.prompt_id for group in on_policy}
-    if sampled.isdisjoint(off_policy):
+    if sampled.isdisjoint(off_policy) and (sampled or not comparer.arguments.serve):  # a block may have no samples
         raise BadInput(f"{samples} and {comparer.arguments.off_policy} share no prompt; give candidates of one split")
 
     only_off = len(shard([prompt for prompt in off_policy if prompt not in sampled]))

@@ -89,7 +89,7 @@ def sample(sampler: Sampler, arguments: argparse.Namespace, prompts_file: Path, 
     prompts = shard(prompts)
     tokens = tokenize_prompts(sampler.tokenizer, prompts)
     kept = [(row, ids) for row, ids in zip(prompts.to_pylist(), tokens, strict=True) if sampler.room(ids) > 0]
-    if prompts.num_rows and not kept:
+    if prompts.num_rows and not kept and not arguments.serve:  # of one block among others, nothing may be left
         raise BadInput(f"no prompt of {prompts_file} leaves room for a response in {sampler.context} tokens")
     requests = [
         Request(ids, request_seed(arguments.seed, row["prompt_id"], number, arguments.name), sampler.room(ids))

@@ -112,6 +112,20 @@ def test_prompts_that_cannot_be_compared_are_left_out():
     assert measured.comparisons == 4 * measured.prompts < 4 * PROMPTS
 
 
+def test_a_block_without_a_comparable_prompt_loses_nothing_of_the_others():
+    table, empty = make_table(0.6), part(make_table(0.6), [])
+    blocks = nested_blocks(dict.fromkeys(table["prompt_id"]), 0)
+    for lost in (blocks[0], blocks[1]):
+        measured = measure_in_blocks(
+            dict.fromkeys(table["prompt_id"]), lambda block, lost=lost: empty if block == lost else part(table, block)
+        )
+        assert measured.verdict == "decided" and measured.budget == PROMPTS
+    last = lambda block: [] if block == blocks[-1] else part(make_table(0.5), block)  # noqa: E731 - rows, none of them
+    assert measure_in_blocks(dict.fromkeys(table["prompt_id"]), last).prompts == PROMPTS - len(blocks[-1])
+    with pytest.raises(BadInput, match="none of 600 prompts could be compared"):
+        measure_in_blocks(dict.fromkeys(table["prompt_id"]), lambda block: empty)
+
+
 def test_order_of_rows_and_seed():
     table = make_table(0.58)
     shuffled = np.random.default_rng(0).permutation(4 * PROMPTS)

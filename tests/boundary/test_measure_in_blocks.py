@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import SCRIPTS
 
+from dpo_boundary.blocks import nested_blocks
 from dpo_boundary.measurement import measure_boundary
 from dpo_boundary.reading import read_comparisons
 from dpo_stages.core.errors import BadInput
@@ -150,6 +151,17 @@ def test_it_stops_where_the_measurement_of_all_prompts_would_and_starts_each_pro
     assert page.startswith("**m/sft: above 0.5 (decided), preference fine-tuning.") and page.endswith(
         ".\n\nLabels: its own.\n"
     )
+
+
+def test_a_block_without_a_comparable_prompt_is_passed_over_and_read_again(world, measure):
+    folder, noted = world
+    first, *_ = nested_blocks(PROMPT_IDS, FLAGS["seed"])
+    votes = read_table(folder / "votes.parquet", COMPARISONS).to_pylist()
+    write_table(folder / "votes.parquet", [row for row in votes if row["prompt_id"] not in first], COMPARISONS)
+    measured = measure()
+    assert measured["verdict"] == "decided" and measured["budget"] == len(PROMPT_IDS)
+    noted()
+    assert measure() == measured and noted() == []
 
 
 def test_a_higher_confidence_goes_on_from_the_blocks_there_are_and_the_same_one_starts_nothing(world, measure):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from dpo_boundary.errors import BadInput
+from dpo_boundary.errors import BadInput, NoComparisons
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +34,7 @@ def as_columns(table: AnyTable, required: Collection[str], optional: Collection[
         if odd := [row for row in rows if not isinstance(row, Mapping)]:
             raise no_table(f"a row is {_kind(odd[0])}", required)
         if not rows:
-            raise BadInput(NOTHING)
+            raise NoComparisons(NOTHING)
         there = [name for name in (*required, *optional) if any(name in row for row in rows)]
         table = {name: [row.get(name) for row in rows] for name in there}
     for name in required:
@@ -111,7 +111,7 @@ def check_lengths(columns: dict[str, np.ndarray]) -> None:
     """Raise BadInput unless all columns have the same positive number of elements."""
     lengths = {len(column) for column in columns.values()}
     if not max(lengths):
-        raise BadInput(NOTHING)
+        raise NoComparisons(NOTHING)
     if len(lengths) > 1:
         raise BadInput("the columns of the comparisons differ in length; each comparison needs all of them")
 

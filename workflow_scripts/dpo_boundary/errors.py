@@ -1,4 +1,4 @@
-"""The one exception that is the user's fault."""
+"""The exceptions that are the user's fault."""
 
 
 class BadInput(ValueError):
@@ -9,3 +9,7 @@ class BadInput(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
+
+class NoComparisons(BadInput):
+    """A table is as it should be, and there is nothing in it."""

@@ -35,7 +35,7 @@ import numpy as np
 
 from dpo_boundary.blocks import block_ends, nested_blocks, positions
 from dpo_boundary.comparisons import Comparisons, Table, as_comparisons, joined
-from dpo_boundary.errors import BadInput
+from dpo_boundary.errors import BadInput, NoComparisons
 from dpo_boundary.intervals import Interval, betting_sequence, clustered_interval, effective_prompts
 from dpo_boundary.result import (
     BETTING,
@@ -114,29 +114,39 @@ def measure_in_blocks(
     """Sample and compare only until the stage is decided.
 
     The result is that of `measure_boundary(..., sequential=True)` on the comparisons of all prompts, of which only the
-    blocks that were needed are made. Blocks are nested: a higher confidence or a larger set of prompts goes on from
-    where a former measurement stopped, as long as its first blocks are the same.
+    blocks that were needed are made. Where prompts are left out, blocks end after other numbers of prompts and the budget counts
+    all that were given, so it may stop a few prompts earlier or later; intervals hold wherever it does. Blocks are nested: a
+    higher confidence or a larger set of prompts goes on from where a former measurement stopped, as long as its first
+    blocks are the same.
 
     Args:
         prompt_ids: the budget.
         compare: makes the comparisons of the prompts of one block, as `measure_boundary` takes them. Prompts that cannot
-            be compared, as those that leave no room for a response, are left out.
+            be compared, as those that leave no room for a response, are left out; of a block without any other it gives an
+            empty table.
         seed: of the order in which prompts are taken.
         options: as for `measure_boundary`.
 
     Raises:
-        BadInput: `compare` gave prompts that it was not asked for.
+        BadInput: `compare` gave prompts that it was not asked for, or no comparison of any block.
     """
     prompt_ids = [str(prompt_id) for prompt_id in prompt_ids]
     made: list[Comparisons] = []
     for block in nested_blocks(prompt_ids, seed):
-        compared = as_comparisons(compare(block))
+        try:
+            compared = as_comparisons(compare(block))
+        except NoComparisons:
+            continue
         if not set(compared.prompt_ids) <= set(block):
             raise BadInput(f"comparisons of {len(block)} prompts were asked for, and others were made")
         made.append(compared)
         measured = measure_boundary(joined(made), sequential=True, seed=seed, **options)
         if measured.verdict == DECIDED:
             break
+    if not made:
+        raise NoComparisons(
+            f"none of {len(prompt_ids):,} prompts could be compared, so there is nothing to measure; give others"
+        )
     used = measured.prompts
     reason = _sequential_reason(measured.verdict == DECIDED, used, len(prompt_ids))
     return replace(measured, budget=len(prompt_ids), reason=reason)

@@ -26,4 +26,4 @@ def read_comparisons(path: Path | str) -> Comparisons:
     try:
         return as_comparisons(columns)
     except BadInput as error:
-        raise BadInput(f"{source_of(path)}: {error}") from error
+        raise type(error)(f"{source_of(path)}: {error}") from error
