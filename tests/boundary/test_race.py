@@ -2,6 +2,7 @@
 
 import doctest
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -140,6 +141,7 @@ def make_pairs(*beats, arms="abcd"):
         (["ab", "bc", "ca"], {}, "abc"),
         (["ab", "bc", "ca", "ad"], {"d": "a"}, "abc"),
         (["ab", "bc", "ca", "da"], {"a": "d"}, "bc"),
+        (["ab", "bc", "ca", "da", "db"], {"a": "d", "b": "d"}, ""),
     ],
 )
 def test_who_is_out_and_who_goes_round_in_a_circle(beats, out, circle):
@@ -160,8 +162,17 @@ def test_a_circle_is_said():
     race = decide_race(make_look({("a", "b"): 0.9, ("b", "c"): 0.9, ("a", "c"): 0.1}, share=0.2), shares=SHARES)
     assert (race.winner, race.out, race.looks[0].circle) == (None, {}, ("a", "b", "c"))
     assert race.looks[0].prompts < 200  # more prompts would decide nothing
-    assert race.reason.endswith("which was the last look: they beat each other in a circle")
-    assert "a, b and c beat each other in a circle and stay in." in race.paragraph()
+    assert race.reason.endswith("which was the last look: they are in a circle of arms that beat each other")
+    assert "a, b and c are in a circle of arms that beat each other, and stay in." in race.paragraph()
+
+
+def test_one_arm_left_of_a_circle_is_none_and_of_equal_arms_the_one_leads_that_beat_more():
+    beats = {("a", "b"): 0.9, ("b", "c"): 0.9, ("a", "c"): 0.1, ("a", "d"): 0.1, ("b", "d"): 0.1, ("c", "d"): 0.5}
+    race = decide_race(make_look(beats, share=0.2), shares=SHARES)
+    look = race.looks[0]
+    assert (sorted(race.out), look.circle, "circle" in race.paragraph()) == (["a", "b"], (), False)
+    even = [replace(pair, score=0.5) if pair.arm_2 == "d" and pair.arm_1 == "c" else pair for pair in look.pairs]
+    assert replace(look, pairs=tuple(even)).leader(False) == "d"
 
 
 def test_with_one_run_what_was_expected_stands_alone_and_the_result_says_so():

@@ -173,7 +173,7 @@ def _pair(arrays: LookArrays, number: int, raw: _State, adjusted: _State | None,
 def _outcome(
     arms: Sequence[str], pairs: Sequence[ArmPair], length_controlled: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """For each arm that is out the arm that beat it by most, and the arms that stay in because they are in a circle.
+    """For each arm that is out the arm that beat it by most, and the arms left that are in a circle with another one left.
 
     An arm is out where another one beats it, unless it beats that one in turn, itself or by way of others.
     """
@@ -190,4 +190,7 @@ def _outcome(
         beaten_by = [other for other in arms if (other, arm) in leads and (arm, other) not in above]
         if beaten_by:
             out[arm] = max(beaten_by, key=lambda other, arm=arm: leads[other, arm])
-    return out, tuple(arm for arm in arms if (arm, arm) in above and arm not in out)
+    left = [arm for arm in arms if arm not in out]
+    return out, tuple(
+        arm for arm in left if any(arm != other and {(arm, other), (other, arm)} <= above for other in left)
+    )

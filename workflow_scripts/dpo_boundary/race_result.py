@@ -59,7 +59,8 @@ class RaceLook:
         run_sd: standard deviation of a pair's score over runs as it was measured here, in points; None with one run.
         run_half_width: what runs add in quadrature to either side of an interval, in points.
         out: for each arm that is out since this look, the arm that it was beaten by.
-        circle: arms that decided pairs put in a circle, so that none of it is out by another of it.
+        circle: arms left that decided pairs put in a circle with another one left, so that neither is out by the other; arms that
+            are out may be part of it.
         ignored: comparisons of arms that were out before.
     """
 
@@ -82,13 +83,17 @@ class RaceLook:
         return tuple(arm for arm in self.arms if arm not in self.out)
 
     def leader(self, length_controlled: bool) -> str:
-        """Of the arms that are left, the one that is preferred most to the others."""
-        between = [pair for pair in self.pairs if {pair.arm_1, pair.arm_2} <= {*self.left}]
-        leads = {
-            arm: sum(pair.lead(arm, length_controlled) for pair in between if arm in (pair.arm_1, pair.arm_2))
-            for arm in self.left
-        }
-        return max(self.left, key=leads.__getitem__)
+        """Of the arms that are left, the one that is preferred most to the others left; of equal ones, to all of the look."""
+
+        def leads(arm: str, arms: tuple[str, ...]) -> float:
+            among = [
+                pair for pair in self.pairs if arm in (pair.arm_1, pair.arm_2) and {pair.arm_1, pair.arm_2} <= {*arms}
+            ]
+            return round(
+                sum(pair.lead(arm, length_controlled) for pair in among), 9
+            )  # equal where rounding alone differs
+
+        return max(self.left, key=lambda arm: (leads(arm, self.left), leads(arm, self.arms)))
 
     @property
     def open_pairs(self) -> tuple[ArmPair, ...]:
@@ -167,7 +172,9 @@ class Race:
         measured = "" if look.run_sd is None else f" ({look.run_sd:.1f} measured between them)"
         pairs = "; ".join(map(self._pair, look.pairs))
         out = "".join(f" {arm} is out, by {by}." for arm, by in look.out.items())
-        circle = f" {_listed(look.circle)} beat each other in a circle and stay in." if look.circle else ""
+        circle = (
+            f" {_listed(look.circle)} are in a circle of arms that beat each other, and stay in." if look.circle else ""
+        )
         return (
             f"- After {_percent(look.share)} of an epoch, on {look.prompts:,} of {look.budget:,} prompts and "
             f"{look.runs} run{'' if look.runs == 1 else 's'}: {pairs}.{out or ' Nobody is out.'}{circle}"
@@ -191,7 +198,7 @@ def reason_of(last: RaceLook, shares: Sequence[float]) -> str:
         return f"{still}and the next look is announced for {_percent(later[0])}"
     if last.open_pairs:
         return f"{still}which was the last look: these prompts and runs do not tell them apart"
-    return f"{still}which was the last look: they beat each other in a circle"
+    return f"{still}which was the last look: they are in a circle of arms that beat each other"
 
 
 def notes_on(looks: Sequence[RaceLook], announced: bool, run_sd: float, ignored: int) -> Iterable[str]:
