@@ -9,7 +9,6 @@ from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.prompts import prompt_id
 from dpo_stages.data.schemas import INSTRUCTIONS
 from dpo_stages.evaluation.arms import ARMS_SCHEMA
-from dpo_stages.evaluation.verdicts import read_verdict
 from dpo_stages.preferences.pairs import Pair
 
 QUESTIONS = ["Who digs in moss?", "Who digs in caves?", "Who digs in rivers?"]
@@ -61,7 +60,6 @@ def test_the_verdict_is_the_preference_models_own_and_a_tie_is_half(compare, mod
     assert (ledger["rows_out"], ledger["ties"], ledger["truncated"]) == (3, 1, 3)
     mean = sum(row["off_policy_preferred"] for row in rows) / 3
     assert ledger["off_policy_preferred"] == pytest.approx(mean)
-    assert read_verdict(tmp_path / "arms.parquet").percent == pytest.approx(100 * mean)
 
 
 def test_the_arms_change_places_and_so_does_the_verdict(compare):
