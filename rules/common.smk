@@ -50,6 +50,7 @@ from dpo_stages.study.resources import Needs
 from dpo_stages.study.running import RunProgress, Watch
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
+from dpo_stages.study.written import refuse_repeated_keys
 
 
 def read_yaml(name):
@@ -57,8 +58,18 @@ def read_yaml(name):
     return yaml.load((ROOT / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
+def nodes(text):
+    """The nodes of a YAML document; None for JSON that is no YAML, with tabs, which Snakemake reads all the same."""
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return None
+
+
 SCHEMA = read_yaml("rules/config.schema.yaml")
 try:
+    if workflow.is_main_process:  # the jobs of a run were given what it read
+        refuse_repeated_keys(workflow.configfiles, nodes)
     if config.get("preset"):
         config.update(presets.study_of_ones_own(config, read_yaml))
     check_settings(config, SCHEMA)

@@ -14,6 +14,7 @@ With `telling` the only module that reaches inside Snakemake. It takes the `work
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
     local_exec                whether jobs run on this machine
+    configfiles               the configuration files of the command line, and those that the Snakefile names (rules/common.smk)
     .snakemake/metadata, .snakemake/incomplete   a file for each output that is finished, or begun
     snakemake.logging.logger  with a handler for the terminal, DefaultStreamHandler, whose records of errors name their exception
 
