@@ -16,9 +16,9 @@ from dpo_stages.core.errors import BadInput
 from dpo_stages.study import audits, contents, data_sets
 from dpo_stages.study.choices import BY_SCORE, Standing, choose
 from dpo_stages.study.presets import study_of_ones_own
-from dpo_stages.study.settings import check_settings
 from dpo_stages.study.races import Races
 from dpo_stages.study.resources import Needs
+from dpo_stages.study.settings import check_settings
 
 LOCAL = "{{kind: preferences, adapter: local, splits: {{train: {0}.jsonl, test: {0}-test.jsonl}}, rows: {{train: {1}, test: {1}}}}}"
 THREE = f"""
