@@ -84,6 +84,11 @@ def network(folder: Path) -> Path:
     return folder / "ranker" if (folder / "ranker").is_dir() else folder
 
 
+def is_reward_model(config: Mapping[str, Any]) -> bool:
+    """Whether a network's configuration is that of a sequence classifier."""
+    return (config.get("architectures") or [""])[0].endswith("ForSequenceClassification")
+
+
 def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
     """What is wrong with the folders of preference models."""
     for name in dict.fromkeys(job["name"] for job in jobs.of("fetch_preference_model")):
@@ -96,10 +101,9 @@ def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
         if config.get("ranker_type"):
             continue  # it is opened when it is fetched
         yield from _folder(key, model, "a preference model")
-        architectures = config.get("architectures") or ["of no kind"]
-        if config and not architectures[0].endswith("ForSequenceClassification"):
+        if config and not is_reward_model(config):
             yield (
-                f"{key} names {folder}, whose network is {architectures[0]}; a ranker in llm-blender's layout or a reward model "
+                f"{key} names {folder}, whose network is {(config.get('architectures') or ['of no kind'])[0]}; a ranker in llm-blender's layout or a reward model "
                 "(…ForSequenceClassification with one score) is expected"
             )
 
