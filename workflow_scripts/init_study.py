@@ -6,7 +6,7 @@
 Says what was understood, and how long the measurement and a trained policy take here. Where something would stop a run it says what
 that is, shows the file, and writes none (exit code 2). --preset is
 one-gpu where there is an NVIDIA GPU, else laptop; what it sets stands in presets/. A batch is chosen that gives an epoch some
-steps. Nothing is downloaded; what comes from the hub is looked at when it is there.
+steps, and lengths that the models read. Nothing is downloaded; what comes from the hub is looked at when it is there.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import run
-from dpo_stages.study.presets import PRESETS
+from dpo_stages.study.presets import PRESETS, merged
 
 WORKFLOW = Path(__file__).resolve().parent.parent
 
@@ -105,9 +105,8 @@ def main() -> None:
     for sentence in description.sentences():
         print(sentence)
     comments = description.comments()
-    if smaller := description.batches:
-        written["methods"] = {description.method: smaller}
-        study.config["methods"][description.method] |= smaller
+    written |= description.fitted
+    study.config.update(merged(study.config, description.fitted))
     text = as_text(written, comments)
     if reasons := reasons_not_to_start(description.data):
         print(f"\nThe file would be\n\n{text}", flush=True)

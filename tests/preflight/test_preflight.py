@@ -144,7 +144,7 @@ def test_the_short_file_of_several_data_sets_says_what_each_is():
     description = Description(written, ROOT)
     said = " ".join(description.sentences())
     assert "Data pairs, train: 40 pairs of 40 records" in said and "Data old, train: 10 pairs of 10 records" in said
-    assert description.batches["batch_size"] == fitting_batch(10)[0]
+    assert description.fitted == {"methods": {"dpo": {"batch_size": fitting_batch(10)[0], "per_device_batch_size": 1}}}
     sizes = description.sized()["datasets"]
     assert (sizes["pairs"]["rows"], sizes["old"]["rows"]) == ({"train": 40}, {"train": 10})
 
@@ -164,6 +164,14 @@ def test_advice_about_batches_is_followed_by_no_other(rows, on):
     assert bool(told) == (rows > on), said  # else there are too few rows for any batch
     if told:
         assert why_no_steps("methods.dpo", settings | told, rows, on) is None
+
+
+def test_lengths_are_those_that_the_model_reads(tmp_path):
+    (tmp_path / "model/config.json").write_text('{"max_position_embeddings": 512}')
+    model = {"path": "./model", "parameters": 1.0e6}
+    description = Description({"preset": "laptop", "models": {"mine": model}, "preference_data": "pairs.jsonl"}, ROOT)
+    assert (description.fitted["max_length"], description.fitted["sampling"]) == (512, {"max_length": 512})
+    assert description.comments()["sampling"] == "tokens that the model reads"
 
 
 @pytest.mark.parametrize("output", ["/proc/mine.yaml", "pairs.jsonl/mine.yaml"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from dpo_stages.preflight.data import Data, devices, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.preflight.models import config_of, is_reward_model, network
+from dpo_stages.preflight.models import config_of, context_of, is_reward_model, network
 from dpo_stages.study import data_sets
 from dpo_stages.study.memory import GIB, training_bytes, weight_bytes
 from dpo_stages.study.policies import OFF, of_data
@@ -63,14 +63,21 @@ class Description:
         }
 
     @property
-    def batches(self) -> dict[str, int]:
-        """Settings of a smaller batch than the preset's, where that gives an epoch too few steps; else none."""
-        settings, rows = self.study.config["methods"][self.method], self._fewest_rows
-        if not rows or math.ceil(rows / settings["batch_size"]) >= FEW_STEPS:
-            return {}
+    def fitted(self) -> dict[str, Any]:
+        """Settings besides the preset's, where those do not fit: a batch that gives an epoch enough steps, and lengths that the
+        models read."""
+        config, rows, found = self.study.config, self._fewest_rows, {}
+        settings = config["methods"][self.method]
         fitting, at_once = fitting_batch(rows, devices(self.study), settings["per_device_batch_size"])
-        smaller = {"batch_size": fitting, "per_device_batch_size": at_once}
-        return smaller if fitting < settings["batch_size"] else {}
+        if rows and math.ceil(rows / settings["batch_size"]) < FEW_STEPS and fitting < settings["batch_size"]:
+            found["methods"] = {self.method: {"batch_size": fitting, "per_device_batch_size": at_once}}
+        contexts = [context_of(Path(model["path"])) for model in config["models"].values()]
+        shortest = min(filter(None, contexts), default=math.inf)
+        if config["max_length"] > shortest:
+            found["max_length"] = shortest
+        if config["sampling"]["max_length"] > shortest:
+            found["sampling"] = {"max_length": shortest}
+        return found
 
     def sentences(self) -> Iterator[str]:
         """What was understood."""
@@ -94,8 +101,12 @@ class Description:
         }
         if said := [self._pairs(data) for (_, split), data in self._data.items() if split == "train" and data]:
             found["preference_data"] = "; ".join(said)
-        if smaller := self.batches:
-            found["methods"] = f"an epoch of {math.ceil(self._fewest_rows / smaller['batch_size'])} steps"
+        fitted = self.fitted
+        if "methods" in fitted:
+            steps = math.ceil(self._fewest_rows / fitted["methods"][self.method]["batch_size"])
+            found["methods"] = f"an epoch of {steps} steps"
+        for key in {"max_length", "sampling"} & fitted.keys():
+            found[key] = "tokens that the model reads"
         return found
 
     def sized(self) -> dict[str, Any]:
@@ -126,7 +137,7 @@ class Description:
         config = config_of(Path(model["path"]))
         if not config:
             return f"{size} parameters by its name, from the hub"
-        context = config.get("max_position_embeddings")
+        context = context_of(Path(model["path"]))
         kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
         return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
 

@@ -47,8 +47,8 @@ def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
 
 
 def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
-    context = config_of(folder).get("max_position_embeddings")
-    if not isinstance(context, int):
+    context = context_of(folder)
+    if context is None:
         return
     lengths = {"sampling.max_length": study.config["sampling"]["max_length"], "max_length": study.config["max_length"]}
     for key, length in lengths.items():
@@ -77,6 +77,12 @@ def config_of(folder: Path) -> Mapping[str, Any]:
     except BadInput:
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def context_of(folder: Path) -> int | None:
+    """How many tokens a model reads; None where its configuration does not say."""
+    context = config_of(folder).get("max_position_embeddings")
+    return context if isinstance(context, int) else None
 
 
 def network(folder: Path) -> Path:
