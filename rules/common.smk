@@ -87,6 +87,9 @@ def decision(initial):
     return checkpoints.make_decision.get(initial=str(initial)).output[0]
 
 
+# No workflow around this one, which may make files for it.
+ALONE = os.path.samefile(workflow.main_snakefile, ROOT / "Snakefile")
+
 study = Study(config, decision, PREFIX)
 if guards.is_dry_run() and workflow.is_main_process:
     for missing in contents.missing_files(study):  # which stops a run, see onstart
@@ -159,6 +162,11 @@ def in_command(words):
 def program(name, env, without=("preferences.reward_model", *JUDGES)):
     """What a change of must rerun a job: its program, what that imports, the environment's lock; see Programs."""
     return programs.inputs(name, env, without)
+
+
+def there(files):
+    """Files that the configuration names, without those that are missing; see contents.present."""
+    return contents.present(files, ALONE)
 
 
 def trained_on(split, policy=None):

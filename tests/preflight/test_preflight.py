@@ -376,3 +376,21 @@ def test_the_rules_that_are_looked_for_are_there():
     named = {name for call in re.findall(r"jobs\.of\(([^)]*)\)", sources) for name in re.findall(r'"(\w+)"', call)}
     named |= {*judges.LABELLING, *judges.AUDITING, *judges.JUDGING}
     assert named and named <= known
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "votes.jsonl"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "label": 1}], "pair 1: preferred should be 1, 2, or 0"),
+        ([{"prompt": "x", "response_1": "a", "preferred": 1}], "pair 1: response_2 should be text"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "preferred": 0}], "every vote is a tie"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "preferred": 2}], None),
+    ],
+)
+def test_held_out_votes_are_read_beforehand(rows, words):
+    write("votes.jsonl", rows)
+    voted = study(preference_models={"pairrm": {"held_out": ["votes.jsonl", "missing.jsonl"]}})
+    reasons = check.reasons_not_to_start(Data(voted, Jobs({"measure_preference_model": [{"voted": "pairrm"}]})))
+    assert len(reasons) == (words is not None)
+    assert all(reason.startswith("preference_models.pairrm.held_out: ") and words in reason for reason in reasons)
