@@ -56,6 +56,11 @@ rule all:
         expand("results/figures/{figure}.png", figure=REPORT_FIGURES),
 
 
+if workflow.is_main_process and ALONE and (unmade := guards.reasons_not_to_plan(workflow, config)):
+    print(*unmade, sep="\n", file=sys.stderr)
+    sys.exit(2)
+
+
 watch = Watch(lambda: guards.running(workflow))
 
 

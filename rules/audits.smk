@@ -34,7 +34,7 @@ rule write_vote_sheet:
 
 rule read_votes:
     input:
-        votes=lambda w: audits.votes(study)[w.labelled],
+        votes=lambda w: there(audits.votes(study)[w.labelled]),
         preferences="results/preferences/{labelled}/train.parquet",
         program=program("read_votes", "workflow"),
     output:

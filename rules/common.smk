@@ -50,6 +50,7 @@ from dpo_stages.study.resources import Needs
 from dpo_stages.study.running import RunProgress, Watch
 from dpo_stages.study.settings import check_settings
 from dpo_stages.study.study import Study
+from dpo_stages.study.written import refuse_repeated_keys
 
 
 def read_yaml(name):
@@ -57,8 +58,18 @@ def read_yaml(name):
     return yaml.load((ROOT / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
+def nodes(text):
+    """The nodes of a YAML document; None for JSON that is no YAML, with tabs, which Snakemake reads all the same."""
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return None
+
+
 SCHEMA = read_yaml("rules/config.schema.yaml")
 try:
+    if workflow.is_main_process:  # the jobs of a run were given what it read
+        refuse_repeated_keys(workflow.configfiles, nodes)
     if config.get("preset"):
         config.update(presets.study_of_ones_own(config, read_yaml))
     check_settings(config, SCHEMA)
@@ -75,6 +86,9 @@ def decision(initial):
     """The file with the source that `auto` took for a policy to train on next; Snakemake makes it before it goes on."""
     return checkpoints.make_decision.get(initial=str(initial)).output[0]
 
+
+# No workflow around this one, which may make files for it.
+ALONE = os.path.samefile(workflow.main_snakefile, ROOT / "Snakefile")
 
 study = Study(config, decision, PREFIX)
 if guards.is_dry_run() and workflow.is_main_process:
@@ -148,6 +162,11 @@ def in_command(words):
 def program(name, env, without=("preferences.reward_model", *JUDGES)):
     """What a change of must rerun a job: its program, what that imports, the environment's lock; see Programs."""
     return programs.inputs(name, env, without)
+
+
+def there(files):
+    """Files that the configuration names, without those that are missing; see contents.present."""
+    return contents.present(files, ALONE)
 
 
 def trained_on(split, policy=None):

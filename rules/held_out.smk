@@ -20,7 +20,7 @@ MEASURE_PREFERENCE_MODEL = (
 
 rule measure_preference_model:
     input:
-        votes=lambda w: held_out.votes(study, w.voted),
+        votes=lambda w: there(held_out.votes(study, w.voted)),
         preference_model="results/preference_models/{voted}/manifest.json",
         program=program("measure_preference_model", "pairrm", without=JUDGES),
     output:
@@ -50,7 +50,7 @@ if VOTED_JUDGES:
 
     rule measure_judge:
         input:
-            votes=lambda w: held_out.votes(study, w.voted),
+            votes=lambda w: there(held_out.votes(study, w.voted)),
             preference_model="results/preference_models/{voted}/manifest.json",
             program=program("measure_preference_model", "alpaca-eval", without=NETWORKS),
             judge=lambda w: VOTED[w.voted].files,

@@ -7,7 +7,7 @@ Output:   results/policies/{policy}/manifest.json beside the checkpoint whose fi
 
 rule fetch_model:
     input:
-        template=lambda w: study.chat_template(w.base) or [],
+        template=lambda w: there(study.chat_template(w.base) or []),
         program=program("fetch_model", "train"),
     output:
         "results/models/{base}/manifest.json",

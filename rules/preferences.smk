@@ -61,7 +61,7 @@ rule describe_judge:
 
 rule train_ranker:
     input:
-        pairs=lambda w: RANKERS[w.name]["pairs"],
+        pairs=lambda w: there(RANKERS[w.name]["pairs"]),
         texts=lambda w: (RANKERS[w.name]["pretraining"] or {"texts": []})["texts"],
         program=program("train_ranker", "pairrm"),
     output:

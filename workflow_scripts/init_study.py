@@ -3,20 +3,23 @@
     envs/run workflow workflow_scripts/init_study.py --model checkpoints/my-model --data my-pairs.jsonl \\
         --preference-model my-reward-model --output mine.yaml
 
-Says what was understood, what would stop a run, and how long the measurement and a trained policy take here. --preset is
+Says what was understood, and how long the measurement and a trained policy take here. Where something would stop a run it says what
+that is, shows the file, and writes none (exit code 2). --preset is
 one-gpu where there is an NVIDIA GPU, else laptop; what it sets stands in presets/. A batch is chosen that gives an epoch some
-steps. Nothing is downloaded; what comes from the hub is looked at when it is there.
+steps, and lengths that the models read. Nothing is downloaded; what comes from the hub is looked at when it is there.
 """
 
 import argparse
 import json
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import run
-from dpo_stages.study.presets import PRESETS
+from dpo_stages.study.presets import PRESETS, merged
 
 WORKFLOW = Path(__file__).resolve().parent.parent
 
@@ -59,11 +62,23 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.output.exists():
         raise BadInput(f"{arguments.output} is there already; choose another --output, or move it away")
+    refuse_folder_of(arguments.output)
     if arguments.test_data and len(arguments.test_data) != len(arguments.data):
         raise BadInput(
             f"{len(arguments.data)} --data but {len(arguments.test_data)} --test-data; give one for each, or none"
         )
     return arguments
+
+
+def refuse_folder_of(output: Path) -> None:
+    """Say so beforehand where nothing can be written; a folder that is not there is made."""
+    folder = next(folder for folder in output.absolute().parents if folder.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise BadInput(
+            f"--output {output} cannot be written in {folder} ({os.strerror(error.errno)}); choose another"
+        ) from error
 
 
 def main() -> None:
@@ -89,16 +104,18 @@ def main() -> None:
     study = description.study
     for sentence in description.sentences():
         print(sentence)
-    reasons = reasons_not_to_start(description.data)
-    if batch := description.fitting_batch:
-        at_once = min(batch, study.config["methods"][description.method]["per_device_batch_size"])
-        written["methods"] = {description.method: {"batch_size": batch, "per_device_batch_size": at_once}}
-        reasons = [reason for reason in reasons if not reason.startswith(f"methods.{description.method}")]
-    for reason in reasons:
-        print(f"To mend: {reason}", file=sys.stderr)
+    comments = description.comments()
+    written |= description.fitted
+    study.config.update(merged(study.config, description.fitted))
+    text = as_text(written, comments)
+    if reasons := reasons_not_to_start(description.data):
+        print(f"\nThe file would be\n\n{text}", flush=True)
+        for reason in reasons:
+            print(f"To mend: {reason}", file=sys.stderr)
+        raise BadInput(f"{arguments.output} was not written; mend what is named above first")
 
     model = next(iter(study.config["models"]))
-    configuration = json.dumps({**description.sized(written), "preset": preset})
+    configuration = json.dumps({**description.sized(), "preset": preset})
     measured = "results/tables/data_sets" if study.config["other_data"] else f"results/boundary/{model}/sft"
     seconds = {
         "boundary": how_long(WORKFLOW, configuration, f"{measured}.json"),
@@ -111,11 +128,9 @@ def main() -> None:
     )
     from dpo_stages.core.files import write_text
 
-    write_text(arguments.output, as_text(written, description.comments()))
+    write_text(arguments.output, text)
     print(f"\nWrote {arguments.output}. Next:\n")
     print(f"    {command(preset, arguments.output)} -- {measured}.md")
-    if reasons:
-        print(f"\n{len(reasons)} things to mend first, see above.")
 
 
 def command(preset: str, file: Path) -> str:

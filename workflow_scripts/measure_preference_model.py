@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 from dpo_stages.core.arguments import confidence
-from dpo_stages.core.errors import BadInput
 from dpo_stages.core.program import finish, run
 from dpo_stages.preferences.opening import open_preference_model
 from dpo_stages.preferences.options import add_preference_model_flags, options_from
@@ -31,14 +30,15 @@ def main() -> None:
     from dpo_stages.audit.baselines import Judged, found_beside
     from dpo_stages.core.files import write_json
     from dpo_stages.data.thoughts import count_thoughts, shown
+    from dpo_stages.data.votes import TIE, VOTES, only_ties
     from dpo_stages.preferences.pairs import Pair, ask, vote
-    from dpo_stages.preferences.votes import TIE, read_labelled_pairs
+    from dpo_stages.preferences.votes import read_labelled_pairs
 
     options = options_from(arguments)
-    files = {str(file): read_labelled_pairs(file, (1, 2, TIE)) for file in arguments.votes}
+    files = {str(file): read_labelled_pairs(file, VOTES) for file in arguments.votes}
     voted = [(file, one) for file, pairs in files.items() for one in pairs if one.preferred != TIE]
     if not voted:
-        raise BadInput(f"{', '.join(files)}: every vote is a tie; bring pairs of which people prefer one response")
+        raise only_ties(", ".join(files))
     texts = [[one.pair.response_1, one.pair.response_2] for _, one in voted]
     pairs = [
         Pair(one.pair.prompt, *(shown(text, options.thoughts) for text in both))

@@ -63,8 +63,8 @@ def test_the_file_that_is_written_for_one_says_what_was_understood(own):
     (command,) = commands("init_study.py")
     said = run(own, command)
     assert "MistralForCausalLM" in said and "24 pairs of 24 records" in said and "a ranker" in said
-    assert "To mend: sampling.max_length is 1024, and models.my-model reads no more than 512 tokens" in said
     written = (own / "mine.yaml").read_text()
+    assert "sampling: {max_length: 512}" in written
     assert "preset: laptop" in written and "batch_size: 2" in written
     assert "is there already" in run(own, command, code=2)
     (own / "mine.yaml").unlink()

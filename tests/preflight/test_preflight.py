@@ -4,6 +4,8 @@ import json
 import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -14,7 +16,7 @@ from studies import make_study
 from dpo_stages.core.parquet import write_table
 from dpo_stages.data.schemas import OFF_POLICY_CANDIDATES
 from dpo_stages.preflight import check, judges, machine, models
-from dpo_stages.preflight.data import Data, fitting_batch
+from dpo_stages.preflight.data import Data, fitting_batch, why_no_steps
 from dpo_stages.preflight.describe import Description
 from dpo_stages.preflight.jobs import Jobs
 
@@ -142,14 +144,76 @@ def test_the_short_file_of_several_data_sets_says_what_each_is():
     description = Description(written, ROOT)
     said = " ".join(description.sentences())
     assert "Data pairs, train: 40 pairs of 40 records" in said and "Data old, train: 10 pairs of 10 records" in said
-    assert description.fitting_batch == fitting_batch(10)
-    sizes = description.sized(written)["datasets"]
+    assert description.fitted == {"methods": {"dpo": {"batch_size": fitting_batch(10)[0], "per_device_batch_size": 1}}}
+    sizes = description.sized()["datasets"]
     assert (sizes["pairs"]["rows"], sizes["old"]["rows"]) == ({"train": 40}, {"train": 10})
 
 
 @pytest.mark.parametrize(("rows", "batch"), [(1, 1), (40, 2), (100, 8), (1000, 64), (20_000, 1024)])
 def test_a_fitting_batch_gives_an_epoch_of_a_dozen_steps(rows, batch):
-    assert fitting_batch(rows) == batch
+    assert fitting_batch(rows) == (batch, 1)
+
+
+@pytest.mark.parametrize("on", [1, 3, 4])
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 40, 333])
+def test_advice_about_batches_is_followed_by_no_other(rows, on):
+    settings = {"batch_size": 1024 * on, "per_device_batch_size": 2, "epochs": 1, "warmup_ratio": 0.1}
+    said = why_no_steps("methods.dpo", settings, rows, on)
+    assert f"{rows} rows in batches" in said if rows > 1 else "one row in batches" in said
+    told = {key: int(number) for key, number in re.findall(r"methods\.dpo\.(\w+) to (\d+)", said)}
+    assert bool(told) == (rows > on), said  # else there are too few rows for any batch
+    if told:
+        assert why_no_steps("methods.dpo", settings | told, rows, on) is None
+
+
+def test_lengths_are_those_that_the_model_reads(tmp_path):
+    (tmp_path / "model/config.json").write_text('{"max_position_embeddings": 512}')
+    model = {"path": "./model", "parameters": 1.0e6}
+    description = Description({"preset": "laptop", "models": {"mine": model}, "preference_data": "pairs.jsonl"}, ROOT)
+    assert (description.fitted["max_length"], description.fitted["sampling"]) == (512, {"max_length": 512})
+    assert description.comments()["sampling"] == "tokens that the model reads"
+
+
+@pytest.mark.parametrize("output", ["/proc/mine.yaml", "pairs.jsonl/mine.yaml"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(output):
+    done = init_study("--model", "nowhere", "--data", "nowhere.jsonl", "--output", output)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"init_study: --output {output} cannot be written in .*; choose another\n", done.stderr)
+
+
+def init_study(*arguments):
+    program = [sys.executable, ROOT / "workflow_scripts/init_study.py", *arguments]
+    return subprocess.run(program, text=True, capture_output=True, check=False)
+
+
+def test_no_file_is_written_while_something_is_to_be_mended(tmp_path):
+    """And nothing is said of a network that it is not."""
+    (tmp_path / "model/config.json").write_text(
+        '{"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 8192}'
+    )
+    model = {"path": "./model", "parameters": 1.0e6}
+    written = {"preset": "laptop", "models": {"mine": model}, "preference_data": "pairs.jsonl"}
+    description = Description({**written, "preference_model": "./model"}, ROOT)
+    assert "LlamaForCausalLM, which is no reward model" in " ".join(description.sentences())
+    header = json.dumps({"weight": {"dtype": "F32", "shape": [10], "data_offsets": [0, 40]}}).encode()
+    (tmp_path / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(40))
+    command = [
+        "--model",
+        "./model",
+        "--data",
+        "pairs.jsonl",
+        "--preference-model",
+        "./model",
+        "--preset",
+        "laptop",
+        "--output",
+        "mine.yaml",
+    ]
+    done = init_study(*command)
+    assert done.returncode == 2, done.stderr
+    assert "To mend: preference_models.model.path names model, whose network is LlamaForCausalLM" in done.stderr
+    assert "init_study: mine.yaml was not written" in done.stderr and "preference_data: pairs.jsonl" in done.stdout
+    assert not (tmp_path / "mine.yaml").exists()
 
 
 @pytest.mark.parametrize(
@@ -312,3 +376,21 @@ def test_the_rules_that_are_looked_for_are_there():
     named = {name for call in re.findall(r"jobs\.of\(([^)]*)\)", sources) for name in re.findall(r'"(\w+)"', call)}
     named |= {*judges.LABELLING, *judges.AUDITING, *judges.JUDGING}
     assert named and named <= known
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "votes.jsonl"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "label": 1}], "pair 1: preferred should be 1, 2, or 0"),
+        ([{"prompt": "x", "response_1": "a", "preferred": 1}], "pair 1: response_2 should be text"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "preferred": 0}], "every vote is a tie"),
+        ([{"prompt": "x", "response_1": "a", "response_2": "b", "preferred": 2}], None),
+    ],
+)
+def test_held_out_votes_are_read_beforehand(rows, words):
+    write("votes.jsonl", rows)
+    voted = study(preference_models={"pairrm": {"held_out": ["votes.jsonl", "missing.jsonl"]}})
+    reasons = check.reasons_not_to_start(Data(voted, Jobs({"measure_preference_model": [{"voted": "pairrm"}]})))
+    assert len(reasons) == (words is not None)
+    assert all(reason.startswith("preference_models.pairrm.held_out: ") and words in reason for reason in reasons)

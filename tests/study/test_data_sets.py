@@ -18,6 +18,7 @@ from dpo_stages.study.choices import BY_SCORE, Standing, choose
 from dpo_stages.study.presets import study_of_ones_own
 from dpo_stages.study.races import Races
 from dpo_stages.study.resources import Needs
+from dpo_stages.study.settings import check_settings
 
 LOCAL = "{{kind: preferences, adapter: local, splits: {{train: {0}.jsonl, test: {0}-test.jsonl}}, rows: {{train: {1}, test: {1}}}}}"
 THREE = f"""
@@ -153,6 +154,21 @@ def test_a_list_of_files_is_several_data_sets(tmp_path, monkeypatch):
     assert config["datasets"]["my_old"]["splits"] == {"train": "my-old.jsonl"}
     assert config["boundary"]["split"] == "train"  # which all have
     assert config["tables"]["gains"]["sources"] == ["off", "on", "off.my_old", "off.last"]
+
+
+def test_files_of_the_same_name_in_different_folders_are_different_data_sets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = ["a/my-pairs.jsonl", "b/my-pairs.jsonl", "c/my-pairs.jsonl"]
+    given = {"preset": "laptop", "models": ["a/m-0.5B", "b/m-0.5B"], "preference_data": files}
+    config = study_of_ones_own(given, lambda name: yaml.safe_load((ROOT / name).read_text()))
+    check_settings(config, yaml.safe_load((ROOT / "rules/config.schema.yaml").read_text()))
+    named = [config["datasets"][name]["splits"]["train"] for name in (config["preference_data"], *config["other_data"])]
+    assert named == files
+    assert config["other_data"] == ["my_pairs", "my_pairs_2"]
+    assert {name: model["path"] for name, model in config["models"].items()} == {
+        "m-0.5b": "a/m-0.5B",
+        "m-0.5b-2": "b/m-0.5B",
+    }
 
 
 # Which comes first

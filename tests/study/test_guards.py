@@ -25,6 +25,10 @@ RELIED_ON = {
     "DAG.targetfiles are the files that were asked for": (DAG, r"for file in self\.targetfiles"),
     "Job.wildcards_dict gives the wildcards by name": (SnakemakeJob, r"self\.wildcards_dict\b"),
     "Workflow.local_exec says whether jobs run on this machine": (Workflow, r"def local_exec\(self"),
+    "Workflow.configfiles are those of the command line and of the Snakefile": (
+        Workflow,
+        r"self\.configfiles = list\(self\.config_settings\.configfiles\)(?s:.*)self\.configfiles\.append\(fp\)",
+    ),
     "JobScheduler.failed collects the jobs that failed": (JobScheduler, r"self\.failed = set\(\)"),
     "JobScheduler.running collects the jobs that run": (JobScheduler, r"self\.running = set\(\)"),
     "JobScheduler.keepgoing says whether the rest goes on": (

@@ -56,6 +56,25 @@ def test_votes_are_measured_for_the_verdict_and_those_of_all_preference_models_f
     assert "--cache results/judge_cache/held_out/api --output results/held_out/api.json" in job
 
 
+@pytest.mark.parametrize(
+    ("given", "key", "target"),
+    [
+        (
+            "preference_models: {pairrm: {held_out: nix}}",
+            "preference_models.pairrm.held_out",
+            "results/held_out/pairrm.json",
+        ),
+        ("audit: {votes: {'off': nix}}", "audit.votes.off", "results/audits/votes/ultrafeedback.parquet"),
+        ("models: {zephyr-7b: {chat_template: nix}}", "models.zephyr-7b.chat_template", BOUNDARY),
+    ],
+)
+def test_a_missing_file_is_named_with_its_key_and_not_by_snakemake(clone, tmp_path, given, key, target):
+    (tmp_path / "mine.yaml").write_text(given)
+    done = snakemake("-n", "--cores", "1", "--configfile", tmp_path / "mine.yaml", "--", target, folder=clone)
+    assert f"configuration: {key} names nix, which is no file here" in done.stderr
+    assert done.returncode == 0 and "MissingInput" not in done.stderr
+
+
 def test_where_nobody_voted_nothing_is_measured_and_the_table_says_what_would_tell(clone):
     shown = snakemake("-n", "-p", "--cores", "1", "--", BOUNDARY, LABELS, folder=clone).stdout
     assert "measure_preference_model" not in shown and "--held-out" not in shown

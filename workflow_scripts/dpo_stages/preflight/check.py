@@ -1,6 +1,6 @@
 """All that is wrong, in one list."""
 
-from dpo_stages.preflight import judges, machine, models
+from dpo_stages.preflight import judges, machine, models, votes
 from dpo_stages.preflight.data import Data
 
 
@@ -18,6 +18,7 @@ def reasons_not_to_start(data: Data) -> list[str]:
         *data.steps(),
         *models.models(study, jobs),
         *models.preference_models(study, jobs),
+        *votes.votes(study, jobs),
         *models.hub(study, jobs),
         *judges.judges(study, jobs),
         *machine.memory(study, jobs),

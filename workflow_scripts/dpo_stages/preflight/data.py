@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
@@ -102,22 +103,9 @@ class Data:
             config["models"][Policy.parse(job["model"] + "/sft").model]["sft"] for job in self.jobs.of("train_sft")
         )
         trained += [("sft", config["sft"], chat) for chat in chats if not config["sft"]["packing"]]
-        devices = max(1, config["resources"]["training_gpus"]) if self.study.gpu else 1
         for key, settings, data in trained:
-            if settings["batch_size"] % (at_once := settings["per_device_batch_size"] * devices):
-                yield (
-                    f"{key}.batch_size is {settings['batch_size']}, which is no multiple of the {at_once} rows that {devices} "
-                    f"device{'s' if devices > 1 else ''} hold{'' if devices > 1 else 's'} at a time; change it, or {key}.per_device_batch_size"
-                )
-            rows = len(self.of(data, "train"))
-            steps = math.ceil(math.ceil(rows / settings["batch_size"]) * settings["epochs"])
-            warming = math.ceil(settings["warmup_ratio"] * steps)
-            if rows and steps <= min(warming, 1):
-                yield (
-                    f"{key}: {rows} rows in batches of {settings['batch_size']} are one step, whose learning rate is 0 "
-                    f"(warmup_ratio is {settings['warmup_ratio']:g}), so that nothing would be learnt; set {key}.batch_size to "
-                    f"{fitting_batch(rows)}, or give more rows"
-                )
+            if reason := why_no_steps(key, settings, len(self.of(data, "train")), devices(self.study)):
+                yield reason
 
     def _trained_on(self, job: Mapping[str, str]) -> list[str]:
         """The data set whose prompts a training is about; all where that is decided later."""
@@ -134,6 +122,53 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())
 
 
-def fitting_batch(rows: int) -> int:
-    """An effective batch that gives an epoch of about a dozen steps, a power of two."""
-    return 2 ** max(0, math.floor(math.log2(max(1, rows / 12))))
+def devices(study: Study) -> int:
+    """How many devices train a policy together."""
+    return max(1, study.config["resources"]["training_gpus"]) if study.gpu else 1
+
+
+def why_no_steps(key: str, settings: Mapping[str, Any], rows: int, on: int) -> str | None:
+    """Why a training would have no batches, or no step with a learning rate above zero, and what to do; None as a rule.
+
+    Args:
+        key: of its settings.
+        settings: of the training.
+        rows: number of its rows; 0 if that is not known.
+        on: number of devices.
+    """
+    batch, at_once = settings["batch_size"], settings["per_device_batch_size"]
+    if rows and learns_nothing(settings, rows, batch):
+        fitting, fitting_at_once = fitting_batch(rows, on, at_once)
+        remedy = "give more rows"
+        if not learns_nothing(settings, rows, fitting):
+            smaller = f" and {key}.per_device_batch_size to {fitting_at_once}" if fitting_at_once != at_once else ""
+            remedy = f"set {key}.batch_size to {fitting}{smaller}, or {remedy}"
+        return (
+            f"{key}: {f'{rows} rows' if rows > 1 else 'one row'} in batches of {batch} {'are' if rows > 1 else 'is'} one step, whose learning rate is 0 "
+            f"(warmup_ratio is {settings['warmup_ratio']:g}), so that nothing would be learnt; {remedy}"
+        )
+    if batch % (at_once * on):
+        hold = f"{on} device{'s hold' if on > 1 else ' holds'}"
+        return (
+            f"{key}.batch_size is {batch}, which is no multiple of the {at_once * on} rows that {hold} at a time; change it, or "
+            f"{key}.per_device_batch_size"
+        )
+    return None
+
+
+def learns_nothing(settings: Mapping[str, Any], rows: int, batch: int) -> bool:
+    """Whether a training has a single step, which only warms up."""
+    steps = math.ceil(math.ceil(rows / batch) * settings["epochs"])
+    return steps <= min(math.ceil(settings["warmup_ratio"] * steps), 1)
+
+
+def fitting_batch(rows: int, on: int = 1, at_once: int = 1) -> tuple[int, int]:
+    """An effective batch that gives an epoch of about a dozen steps, and of it the rows that a device has at a time.
+
+    Args:
+        rows: of the training.
+        on: number of devices, which have the same number of rows each.
+        at_once: rows that a device has at a time, if that fits.
+    """
+    each = max(1, 2 ** max(0, math.floor(math.log2(max(1, rows / 12)))) // on)
+    return each * on, math.gcd(each, at_once)

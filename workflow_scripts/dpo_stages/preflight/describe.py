@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.preflight.data import Data, fitting_batch
+from dpo_stages.preflight.data import Data, devices, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.preflight.models import config_of, network
+from dpo_stages.preflight.models import config_of, context_of, is_reward_model, network
 from dpo_stages.study import data_sets
 from dpo_stages.study.memory import GIB, training_bytes, weight_bytes
 from dpo_stages.study.policies import OFF, of_data
@@ -63,14 +63,21 @@ class Description:
         }
 
     @property
-    def fitting_batch(self) -> int | None:
-        """A smaller batch than the preset's, where that gives an epoch too few steps."""
-        batch = self.study.config["methods"][self.method]["batch_size"]
-        rows = self._fewest_rows
-        if not rows or math.ceil(rows / batch) >= FEW_STEPS:
-            return None
-        fitting = fitting_batch(rows)
-        return fitting if fitting < batch else None
+    def fitted(self) -> dict[str, Any]:
+        """Settings besides the preset's, where those do not fit: a batch that gives an epoch enough steps, and lengths that the
+        models read."""
+        config, rows, found = self.study.config, self._fewest_rows, {}
+        settings = config["methods"][self.method]
+        fitting, at_once = fitting_batch(rows, devices(self.study), settings["per_device_batch_size"])
+        if rows and math.ceil(rows / settings["batch_size"]) < FEW_STEPS and fitting < settings["batch_size"]:
+            found["methods"] = {self.method: {"batch_size": fitting, "per_device_batch_size": at_once}}
+        contexts = [context_of(Path(model["path"])) for model in config["models"].values()]
+        shortest = min(filter(None, contexts), default=math.inf)
+        if config["max_length"] > shortest:
+            found["max_length"] = shortest
+        if config["sampling"]["max_length"] > shortest:
+            found["sampling"] = {"max_length": shortest}
+        return found
 
     def sentences(self) -> Iterator[str]:
         """What was understood."""
@@ -94,15 +101,17 @@ class Description:
         }
         if said := [self._pairs(data) for (_, split), data in self._data.items() if split == "train" and data]:
             found["preference_data"] = "; ".join(said)
-        if batch := self.fitting_batch:
-            found["methods"] = f"an epoch of {math.ceil(self._fewest_rows / batch)} steps"
+        fitted = self.fitted
+        if "methods" in fitted:
+            steps = math.ceil(self._fewest_rows / fitted["methods"][self.method]["batch_size"])
+            found["methods"] = f"an epoch of {steps} steps"
+        for key in {"max_length", "sampling"} & fitted.keys():
+            found[key] = "tokens that the model reads"
         return found
 
-    def sized(self, written: Mapping[str, Any]) -> dict[str, Any]:
+    def sized(self) -> dict[str, Any]:
         """The whole configuration with the sizes of the data, by which jobs are timed."""
         config = copy.deepcopy(dict(self.study.config))
-        for method, settings in written.get("methods", {}).items():
-            config["methods"][method] |= settings
         read = {key: found for key, found in self._data.items() if found}
         for name, split in read:
             config["datasets"][name]["rows"] |= {split: len(read[name, split].rows)}
@@ -128,7 +137,7 @@ class Description:
         config = config_of(Path(model["path"]))
         if not config:
             return f"{size} parameters by its name, from the hub"
-        context = config.get("max_position_embeddings")
+        context = context_of(Path(model["path"]))
         kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
         return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
 
@@ -171,9 +180,10 @@ class Description:
         config = config_of(network(Path(model["path"])))
         if not config:
             return f"{model['path']}, from the hub"
-        return (
-            "a ranker" if config.get("ranker_type") else f"a reward model, {(config.get('architectures') or ['?'])[0]}"
-        )
+        if config.get("ranker_type"):
+            return "a ranker"
+        network_is = (config.get("architectures") or ["?"])[0]
+        return f"a reward model, {network_is}" if is_reward_model(config) else f"{network_is}, which is no reward model"
 
 
 def _short(text: str) -> str:

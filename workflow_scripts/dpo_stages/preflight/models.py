@@ -47,8 +47,8 @@ def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
 
 
 def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
-    context = config_of(folder).get("max_position_embeddings")
-    if not isinstance(context, int):
+    context = context_of(folder)
+    if context is None:
         return
     lengths = {"sampling.max_length": study.config["sampling"]["max_length"], "max_length": study.config["max_length"]}
     for key, length in lengths.items():
@@ -79,9 +79,20 @@ def config_of(folder: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def context_of(folder: Path) -> int | None:
+    """How many tokens a model reads; None where its configuration does not say."""
+    context = config_of(folder).get("max_position_embeddings")
+    return context if isinstance(context, int) else None
+
+
 def network(folder: Path) -> Path:
     """Where in a preference model's folder its network lies: llm-blender's layout may have it in a folder of its own."""
     return folder / "ranker" if (folder / "ranker").is_dir() else folder
+
+
+def is_reward_model(config: Mapping[str, Any]) -> bool:
+    """Whether a network's configuration is that of a sequence classifier."""
+    return (config.get("architectures") or [""])[0].endswith("ForSequenceClassification")
 
 
 def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
@@ -96,10 +107,9 @@ def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
         if config.get("ranker_type"):
             continue  # it is opened when it is fetched
         yield from _folder(key, model, "a preference model")
-        architectures = config.get("architectures") or ["of no kind"]
-        if config and not architectures[0].endswith("ForSequenceClassification"):
+        if config and not is_reward_model(config):
             yield (
-                f"{key} names {folder}, whose network is {architectures[0]}; a ranker in llm-blender's layout or a reward model "
+                f"{key} names {folder}, whose network is {(config.get('architectures') or ['of no kind'])[0]}; a ranker in llm-blender's layout or a reward model "
                 "(…ForSequenceClassification with one score) is expected"
             )
 

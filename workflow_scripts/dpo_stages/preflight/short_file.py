@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpo_stages.study.shorthand import name_of
+from dpo_stages.study.shorthand import by_name
 
 HEAD = """\
 # A study of your own. Whatever else may be set is in config.yaml and rules/config.schema.yaml of the workflow; all that
@@ -36,7 +36,7 @@ def given(
     evaluation = {key: value for key, value in (("instructions", instructions), ("judge", judge)) if value}
     return {
         "preset": preset,
-        "models": {name_of(path): path for path in models},
+        "models": by_name(models),
         "preference_data": sets[0] if len(sets) == 1 else sets,
         "preference_model": _path(preference_model),
         **({"evaluation": evaluation} if evaluation else {}),

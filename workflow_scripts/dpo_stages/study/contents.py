@@ -57,9 +57,22 @@ def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
         file = dataset["splits"][wildcards.split]
         if Path(file).is_dir():
             return sorted(str(part) for part in Path(file).iterdir() if part.is_file())
-        return file if file.startswith("results/") or not alone or Path(file).is_file() else []
+        return present(file, alone)
 
     return file_of
+
+
+def present(files: str | Sequence[str], alone: bool) -> str | list[str]:
+    """A file, or files, that the configuration names, as a rule's input: without those that are missing, so that `missing_files`
+    can name the key of each, which Snakemake does not know.
+
+    Args:
+        files: the file or the files; those under results/ are made by the workflow.
+        alone: whether no workflow around this one may make files for it.
+    """
+    if isinstance(files, str):
+        return files if present([files], alone) else []
+    return [file for file in files if file.startswith("results/") or not alone or Path(file).is_file()]
 
 
 def file_or_folder(rows: str | Sequence[str]) -> str:

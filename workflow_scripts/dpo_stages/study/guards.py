@@ -14,6 +14,8 @@ With `telling` the only module that reaches inside Snakemake. It takes the `work
     scheduler.job_rate_limiter   None is no limit
     persistence.started(job)  marks a job's outputs as unfinished; persistence.input(file) lists what a file was made of
     local_exec                whether jobs run on this machine
+    rules, is_rule(name)      the rules, with .products() and .is_producer(file)
+    configfiles               the configuration files of the command line, and those that the Snakefile names (rules/common.smk)
     .snakemake/metadata, .snakemake/incomplete   a file for each output that is finished, or begun
     snakemake.logging.logger  with a handler for the terminal, DefaultStreamHandler, whose records of errors name their exception
 
@@ -32,6 +34,7 @@ from typing import Any
 
 from dpo_stages.core.hub import cache_folder
 from dpo_stages.study.salvage import of_use
+from dpo_stages.study.targets import asked_for, unmade
 
 RESULTS = Path("results")
 SLURM_LOGS = RESULTS / "logs/slurm"
@@ -87,6 +90,13 @@ def is_dry_run() -> bool:
 def targets(workflow: Any) -> list[str]:
     """The files that the run was asked for by name."""
     return [str(file) for file in workflow.dag.targetfiles]
+
+
+def reasons_not_to_plan(workflow: Any, config: Mapping[str, Any]) -> list[str]:
+    """Why files that the command asks for cannot be made, one sentence each; none as a rule."""
+    asked = [file for file in asked_for(sys.argv) if not workflow.is_rule(file) and not Path(file).exists()]
+    made = {str(file) for rule in workflow.rules for file in rule.products()} if asked else ()
+    return [*unmade(asked, config, made, lambda file: any(rule.is_producer(file) for rule in workflow.rules))]
 
 
 def planned(workflow: Any) -> dict[str, list[dict[str, str]]]:

@@ -29,6 +29,7 @@ from dpo_stages.study.policies import (
     data_of,
     of_data,
 )
+from dpo_stages.study.schema_errors import meant, sentence_of
 from dpo_stages.study.shorthand import write_out
 
 PARAMETERS_OF_PAIRRM = 4.35e8
@@ -84,7 +85,7 @@ def _check_against_schema(config: dict, schema: dict) -> None:
         validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path]
     )
     if errors:
-        raise BadInput("configuration: " + _sentence(errors[0]))
+        raise BadInput(f"configuration: {sentence_of(errors[0], config)}")
 
 
 def _expand_home(section: dict | list) -> None:
@@ -120,36 +121,6 @@ def _number(text: str, validator) -> object:
         any(error.validator == "type" for error in validator.iter_errors(one)) for one in (text, value)
     )
     return value if validator.is_valid(value) or (wrong_type and not still_wrong) else text  # a number beyond a limit
-
-
-def _sentence(error) -> str:
-    key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
-    found, meaning = error.instance, error.schema.get("description")
-    if error.validator == "additionalProperties":
-        allowed = list(error.schema["properties"])
-        unknown = next(name for name in found if name not in allowed)
-        where = ".".join([*(str(part) for part in error.absolute_path), str(unknown)])
-        close = difflib.get_close_matches(str(unknown), allowed, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return f"the key {where} is unknown; {hint}allowed here: {', '.join(allowed)}"
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in found)
-        about = error.schema["properties"].get(missing, {}).get("description")
-        return f"{key} lacks the key {missing}" + (f" ({about})" if about else "")
-    if isinstance(found, bool) and error.validator == "type":
-        word = ON if found else OFF
-        return f'{key} is {str(found).lower()}; YAML reads a bare {word} so: write "{word}" with quotes'
-    if error.validator == "enum":
-        return f"{key} is {found!r}; allowed are {', '.join(str(value) for value in error.validator_value)}"
-    if error.validator == "type":
-        expected = error.validator_value
-        expected = " or ".join(expected) if isinstance(expected, list) else expected
-        return f"{key} is {found!r}; expected is {expected}" + (f" ({meaning})" if meaning else "")
-    if error.validator == "pattern":
-        return f"{key}: {found!r} is not allowed" + (f" ({meaning})" if meaning else "")
-    if error.validator == "not":
-        return f"{key}: the name {found!r} is reserved; choose another"
-    return f"{key}: {error.message}"
 
 
 def _complete_models(config: dict) -> None:
@@ -298,7 +269,9 @@ def _complete_answers(name: str, judge: dict) -> None:
 def _check_preference_model(config: dict, where: str, model: dict) -> None:
     """A preference model is one of three things, and its settings belong to what it is."""
     if sum(model[key] is not None for key in ("path", "training", "judge")) != 1:
-        raise BadInput(f"configuration: {where} needs exactly one of path, training and judge")
+        name = where.removeprefix("preference_models.")
+        hint = meant(name, config["preference_models"])
+        raise BadInput(f"configuration: {where} needs exactly one of path, training and judge{hint}")
     own_engine = model["engine"] in ("llm-blender", "rank")
     if own_engine != (model["batch_size"] is not None):
         raise BadInput(

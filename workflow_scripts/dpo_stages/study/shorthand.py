@@ -9,7 +9,7 @@ So that a study of one's own is a few lines. Standard library only.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ def _models(config: dict) -> None:
     models = config.get("models")
     if isinstance(models, str):
         models = [models]
-    if isinstance(models, list):
-        models = {name_of(path): path for path in models}
+    if isinstance(models, list) and all(isinstance(path, str) for path in models):
+        models = by_name(models)
     if isinstance(models, dict):
         config["models"] = {
             name: {"path": value} if isinstance(value, str) else value for name, value in models.items()
@@ -78,15 +78,13 @@ def _preference_data(config: dict) -> None:
     _replace(config, key, config, lambda value: _dataset(config, key, value, "preferences", "train"))
     if isinstance(config.get("other_data"), list):
         config["other_data"] = [
-            _dataset(config, f"other_data.{number}", value, "preferences", "train", source_name_of)
+            _dataset(config, f"other_data.{number}", value, "preferences", "train", named_as_source=True)
             for number, value in enumerate(config["other_data"])
         ]
 
 
-def _dataset(
-    config: dict, key: str, value: Any, kind: str, split: str, named: Callable[[str], str] | None = None
-) -> Any:
-    """The name of the data set that a file, or files by split, stand for; `named` makes it of a path, by default `name_of`."""
+def _dataset(config: dict, key: str, value: Any, kind: str, split: str, named_as_source: bool = False) -> Any:
+    """The name of the data set that a file, or files by split, stand for."""
     datasets = config.setdefault("datasets", {})
     if isinstance(value, str) and (value in datasets or not is_path(value)):
         return value  # a name, or a wrong one, which is refused with the names that there are
@@ -99,8 +97,12 @@ def _dataset(
                 f"configuration: {key} names {file}, which is no file here that ends in {', '.join(ENDINGS)}; correct the path, or "
                 f"describe a data set of the hub under `datasets` with kind, adapter (auto), path and splits"
             )
-    name = (named or name_of)(splits.get(split) or next(iter(splits.values())))
-    return _enter(datasets, name, {"kind": kind, "adapter": "local", "splits": splits})
+    file, entry = splits.get(split) or next(iter(splits.values())), {"kind": kind, "adapter": "local", "splits": splits}
+    return (
+        _enter(datasets, source_name_of(file), entry, "_")
+        if named_as_source
+        else _enter(datasets, name_of(file), entry)
+    )
 
 
 def _preference_model(config: dict, value: Any) -> Any:
@@ -124,13 +126,21 @@ def _judge(config: dict, value: Any) -> Any:
     return _enter(judges, name, {"kind": "preference_model", "model": name})
 
 
-def _enter(section: dict, name: str, entry: dict) -> str:
-    """Make an entry under a free name; an equal one that is there will do."""
+def _enter(section: dict, name: str, entry: dict | str, joint: str = "-") -> str:
+    """Make an entry under a free name, which is the name and a number behind a joint; an equal one that is there will do."""
     free, number = name, 2
     while free in section and section[free] != entry:
-        free, number = f"{name}-{number}", number + 1
+        free, number = f"{name}{joint}{number}", number + 1
     section.setdefault(free, entry)
     return free
+
+
+def by_name(paths: Iterable[str]) -> dict[str, str]:
+    """Paths by names for what lies there; of two that would have the same name the second has a number."""
+    named: dict[str, str] = {}
+    for path in paths:
+        _enter(named, name_of(path), path)
+    return named
 
 
 def is_path(text: str) -> bool:
