@@ -7,7 +7,7 @@ Output:   results/datasets/{dataset}/{split}.parquet
 
 rule prepare_dataset:
     input:
-        rows=contents.local_split(study, alone=os.path.samefile(workflow.main_snakefile, ROOT / "Snakefile")),
+        rows=or_stop(contents.local_split(study, alone=os.path.samefile(workflow.main_snakefile, ROOT / "Snakefile"))),
         program=program("prepare_dataset", "train"),
     output:
         "results/datasets/{dataset}/{split}.parquet",
