@@ -48,6 +48,14 @@ def write(name, rows):
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def weights(folder, *layers):
+    """Weights of nothing but these projections."""
+    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in layers]
+    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
 def study(**changes):
     sets = {
         "tasks": {
@@ -172,9 +180,7 @@ def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
 
 
 def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_path):
-    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in "qkv"]
-    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
-    (tmp_path / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    weights(tmp_path / "model", *"qkv")
     jobs = Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})
     for targets, wrong in (("all-linear", None), (["q_proj", "v_proj"], None), (["q_proj", "query"], "query")):
         of = study(methods={"dpo": {"lora": {"targets": targets}}})
@@ -183,6 +189,22 @@ def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_
             f"methods.dpo.lora.targets names {wrong}, and models.mine has no such layer; it has k_proj, q_proj, v_proj"
         )
         assert reasons == ([expected] if wrong else [])
+
+
+def test_a_model_that_is_here_already_is_looked_at_before_it_is_trained_or_sampled(tmp_path):
+    weights(tmp_path / "results/models/mine", "q", "k")
+    (tmp_path / "results/models/mine/config.json").write_text('{"max_position_embeddings": 2048}')
+    of = study(methods={"dpo": {"lora": {"targets": ["query"]}}}, max_length=4096, sampling={"max_length": 3000})
+    too_long, layers = models.models(of, Jobs(JOBS))
+    assert too_long == "max_length is 4096, and models.mine reads no more than 2048 tokens; set it to 2048 or less"
+    assert "methods.dpo.lora.targets names query, and models.mine has no such layer" in layers
+    for job in (
+        ("sample_candidates", {"sampled": "mine/sft"}),
+        ("generate_evaluation_outputs", {"policy": "mine@1/dpo/on"}),
+    ):
+        (too_long,) = models.models(of, Jobs({job[0]: [job[1]]}))
+        assert "sampling.max_length is 3000" in too_long
+    assert not [*models.models(of, Jobs({"label_preferences": [{"labelled": "mine/sft"}]}))]
 
 
 def test_a_preference_models_folder_is_looked_at(tmp_path):
