@@ -171,6 +171,16 @@ def test_a_fitting_batch_gives_an_epoch_of_a_dozen_steps(rows, batch):
             lambda folder: (folder / "config.json").write_text('{"max_position_embeddings": 3000}'),
             "sampling.max_length is 4096",
         ),
+        (
+            lambda folder: (folder / "config.json").write_text('{"architectures": ["LlamaForSequenceClassification"]}'),
+            "whose network is LlamaForSequenceClassification; a causal language model (…ForCausalLM) is expected",
+        ),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                '{"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": true}'
+            ),
+            "whose network is T5ForConditionalGeneration",
+        ),
     ],
 )
 def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
@@ -205,6 +215,37 @@ def test_a_model_that_is_here_already_is_looked_at_before_it_is_trained_or_sampl
         (too_long,) = models.models(of, Jobs({job[0]: [job[1]]}))
         assert "sampling.max_length is 3000" in too_long
     assert not [*models.models(of, Jobs({"label_preferences": [{"labelled": "mine/sft"}]}))]
+
+
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "GPT2LMHeadModel", "Gemma3ForConditionalGeneration"])
+def test_models_that_write_text_are_taken(name, tmp_path):
+    (tmp_path / "model/config.json").write_text(json.dumps({"architectures": [name]}))
+    assert not [*models.models(study(), Jobs({"fetch_model": [{"base": "mine"}]}))]
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ({"hidden_size": 64, "num_attention_heads": 4}, 16),
+        ({"hidden_size": 64, "num_attention_heads": 4, "head_dim": 24}, 24),
+        ({"text_config": {"hidden_size": 64, "num_attention_heads": 4}}, 16),
+        ({"hidden_size": 128, "num_attention_heads": 4, "head_dim": None}, None),
+        ({"hidden_size": 64, "num_attention_heads": 4, "head_dim": 32}, None),
+        ({}, None),
+    ],
+)
+def test_heads_that_vllm_does_not_take_on_cpu_cores_are_said_where_it_samples_there(config, size, tmp_path):
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    fetching, sampling = {"fetch_model": [{"base": "mine"}]}, {"sample_candidates": [{"sampled": "mine/sft"}]}
+    reasons = [*models.models(study(), Jobs(fetching | sampling))]
+    assert len(reasons) == (size is not None)
+    if reasons:
+        assert (
+            f"models.mine has attention heads of size {size}, and vLLM samples on CPU cores only with 32, 64"
+            in reasons[0]
+        )
+    assert not [*models.models(study(), Jobs(fetching))]
+    assert not [*models.models(study(accelerator="gpu"), Jobs(fetching | sampling))]
 
 
 def test_a_preference_models_folder_is_looked_at(tmp_path):

@@ -23,3 +23,8 @@ def sampled(jobs: Jobs) -> list[str]:
     work = jobs.of("sample_candidates", "sample_arm", "generate_evaluation_outputs")
     policies = (job.get("sampled") or job.get("policy") or f"{job['model']}/sft" for job in work)
     return list(dict.fromkeys(Policy.parse(policy).model for policy in policies))
+
+
+def served(study: Study, jobs: Jobs) -> list[str]:
+    """The base model that vLLM serves as the judge, if it does."""
+    return [study.judge["model"]] if jobs.of("judge_outputs") and study.judge["kind"] == "vllm" else []
