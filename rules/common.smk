@@ -169,6 +169,19 @@ def there(files):
     return contents.present(files, ALONE)
 
 
+def or_stop(ask):
+    """An input function that stops the run with its one sentence where the input is bad, in place of Snakemake's traceback."""
+
+    def asked(wildcards):
+        try:
+            return ask(wildcards)
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
+
+    return asked
+
+
 def trained_on(split, policy=None):
     """The training prompts of the data set whose prompts a policy is asked, for the check of shared prompts alone; nothing for
     training prompts themselves."""

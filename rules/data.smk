@@ -7,7 +7,7 @@ Output:   results/datasets/{dataset}/{split}.parquet
 
 rule prepare_dataset:
     input:
-        rows=contents.local_split(study, alone=ALONE),
+        rows=or_stop(contents.local_split(study, alone=ALONE)),
         program=program("prepare_dataset", "train"),
     output:
         "results/datasets/{dataset}/{split}.parquet",

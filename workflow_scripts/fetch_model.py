@@ -25,6 +25,7 @@ from dpo_stages.core.hub import add_hub_flags, download, find, first_day, same_c
 from dpo_stages.core.libraries import importing_libraries, quiet_libraries
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.architectures import not_a_writer
 from dpo_stages.models.templates import (
     TEMPLATE,
     TOKENIZER_CONFIG,
@@ -98,8 +99,9 @@ def weight_files(folder: Path) -> list[str]:
 
 
 def check_config(folder: Path, path: str) -> dict:
-    """Read the model's configuration; it must be of an architecture that Transformers knows, in full precision."""
+    """Read the model's configuration; it must be a causal language model that Transformers knows, in full precision."""
     from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     if not (folder / CONFIG).is_file():
         raise BadInput(f"{path} has no {CONFIG}: it is no model in the Transformers format")
@@ -111,6 +113,13 @@ def check_config(folder: Path, path: str) -> dict:
             f"{path} is of the type {config.get('model_type')!r}, which this version of Transformers does not know; "
             "models that need code of their own are not supported"
         ) from error
+    if reason := not_a_writer(config):
+        raise BadInput(f"{path} is a model {reason}")
+    if config.get("model_type") not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise BadInput(
+            f"{path} is of the type {config.get('model_type')!r}, which Transformers does not load as a causal language model; "
+            "take a model of text alone"
+        )
     if "quantization_config" in config:
         raise BadInput(f"{path} is quantised and cannot be trained; take the model it was made from")
     return config

@@ -50,6 +50,14 @@ def write(name, rows):
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def weights(folder, *layers):
+    """Weights of nothing but these projections."""
+    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in layers]
+    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
 def study(**changes):
     sets = {
         "tasks": {
@@ -227,6 +235,16 @@ def test_no_file_is_written_while_something_is_to_be_mended(tmp_path):
             lambda folder: (folder / "config.json").write_text('{"max_position_embeddings": 3000}'),
             "sampling.max_length is 4096",
         ),
+        (
+            lambda folder: (folder / "config.json").write_text('{"architectures": ["LlamaForSequenceClassification"]}'),
+            "whose network is LlamaForSequenceClassification; a causal language model (…ForCausalLM) is expected",
+        ),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                '{"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": true}'
+            ),
+            "whose network is T5ForConditionalGeneration",
+        ),
     ],
 )
 def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
@@ -236,9 +254,7 @@ def test_a_models_folder_is_looked_at(spoil, words, tmp_path):
 
 
 def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_path):
-    names = [f"model.layers.0.self_attn.{layer}_proj.weight" for layer in "qkv"]
-    header = json.dumps({name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} for name in names}).encode()
-    (tmp_path / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    weights(tmp_path / "model", *"qkv")
     jobs = Jobs({**JOBS, "fetch_model": [{"base": "mine"}]})
     for targets, wrong in (("all-linear", None), (["q_proj", "v_proj"], None), (["q_proj", "query"], "query")):
         of = study(methods={"dpo": {"lora": {"targets": targets}}})
@@ -247,6 +263,53 @@ def test_layers_of_lora_that_a_model_has_not_are_named_before_the_first_job(tmp_
             f"methods.dpo.lora.targets names {wrong}, and models.mine has no such layer; it has k_proj, q_proj, v_proj"
         )
         assert reasons == ([expected] if wrong else [])
+
+
+def test_a_model_that_is_here_already_is_looked_at_before_it_is_trained_or_sampled(tmp_path):
+    weights(tmp_path / "results/models/mine", "q", "k")
+    (tmp_path / "results/models/mine/config.json").write_text('{"max_position_embeddings": 2048}')
+    of = study(methods={"dpo": {"lora": {"targets": ["query"]}}}, max_length=4096, sampling={"max_length": 3000})
+    too_long, layers = models.models(of, Jobs(JOBS))
+    assert too_long == "max_length is 4096, and models.mine reads no more than 2048 tokens; set it to 2048 or less"
+    assert "methods.dpo.lora.targets names query, and models.mine has no such layer" in layers
+    for job in (
+        ("sample_candidates", {"sampled": "mine/sft"}),
+        ("generate_evaluation_outputs", {"policy": "mine@1/dpo/on"}),
+    ):
+        (too_long,) = models.models(of, Jobs({job[0]: [job[1]]}))
+        assert "sampling.max_length is 3000" in too_long
+    assert not [*models.models(of, Jobs({"label_preferences": [{"labelled": "mine/sft"}]}))]
+
+
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "GPT2LMHeadModel", "Gemma3ForConditionalGeneration"])
+def test_models_that_write_text_are_taken(name, tmp_path):
+    (tmp_path / "model/config.json").write_text(json.dumps({"architectures": [name]}))
+    assert not [*models.models(study(), Jobs({"fetch_model": [{"base": "mine"}]}))]
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ({"hidden_size": 64, "num_attention_heads": 4}, 16),
+        ({"hidden_size": 64, "num_attention_heads": 4, "head_dim": 24}, 24),
+        ({"text_config": {"hidden_size": 64, "num_attention_heads": 4}}, 16),
+        ({"hidden_size": 128, "num_attention_heads": 4, "head_dim": None}, None),
+        ({"hidden_size": 64, "num_attention_heads": 4, "head_dim": 32}, None),
+        ({}, None),
+    ],
+)
+def test_heads_that_vllm_does_not_take_on_cpu_cores_are_said_where_it_samples_there(config, size, tmp_path):
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    fetching, sampling = {"fetch_model": [{"base": "mine"}]}, {"sample_candidates": [{"sampled": "mine/sft"}]}
+    reasons = [*models.models(study(), Jobs(fetching | sampling))]
+    assert len(reasons) == (size is not None)
+    if reasons:
+        assert (
+            f"models.mine has attention heads of size {size}, and vLLM samples on CPU cores only with 32, 64"
+            in reasons[0]
+        )
+    assert not [*models.models(study(), Jobs(fetching))]
+    assert not [*models.models(study(accelerator="gpu"), Jobs(fetching | sampling))]
 
 
 def test_a_preference_models_folder_is_looked_at(tmp_path):

@@ -23,6 +23,7 @@ from dpo_stages.data.schemas import (
     SAMPLED_CANDIDATES,
     SAMPLED_GROUPS,
 )
+from dpo_stages.models.architectures import VLLM_CPU_HEADS
 from dpo_stages.models.chat_tokens import load_tokenizer, tokenize_prompts
 from dpo_stages.models.preference_tokens import tokenize_preferences
 from dpo_stages.sampling.decoding import Decoding
@@ -114,6 +115,12 @@ def candidates(tmp_path_factory, sample, policy):
         done, output = sample(tmp_path_factory.mktemp("candidates"), policy, prompt_rows(), fresh=True)
     assert done.returncode == 0, done.stderr
     return done, output
+
+
+def test_the_head_sizes_that_are_known_are_those_of_the_locked_vllm():
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    assert [*VLLM_CPU_HEADS] == CPUAttentionBackend.get_supported_head_sizes()
 
 
 def test_candidates_have_the_schema_and_the_prompts_order(candidates):

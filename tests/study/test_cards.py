@@ -120,6 +120,23 @@ def test_a_card_of_a_policy_that_lora_has_trained_says_how_the_adapter_is_loaded
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         compile(block, "card", "exec")
     assert "adapter" not in card("tiny/dpo/on", MANIFEST, LEDGER, HUB, traced(STEP), ABOUT)
+    assert text.index("merge_policy.py") < text.index("from transformers import pipeline")
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "seen"),
+    [
+        ("tiny/dpo/on", "results/policies/tiny/sft", "../../sft"),
+        ("tiny/dpo/auto-auto", "results/policies/tiny/dpo/on", "../on"),
+        ("tiny/sft", "results/models/tiny", "../../../models/tiny"),
+    ],
+)
+def test_the_base_of_an_adapter_is_named_as_it_is_seen_from_the_policys_folder(name, base, seen):
+    arguments = {**MANIFEST["arguments"], "lora": {"rank": 8}}
+    trained = {**MANIFEST, "arguments": arguments, "beside": {"base": base, "initial": "../sft"}}
+    text = card(name, trained, LEDGER, HUB, traced(STEP), ABOUT)
+    assert f'from_pretrained("{seen}"), "adapter")' in text and f"--model {seen} --tokenizer ." in text
+    assert (f"the command above makes those of {base}/manifest.json" in text) == (seen == "../on")
 
 
 @pytest.fixture

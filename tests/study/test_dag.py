@@ -208,6 +208,18 @@ def test_results_of_another_folder_without_its_records_stop_with_one_sentence(tm
     assert "no record of" not in touched.stderr
 
 
+def test_what_needs_a_split_that_the_data_have_not_is_one_sentence(clone, tmp_path):
+    study = "{preset: laptop, models: {mine: hub/model-1m}, preference_data: pairs.jsonl, preference_model: hub/ranker}"
+    (tmp_path / "mine.yaml").write_text(study)
+    (tmp_path / "pairs.jsonl").touch()
+    options = ["--snakefile", clone / "Snakefile", "--cores", "1", "--configfile", "mine.yaml", "-n", "--"]
+    for target in ("results/candidates/mine/sft/test.parquet", "results/exports/pairs/test.jsonl"):
+        done = snakemake(*options, target, folder=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "the data set pairs has no split test, the prompts that nothing is trained on" in done.stderr
+        assert "give `preference_data: {train: pairs.jsonl, test: FILE}`" in done.stderr
+
+
 def test_the_papers_study_on_a_machine_without_a_gpu_stops_with_one_sentence(clone, tmp_path):
     if subprocess.run(["which", "nvidia-smi"], capture_output=True, check=False).returncode == 0:
         pytest.skip("this machine has a GPU")

@@ -136,7 +136,8 @@ def test_jobs_are_sized_by_the_data_set_that_they_are_about(study):
         ),
         (
             "{datasets: {short: {kind: preferences, adapter: local, splits: {train: s.jsonl}}}, other_data: [short]}",
-            "other_data.0 names 'short', which has no split test",
+            "other_data.0 names 'short', which has no split test, the prompts that nothing is trained on, as a race needs them "
+            "(datasets.short.splits has train); give `{train: s.jsonl, test: FILE}` in other_data",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """The cost of a study: what single jobs take, the schedule on a number of GPUs, and the plan that is made of a dry run."""
 
+import base64
 import csv
 import json
 import random
@@ -10,7 +11,16 @@ from conftest import ROOT
 from plan_study import words_of_runs
 
 from dpo_stages.study.resources import time_limit
-from dpo_stages.study.schedule import Job, critical_path, dependencies, gpu_seconds, makespan, read_jobs
+from dpo_stages.study.schedule import (
+    Job,
+    _reason,
+    critical_path,
+    dependencies,
+    dry_run,
+    gpu_seconds,
+    makespan,
+    read_jobs,
+)
 from dpo_stages.study.speeds import Speeds
 
 SPEEDS = Speeds(**yaml.safe_load((ROOT / "config.yaml").read_text())["resources"]["speeds"])
@@ -111,7 +121,34 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     written = (tmp_path / "plan.md").read_text()
     assert "| 64 " in written and "A trained policy has 1 run (1 seed x 1 replicate).\n" in written
     wrong = run_script("plan_study", *arguments[:4], "--targets", "results/nothing", *arguments[6:])
-    assert wrong.returncode == 2 and "Snakemake cannot plan results/nothing" in wrong.stderr
+    assert wrong.returncode == 2
+    assert (
+        "Snakemake cannot plan results/nothing: MissingRuleException: No rule to produce results/nothing"
+        in wrong.stderr
+    )
+
+
+def test_a_plan_is_made_while_what_it_plans_is_marked_as_unfinished(tmp_path, monkeypatch):
+    """As the run that plans has marked it: finished once, and to be made anew."""
+    monkeypatch.chdir(tmp_path)
+    configuration = (ROOT / "config.yaml").read_text()
+    target = "results/tables/table6.md"
+    (tmp_path / "config.yaml").write_text(configuration)
+    made = tmp_path / target
+    made.parent.mkdir(parents=True)
+    made.touch()
+    mark = tmp_path / ".snakemake/incomplete" / base64.b64encode(target.encode()).decode()
+    mark.parent.mkdir(parents=True)
+    mark.write_text("{}")
+    text = dry_run(ROOT / "Snakefile", json.dumps(yaml.safe_load(configuration)), [target])
+    assert [one.rule for one in read_jobs(text)] == ["make_settings_table"]
+
+
+def test_a_reason_is_told_from_its_beginning():
+    said = f"Working directory: here\nBuilding DAG of jobs...\nIncompleteFilesException:\nThe files\n{'x ' * 600}"
+    reason = _reason(said)
+    assert reason.startswith("IncompleteFilesException: The files x x") and len(reason) == 501
+    assert _reason("configuration: no such key\n") == "configuration: no such key"
 
 
 def test_the_plan_says_how_many_runs_a_policy_has_and_what_replicates_take(tmp_path, run_script):

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from studies import Wildcards, make_study
 
+from dpo_stages.core.errors import BadInput
 from dpo_stages.study import arms, capabilities, contents, independence, opinions, paths, steps
 from dpo_stages.study.flags import Flags, as_flags, labelled, pretraining
 from dpo_stages.study.names import Patterns, one_of
@@ -669,6 +670,8 @@ def test_a_missing_file_is_no_input_unless_a_workflow_around_this_one_may_make_i
     assert contents.local_split(study, alone=True)(Wildcards(dataset="ultrafeedback", split="train")) == []
     (tmp_path / "nowhere.jsonl").touch()
     assert contents.local_split(study, alone=True)(train) == "nowhere.jsonl"
+    with pytest.raises(BadInput, match="the data set mine has no split evaluation .*; ask for one that it has"):
+        contents.local_split(study, alone=True)(Wildcards(dataset="mine", split="evaluation"))
 
 
 def test_a_folder_of_data_is_an_input_by_its_files(tmp_path, monkeypatch):

@@ -85,6 +85,11 @@ def test_pickled_weights_are_refused(base, fetch):
     ("changes", "message"),
     [
         ({"model_type": "homemade"}, "'homemade', which this version of Transformers does not know"),
+        (
+            {"architectures": ["LlamaForSequenceClassification"]},
+            "whose network is LlamaForSequenceClassification; a causal",
+        ),
+        ({"model_type": "vit"}, "'vit', which Transformers does not load as a causal language model"),
         ({"quantization_config": {"quant_method": "gptq"}}, "is quantised and cannot be trained"),
         ({"vocab_size": 100}, "embeddings for 100: the tokenizer belongs to another model"),
     ],

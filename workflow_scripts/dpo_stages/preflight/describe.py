@@ -192,7 +192,7 @@ def _short(text: str) -> str:
 
 
 def everything(study: Study) -> Jobs:
-    """The jobs that look at what the study takes from elsewhere, and train."""
+    """The jobs that look at what the study takes from elsewhere, sample, and train."""
     config = study.config
     models, names = list(config["models"]), data_sets.names(study)
     sets = [(data, split) for data in names for split in config["datasets"][data]["splits"]]
@@ -204,6 +204,7 @@ def everything(study: Study) -> Jobs:
         {
             "fetch_model": [{"base": model} for model in models],
             "fetch_preference_model": [{"name": name} for name in asked],
+            "sample_candidates": [{"sampled": f"{model}/sft"} for model in models],
             "prepare_dataset": [{"dataset": name, "split": split} for name, split in sets],
             "train_policy": [
                 {"model": model, "method": method, "history": of_data(OFF, data)}

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
 from dpo_stages.core.hub import cache_folder
+from dpo_stages.models.architectures import heads_too_odd_for_cpu, not_a_writer
 from dpo_stages.models.templates import own_template
 from dpo_stages.preflight.hosts import refused
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.preflight.trainings import trainings
+from dpo_stages.preflight.trainings import sampled, served, trainings
+from dpo_stages.study import paths
 from dpo_stages.study.parameters import tensors_of
 from dpo_stages.study.study import Study
 
@@ -21,20 +23,40 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spm.model", "v
 
 
 def models(study: Study, jobs: Jobs) -> Iterator[str]:
-    """What is wrong with the folders of base models."""
-    for name in dict.fromkeys(job["base"] for job in jobs.of("fetch_model")):
+    """What is wrong with base models: those about to be fetched from a folder, and those here already that jobs are about."""
+    fetched = [job["base"] for job in jobs.of("fetch_model")]
+    trained = [name for name, _ in trainings(study, jobs)]
+    asked = sampled(jobs)
+    for name in dict.fromkeys([*fetched, *trained, *asked, *served(study, jobs)]):
         settings = study.config["models"][name]
-        folder = Path(settings["path"])
-        if folder.is_dir():
-            yield from _folder(f"models.{name}.path", folder, "a model")
-            if settings["chat_template"] is None and not own_template(folder):
-                yield (
-                    f"models.{name}: {folder} has no chat template, without which nothing can be asked; name a file as "
-                    f"models.{name}.chat_template, for a base model that is fine-tuned first "
-                    '"{workflow}/workflow_scripts/dpo_stages/models/chat_templates/zephyr.jinja"'
-                )
-            yield from _context(study, name, folder)
-            yield from _targets(study, jobs, name, folder)
+        folder = Path(settings["path"]) if name in fetched else Path(paths.base_model(name)).parent
+        if not folder.is_dir():
+            continue  # the hub's, or made by a job
+        if name in fetched:
+            yield from _as_given(name, settings, folder)
+        lengths = {"sampling.max_length": study.config["sampling"]["max_length"]} if name in (*fetched, *asked) else {}
+        lengths |= {"max_length": study.config["max_length"]} if name in (*fetched, *trained) else {}
+        yield from _context(name, folder, lengths)
+        if (
+            not study.gpu
+            and name in (*asked, *served(study, jobs))
+            and (reason := heads_too_odd_for_cpu(config_of(folder)))
+        ):
+            yield f"models.{name} {reason}"
+        yield from _targets(study, jobs, name, folder)
+
+
+def _as_given(name: str, settings: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """What a folder lacks that is taken as a base model."""
+    yield from _folder(f"models.{name}.path", folder, "a model")
+    if reason := not_a_writer(config_of(folder)):
+        yield f"models.{name}.path names {folder}, {reason}"
+    if settings["chat_template"] is None and not own_template(folder):
+        yield (
+            f"models.{name}: {folder} has no chat template, without which nothing can be asked; name a file as "
+            f"models.{name}.chat_template, for a base model that is fine-tuned first "
+            '"{workflow}/workflow_scripts/dpo_stages/models/chat_templates/zephyr.jinja"'
+        )
 
 
 def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
@@ -46,11 +68,10 @@ def _folder(key: str, folder: Path, what: str) -> Iterator[str]:
             yield f"{key} names {folder}, which has no {kind} (none of {', '.join(patterns)})"
 
 
-def _context(study: Study, name: str, folder: Path) -> Iterator[str]:
+def _context(name: str, folder: Path, lengths: Mapping[str, int]) -> Iterator[str]:
     context = context_of(folder)
     if context is None:
         return
-    lengths = {"sampling.max_length": study.config["sampling"]["max_length"], "max_length": study.config["max_length"]}
     for key, length in lengths.items():
         if length > context:
             yield f"{key} is {length}, and models.{name} reads no more than {context} tokens; set it to {context} or less"

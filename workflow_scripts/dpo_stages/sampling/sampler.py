@@ -23,6 +23,7 @@ from dpo_stages.core.libraries import importing_libraries, quiet_libraries, with
 from dpo_stages.core.parquet import read_table
 from dpo_stages.core.program import ProgressReport
 from dpo_stages.data.thoughts import opens_thought
+from dpo_stages.models.architectures import heads_too_odd_for_cpu
 from dpo_stages.models.chat_tokens import end_of_turn, load_tokenizer, vocabulary_of
 from dpo_stages.models.merging import whole_policy
 from dpo_stages.sampling.decoding import GPU_MEMORY_UTILIZATION, Decoding
@@ -101,7 +102,7 @@ class Sampler:
         lasting: the engine stays for further calls of `sample`, with a cache for any of them.
 
     Raises:
-        BadInput: the checkpoint has no tokenizer, no chat template or no end of turn.
+        BadInput: the checkpoint has no tokenizer, no chat template or no end of turn, or heads that CPU cores do not take.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class Sampler:
             raise BadInput(
                 f"{folder} has no model configuration that can be read; is it a whole checkpoint?"
             ) from error
+        if on_cpu() and (reason := heads_too_odd_for_cpu(self.config.to_dict())):
+            raise BadInput(f"{folder} {reason}")
         self.context = min(decoding.max_length, getattr(self.config, "max_position_embeddings", decoding.max_length))
         self.ends = self._ends()
 

@@ -1,9 +1,12 @@
 """A policy's model card, from its manifest and how it came about. Standard library only."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dpo_stages.study import paths
 from dpo_stages.study.choices import BY_RACE, BY_SCORE
 from dpo_stages.study.policies import BLEND, OFF, ON, PICK, POOL, data_of, is_mixed
 
@@ -30,8 +33,16 @@ python -m vllm.entrypoints.openai.api_server --model .   # answers at http://loc
 """
 
 
+_MADE_WHOLE = """\
+Where no `model*.safetensors` are here, the adapter is what was kept (`keep: adapter`). This makes them, in the study's folder:
+
+```bash
+envs/run train workflow_scripts/merge_policy.py {policy}
+```
+
+"""
 _BESIDE = """\
-What LoRA has trained lies in `adapter/` as PEFT saves it, for {base}; the policy is the sum, rounded.
+What LoRA has trained lies in `adapter/` as PEFT saves it, for {base}; the policy is the sum, rounded. From this folder{where}:
 
 ```python
 from peft import PeftModel
@@ -42,12 +53,6 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}")
 
 ```bash
 python -m vllm.entrypoints.openai.api_server --model {base} --tokenizer . --enable-lora --max-lora-rank {rank} --lora-modules policy=adapter
-```
-
-Where no `model*.safetensors` are here, the adapter is what was kept (`keep: adapter`). This makes them again, in the study's folder:
-
-```bash
-envs/run train workflow_scripts/merge_policy.py results/policies/{name}/manifest.json
 ```
 """
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -80,7 +85,8 @@ def card(
     if trace:
         parts.append("\n".join(_iterations(trace["steps"], about)))
         parts.append(f"It took {trace['samples_drawn']:,} samples of policies and {trace['labels_made']:,} labels.")
-    parts.append(f"## How it is loaded\n\n{_LOADED}".rstrip())
+    whole = _MADE_WHOLE.format(policy=paths.policy(name)) if "beside" in manifest else ""
+    parts.append(f"## How it is loaded\n\n{whole}{_LOADED}".rstrip())
     if "beside" in manifest:
         parts.append(f"### The adapter alone\n\n{_adapter(name, manifest)}".rstrip())
     if "arguments" in manifest:
@@ -168,9 +174,16 @@ def _decision(step: Mapping[str, Any]) -> str:
 
 
 def _adapter(name: str, manifest: Mapping[str, Any]) -> str:
+    """How the adapter is loaded beside its base: a model of the hub, or a folder of the study, seen from the policy's own."""
     rank = manifest["arguments"]["lora"]["rank"]
     largest = next((one for one in _VLLM_RANKS if one >= rank), rank)
-    return _BESIDE.format(base=manifest["beside"]["base"], rank=largest, name=name)
+    base, where = manifest["beside"]["base"], ""
+    if base.startswith("results/"):
+        where = ", as it lies in the study"
+        if base.startswith("results/policies/") and not base.endswith("/sft"):
+            where += f" (where that policy's weights are not there either, the command above makes those of {base}/manifest.json)"
+        base = os.path.relpath(base, Path(paths.policy(name)).parent)
+    return _BESIDE.format(base=base, rank=largest, where=where)
 
 
 def _training(manifest: Mapping[str, Any], ledger: Mapping[str, Any]) -> Iterator[str]:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dpo_stages.core.errors import BadInput
 from dpo_stages.study import capabilities, data_sets, own_labels, paths
 from dpo_stages.study.audits import for_report
 from dpo_stages.study.cards import DATA, OTHER_DATA
 from dpo_stages.study.independence import length_control, length_witness
 from dpo_stages.study.policies import RECOMMENDED, Policy
 from dpo_stages.study.races import races_for_report
+from dpo_stages.study.splits import lacking
 from dpo_stages.study.study import Study
 
 PAPER_TABLES = tuple(f"table{number}" for number in range(1, 6))
@@ -48,12 +50,18 @@ def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
         study: the study.
         alone: whether no workflow around this one may make files for it. Then nothing is given for a file that is missing, so that
             `missing_files` can name it together with all else that is.
+
+    The function raises BadInput where the data set has no such split.
     """
 
     def file_of(wildcards: Any) -> str | list:
         dataset = study.config["datasets"][wildcards.dataset]
         if dataset["adapter"] != "local":
             return []
+        if wildcards.split not in dataset["splits"]:
+            raise BadInput(
+                f"the data set {wildcards.dataset} has {lacking(study.config, wildcards.dataset, wildcards.split)}"
+            )
         file = dataset["splits"][wildcards.split]
         if Path(file).is_dir():
             return sorted(str(part) for part in Path(file).iterdir() if part.is_file())

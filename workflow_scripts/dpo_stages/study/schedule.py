@@ -13,6 +13,9 @@ from pathlib import Path
 from dpo_stages.core.errors import BadInput
 
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
+_LAST_STEP = "Building DAG of jobs..."
+_SHOWN = 500
+"""Characters of the reason why nothing can be planned."""
 
 
 def dry_run(snakefile: Path, configuration: str, targets: Sequence[str], *options: str) -> str:
@@ -31,12 +34,28 @@ def dry_run(snakefile: Path, configuration: str, targets: Sequence[str], *option
         file.write(configuration)
         file.flush()
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--dry-run", "--forceall"]
-        command += ["--nolock", "--cores", "1", *options, "--configfile", file.name, "--", *targets]
+        # The run that asks has marked as unfinished what it is to make.
+        command += [
+            "--ignore-incomplete",
+            "--nolock",
+            "--cores",
+            "1",
+            *options,
+            "--configfile",
+            file.name,
+            "--",
+            *targets,
+        ]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.strip() or done.stdout.strip()
-        raise BadInput(f"Snakemake cannot plan {' '.join(targets)}: {said[-500:]}")
+        raise BadInput(f"Snakemake cannot plan {' '.join(targets)}: {_reason(done.stderr.strip() or done.stdout)}")
     return done.stdout
+
+
+def _reason(said: str) -> str:
+    """What was wrong, of all that Snakemake said: what follows on its last step, on one line, no more than its beginning."""
+    words = " ".join(said.rpartition(_LAST_STEP)[-1].split())
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
 @dataclass(frozen=True)

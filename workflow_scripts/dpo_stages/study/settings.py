@@ -31,6 +31,7 @@ from dpo_stages.study.policies import (
 )
 from dpo_stages.study.schema_errors import meant, sentence_of
 from dpo_stages.study.shorthand import write_out
+from dpo_stages.study.splits import lacking
 
 PARAMETERS_OF_PAIRRM = 4.35e8
 
@@ -550,4 +551,4 @@ def _expect_dataset(config: dict, where: str, name: str, kind: str, split: str) 
     if dataset["kind"] != kind:
         raise BadInput(f"configuration: {where} names '{name}', a data set of kind {dataset['kind']}; {kind} is needed")
     if split not in dataset["splits"]:
-        raise BadInput(f"configuration: {where} names '{name}', which has no split {split} (datasets.{name}.splits)")
+        raise BadInput(f"configuration: {where} names '{name}', which has {lacking(config, name, split)}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dpo_stages.study import splits
 from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, PICK, POOL
 
 SECTIONS = ("models", "methods", "sources", "datasets", "preference_models", "tables")
@@ -64,7 +65,7 @@ def _races_without_prompts(file: str, config: Mapping[str, Any]) -> str | None:
     without = [data for data in sets if "test" not in config["datasets"][data]["splits"]]
     if not file.startswith("results/races/") or not without:
         return None
-    return f"arms race on prompts of the split test, which {without[0]} does not have; give files for both, {{train: …, test: …}}"
+    return f"{without[0]} has {splits.lacking(config, without[0], 'test')}"
 
 
 def _lacking(file: str, config: Mapping[str, Any]) -> str | None:
