@@ -130,7 +130,7 @@ def main() -> None:
     pairs = join_reference(tokens.table, reference, arguments.reference_logps)
     if not pairs.num_rows:
         raise BadInput(f"{arguments.preferences} has no pair that fits into --max-length {settings.max_length} tokens")
-    start = starting_point(arguments.initial.parent, settings)
+    start = starting_point(arguments.initial.parent, settings, dropout=False)
     shared = shares_prefix(arguments.prefix_sharing, start["model"].config, settings.max_length)
     trainer = PreferenceTrainer(
         **start,

@@ -1,14 +1,16 @@
 """Tokens are those of TRL, through the chat template, cut and dropped visibly."""
 
+import json
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHATML, chat_rows, preference_rows, with_template, write_model
+from tiny import CHATML, chat_rows, make_tokenizer, preference_rows, with_template, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.data.schemas import CHAT, PREFERENCES
-from dpo_stages.models.chat_tokens import NO_ROOM, end_of_turn
+from dpo_stages.models.chat_tokens import NO_ROOM, end_of_turn, load_tokenizer
 from dpo_stages.models.conversation_tokens import NOTHING_TO_LEARN, tokenize_conversations
 from dpo_stages.models.preference_tokens import NO_TOKEN, _common_prefix, tokenize_preferences
 
@@ -257,3 +259,12 @@ def test_common_prefix(ids, others):
     length = _common_prefix(ids, others)
     assert ids[:length] == others[:length]
     assert length == len(ids) or length == len(others) or ids[length] != others[length]
+
+
+@pytest.mark.parametrize(("rows", "padding"), [(None, "<pad>"), (0, "</s>")])
+def test_padding_is_a_token_that_the_model_has_a_row_for(tmp_path, rows, padding):
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "<added>"} if rows == 0 else {})
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": len(tokenizer) - (rows == 0)}))
+    assert load_tokenizer(tmp_path).pad_token == padding

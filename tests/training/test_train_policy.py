@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tiny import contents, preference_rows, reference_flags, write_model
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
-from dpo_stages.core.manifests import read_manifest
+from dpo_stages.core.manifests import read_manifest, write_manifest
 from dpo_stages.core.parquet import read_table, write_table
 from dpo_stages.data.schemas import PREFERENCES, REFERENCE_LOGPS
 from dpo_stages.study.objectives import ORIGINAL_SLIC
@@ -212,6 +213,59 @@ def test_two_processes_give_the_one_process_result(tmp_path, root, flags, traine
     assert largest_difference(tmp_path / "policy", trained) < 1e-5
     assert len((tmp_path / "policy/training_log.jsonl").read_text().splitlines()) == 6
     assert result.stderr.count("train_policy: 48 rows in") == 1
+
+
+def test_two_processes_go_on_in_the_second_epoch_as_if_nothing_had_happened(tmp_path, root, flags):
+    def train(folder, *more):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command += [root / "workflow_scripts/train_policy.py", *flags(folder, epochs=2, per_device_batch_size=2), *more]
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    train(tmp_path / "whole")
+    train(tmp_path / "paused", "--until", 1.5)
+    assert "going on from" in train(tmp_path / "paused")
+    assert largest_difference(tmp_path / "paused/policy", tmp_path / "whole/policy") == 0.0
+
+
+@pytest.mark.parametrize("change", [{"attention_dropout": 0.1}, {"_attn_implementation": "flash_attention_2"}])
+def test_what_a_configuration_asks_for_and_training_has_not_changes_nothing(
+    tmp_path, run_here, model, flags, trained, change
+):
+    initial = tmp_path / "initial/manifest.json"
+    shutil.copytree(model.parent, initial.parent)
+    config = initial.with_name("config.json")
+    config.write_text(json.dumps({**read_json(config), **change}))
+    write_manifest(initial.parent, {"policy": "tiny/sft"})
+    run_here("train_policy", *flags(tmp_path, initial=initial))
+    assert largest_difference(tmp_path / "policy", trained) == 0.0
+    assert read_json(tmp_path / "policy/config.json")[next(iter(change))] == next(iter(change.values()))
+
+
+def test_a_mixture_of_experts_has_no_other_loss(tmp_path, run_here, preferences, flags):
+    import torch
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    initial = write_model(tmp_path / "initial")
+    torch.manual_seed(0)
+    known = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    sizes = {name: read_json(initial.with_name("config.json"))[name] for name in known}
+    config = MixtralConfig(**sizes, num_key_value_heads=4, num_local_experts=4, output_router_logits=True)
+    MixtralForCausalLM(config).save_pretrained(initial.parent)
+    write_manifest(initial.parent, {"policy": "tiny/sft"})
+    run_here("compute_reference_logps", *reference_flags(initial, preferences, tmp_path / "r.parquet"))
+    run_here("train_policy", *flags(tmp_path, initial=initial, reference_logps=tmp_path / "r.parquet"))
+    assert logged(tmp_path, "loss")[0] == pytest.approx(LN_2, abs=1e-5)
+
+
+def test_a_constant_learning_rate_warms_up(tmp_path, run_here, flags):
+    run_here("train_policy", *flags(tmp_path, scheduler="constant", warmup_ratio=0.5, learning_rate=1e-3))
+    assert logged(tmp_path, "learning_rate") == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3, 1e-3])
+
+
+def logged(folder, name):
+    return [json.loads(line)[name] for line in (folder / "policy/training_log.jsonl").read_text().splitlines()]
 
 
 def test_bfloat16_is_mixed_precision_saved_narrow(tmp_path, run_here, model, preferences, flags, trained):

@@ -13,7 +13,14 @@ DPO = Objective("sigmoid", beta=0.1)
 
 @pytest.mark.parametrize(
     "name",
-    ["_prepare_dataset", "_precompute_ref_logps", "create_model_card", "_get_train_sampler", "get_batch_samples"],
+    [
+        "_prepare_dataset",
+        "_precompute_ref_logps",
+        "create_model_card",
+        "_get_train_sampler",
+        "_run_epoch",
+        "get_batch_samples",
+    ],
 )
 def test_a_method_that_is_overridden_is_there(name):
     from trl import DPOTrainer

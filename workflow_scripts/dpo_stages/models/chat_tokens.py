@@ -6,12 +6,13 @@ same means supervised fine-tuning reads whole conversations (`conversation_token
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
-from dpo_stages.core.files import first_line
+from dpo_stages.core.files import first_line, read_json
 from dpo_stages.models.control_texts import control_texts, control_tokens
 from dpo_stages.models.templates import ANSWER, answered, loses_white_space, render
 
@@ -44,7 +45,8 @@ class Tokenized:
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a checkpoint folder; it must have a chat template.
 
-    A tokenizer without a padding token pads with its end of sequence: padding is masked everywhere.
+    A tokenizer without a padding token, or whose padding token the model has no row for, pads with its end of sequence or
+    the first token there is: padding is masked everywhere, but looked up.
     """
     from transformers import AutoTokenizer
 
@@ -54,8 +56,12 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise BadInput(f"{folder} has no tokenizer that can be loaded: {first_line(error)}") from error
     if not tokenizer.chat_template:
         raise BadInput(f"the tokenizer in {folder} has no chat template; fetch the model with --chat-template FILE")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    rows = (config.get("text_config") or config).get("vocab_size") or math.inf
+    usable = (
+        token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if token is not None and token < rows
+    )
+    tokenizer.pad_token_id = next(usable)
     return tokenizer
 
 

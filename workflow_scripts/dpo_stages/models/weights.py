@@ -17,7 +17,7 @@ from dpo_stages.core.files import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
@@ -34,25 +34,33 @@ def is_weights(name: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in WEIGHTS)
 
 
-def load_model(folder: Path, max_length: int, narrow: bool = False) -> "PreTrainedModel":
+def load_model(folder: Path, max_length: int, narrow: bool = False, dropout: bool = True) -> "PreTrainedModel":
     """Load a policy in float32, the precision of the weights that training updates; no remote code is run.
+
+    A kind of attention that its configuration asks for and that needs another package or a compiler is not taken.
 
     Args:
         folder: of the policy.
         max_length: tokens that it has to read at a time.
         narrow: take half the memory, for mixed precision alone; see `narrow_weights_of_products`.
+        dropout: as configured; else there is none, which in attention is a number and no layer that could be taken out.
 
     Raises:
         BadInput: there is none, or it has no positions for `max_length` tokens: what it makes of more is noise or a crash.
     """
     import torch
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     # PyTorch would take cuDNN's attention on recent GPUs, which is built anew for every length of a batch: a third of a training.
     torch.backends.cuda.enable_cudnn_sdp(False)
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if config._attn_implementation not in (None, "eager", "sdpa"):
+            config._attn_implementation = None
+        if not dropout:
+            without_dropout(config)
+        model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise BadInput(f"{folder} has no causal language model that can be loaded: {error}") from error
     context = getattr(model.config.get_text_config(), "max_position_embeddings", max_length)
     if context < max_length:
@@ -65,6 +73,13 @@ def load_model(folder: Path, max_length: int, narrow: bool = False) -> "PreTrain
     if narrow:
         narrow_weights_of_products(model, embedding=stored_dtypes(folder) == {"BF16"})
     return model
+
+
+def without_dropout(config: "PreTrainedConfig") -> None:
+    """Set every rate of dropout in a model's configuration to 0."""
+    for name, rate in vars(config).items():
+        if name.endswith(("dropout", "_pdrop")) and isinstance(rate, float):
+            setattr(config, name, 0.0)
 
 
 def narrow_weights_of_products(model: "PreTrainedModel", embedding: bool) -> None:

@@ -92,6 +92,7 @@ class Objective:
             "beta": self.beta,
             "label_smoothing": self.label_smoothing or 0.0,
             "use_weighting": self.use_weighting,
+            "router_aux_loss_coef": 0.0,  # a mixture of experts is trained on the same loss as any other model
         }
 
     def first_loss(self, supervised: float = 0.0) -> float | None:

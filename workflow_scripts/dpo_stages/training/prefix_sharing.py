@@ -38,6 +38,8 @@ def why_not_shared(config: "PreTrainedConfig", max_length: int) -> str | None:
     window = getattr(config, "sliding_window", None)
     if window is not None and window < max_length:
         return f"its attention sees {window} tokens, and a row may have {max_length}"
+    if (attention := config._attn_implementation) not in (None, "sdpa"):
+        return f"its configuration asks for {attention} attention, which reads another kind of mask"
     return None
 
 

@@ -48,16 +48,21 @@ def describe(settings: TrainingSettings, inputs: dict[str, Path], **method: obje
     }
 
 
-def starting_point(folder: Path, settings: TrainingSettings) -> dict[str, object]:
+def starting_point(folder: Path, settings: TrainingSettings, dropout: bool = True) -> dict[str, object]:
     """The trainer's arguments `model` and `peft_config`: a policy, and what is trained beside its frozen weights, if anything.
 
     Nobody else may hold the model, whose memory is freed before the policy is saved.
+
+    Args:
+        folder: of the policy.
+        settings: of the training.
+        dropout: whether the policy has that of its configuration; LoRA has its own.
 
     Raises:
         BadInput: the policy cannot be loaded, or has not the layers that LoRA is to train.
     """
     with _for_all_processes(folder) as whole:
-        model = load_model(whole, settings.max_length, narrow=settings.narrow)
+        model = load_model(whole, settings.max_length, narrow=settings.narrow, dropout=dropout)
         model.name_or_path = str(folder)  # where PEFT looks up the configuration when it saves
         return {"model": model, "peft_config": settings.lora.config(model, whole) if settings.lora else None}
 

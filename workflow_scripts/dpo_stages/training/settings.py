@@ -219,7 +219,8 @@ def trainer_arguments(settings: TrainingSettings) -> dict[str, object]:
             settings.batch_size, settings.per_device_batch_size, processes
         ),
         "warmup_steps": settings.warmup_ratio,  # below 1 it is a share of the steps
-        "lr_scheduler_type": settings.scheduler,
+        # Transformers' own constant one does not warm up.
+        "lr_scheduler_type": "constant_with_warmup" if settings.scheduler == "constant" else settings.scheduler,
         "max_grad_norm": MAX_GRADIENT_NORM,
         "max_length": settings.max_length,
         "seed": settings.seed,

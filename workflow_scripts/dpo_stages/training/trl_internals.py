@@ -34,6 +34,15 @@ class LocalTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         return LikeLengths(self._lengths, self._train_batch_size, accumulation, devices, self.args.data_seed)
 
+    def _run_epoch(self, model, epoch, train_dataloader, *args, **kwargs):
+        """An epoch, resumed or not. Accelerate does not reach the sampler of several processes behind the batches it skips."""
+        batches = train_dataloader.batch_sampler
+        while hasattr(batches, "batch_sampler"):
+            batches = batches.batch_sampler
+        if isinstance(batches.sampler, LikeLengths):
+            batches.sampler.set_epoch(epoch)
+        return super()._run_epoch(model, epoch, train_dataloader, *args, **kwargs)
+
     def create_model_card(self, *args, **kwargs) -> None:
         """Write none, as TRL would with every checkpoint: a policy's manifest says where it comes from."""
 
