@@ -122,10 +122,7 @@ def test_the_plan_of_the_papers_study_and_what_the_finished_jobs_took(tmp_path, 
     assert "| 64 " in written and "A trained policy has 1 run (1 seed x 1 replicate).\n" in written
     wrong = run_script("plan_study", *arguments[:4], "--targets", "results/nothing", *arguments[6:])
     assert wrong.returncode == 2
-    assert (
-        "Snakemake cannot plan results/nothing: MissingRuleException: No rule to produce results/nothing"
-        in wrong.stderr
-    )
+    assert "Snakemake cannot plan results/nothing: nothing makes results/nothing" in wrong.stderr
 
 
 def test_a_plan_is_made_while_what_it_plans_is_marked_as_unfinished(tmp_path, monkeypatch):

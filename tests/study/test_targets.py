@@ -58,7 +58,7 @@ def test_races_need_prompts_of_their_own_and_suffixes_who_has_them():
     config["preference_models"]["other"] = {**config["preference_models"]["pairrm"], "suffix": "b"}
     asked = ["results/races/zephyr-7b/sft.md", "results/boundary/zephyr-7b+b/sft.json"]
     first, second = unmade(asked, config, MADE, lambda file: "races" in file)
-    assert "the split test, which ultrafeedback does not have" in first
+    assert "ultrafeedback has no split test, the prompts that nothing is trained on" in first
     assert (
         "b is the suffix of preference_models.other, which is not chosen; add `--config preference_model=other`"
         in second
