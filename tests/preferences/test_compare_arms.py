@@ -1,6 +1,7 @@
 """The preference model's verdict on the outputs of two arms: which output is which, ties, thoughts, what does not fit."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -49,7 +50,7 @@ def compare(run_here, model_folder, tmp_path):
     return run
 
 
-def test_the_verdict_is_the_preference_models_own_and_a_tie_is_half(compare, model, tmp_path):
+def test_the_verdict_is_the_preference_models_own_and_a_tie_is_half(compare, model, root, tmp_path):
     rows, ledger = compare()
     expected = model.compare([Pair(prompt(q), one, two) for q, one, two in zip(QUESTIONS, OFF, ON, strict=True)])
     assert [row["logit"] for row in rows] == pytest.approx(expected.logits.tolist())
@@ -60,6 +61,11 @@ def test_the_verdict_is_the_preference_models_own_and_a_tie_is_half(compare, mod
     assert (ledger["rows_out"], ledger["ties"], ledger["truncated"]) == (3, 1, 3)
     mean = sum(row["off_policy_preferred"] for row in rows) / 3
     assert ledger["off_policy_preferred"] == pytest.approx(mean)
+    read = "from dpo_stages.evaluation.verdicts import read_verdict; print(read_verdict('arms.parquet').percent)"
+    in_scripts = f"import os, sys; sys.path.insert(0, {str(root / 'workflow_scripts')!r}); os.chdir({str(tmp_path)!r})"
+    command = [root / "envs/run", "workflow", "-c", f"{in_scripts}; {read}"]  # where tables are made
+    percent = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+    assert float(percent) == pytest.approx(100 * mean)
 
 
 def test_the_arms_change_places_and_so_does_the_verdict(compare):
