@@ -213,7 +213,9 @@ def test_what_needs_a_split_that_the_data_have_not_is_one_sentence(clone, tmp_pa
     (tmp_path / "mine.yaml").write_text(study)
     (tmp_path / "pairs.jsonl").touch()
     options = ["--snakefile", clone / "Snakefile", "--cores", "1", "--configfile", "mine.yaml", "-n", "--"]
-    for target in ("results/candidates/mine/sft/test.parquet", "results/exports/pairs/test.jsonl"):
+    for target in (
+        "results/candidates/mine/sft/test.parquet", "results/exports/pairs/test.jsonl", "results/races/mine/sft.md"
+    ):  # fmt: skip
         done = snakemake(*options, target, folder=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr
         assert "the data set pairs has no split test, the prompts that nothing is trained on" in done.stderr

@@ -672,6 +672,11 @@ def test_a_missing_file_is_no_input_unless_a_workflow_around_this_one_may_make_i
     assert contents.local_split(study, alone=True)(train) == "nowhere.jsonl"
     with pytest.raises(BadInput, match="the data set mine has no split evaluation .*; ask for one that it has"):
         contents.local_split(study, alone=True)(Wildcards(dataset="mine", split="evaluation"))
+    del study.config["datasets"]["ultrafeedback"]["splits"]["test"]  # of the hub
+    with pytest.raises(
+        BadInput, match="the data set ultrafeedback has no split test, the prompts that nothing is trained on"
+    ):
+        contents.local_split(study, alone=True)(Wildcards(dataset="ultrafeedback", split="test"))
 
 
 def test_a_folder_of_data_is_an_input_by_its_files(tmp_path, monkeypatch):

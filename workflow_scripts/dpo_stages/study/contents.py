@@ -56,12 +56,12 @@ def local_split(study: Study, alone: bool) -> Callable[[Any], str | list]:
 
     def file_of(wildcards: Any) -> str | list:
         dataset = study.config["datasets"][wildcards.dataset]
-        if dataset["adapter"] != "local":
-            return []
         if wildcards.split not in dataset["splits"]:
             raise BadInput(
                 f"the data set {wildcards.dataset} has {lacking(study.config, wildcards.dataset, wildcards.split)}"
             )
+        if dataset["adapter"] != "local":
+            return []
         file = dataset["splits"][wildcards.split]
         if Path(file).is_dir():
             return sorted(str(part) for part in Path(file).iterdir() if part.is_file())

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dpo_stages.study import splits
 from dpo_stages.study.policies import AUTO, BLEND, OFF, ON, PICK, POOL
 
 SECTIONS = ("models", "methods", "sources", "datasets", "preference_models", "tables")
@@ -32,9 +31,9 @@ def unmade(
     names = {part for file in made for part in file.split("/") if "{" not in part}
     names |= {"sft", OFF, ON, AUTO, BLEND, POOL, PICK, *(name for section in SECTIONS for name in config[section])}
     for file in asked:
-        if is_made(file) and not _races_without_prompts(file, config):
+        if is_made(file):
             continue
-        if lacking := _races_without_prompts(file, config) or _lacking(file, config):
+        if lacking := _lacking(file, config):
             yield f"nothing makes {file} in this study: {lacking}"
         elif close := difflib.get_close_matches(file, filter(is_made, _with_another_part(file, names)), n=1):
             yield f"nothing makes {file}; did you mean {close[0]}?"
@@ -57,15 +56,6 @@ def _with_another_part(file: str, names: set[str]) -> Iterator[str]:
         for start, end in pieces:
             for name in difflib.get_close_matches(file[start:end], names):
                 yield file[:start] + name + file[end:]
-
-
-def _races_without_prompts(file: str, config: Mapping[str, Any]) -> str | None:
-    """Races have a rule in every study, and prompts only where data sets have a split for tests."""
-    sets = (config["preference_data"], *config["other_data"])
-    without = [data for data in sets if "test" not in config["datasets"][data]["splits"]]
-    if not file.startswith("results/races/") or not without:
-        return None
-    return f"{without[0]} has {splits.lacking(config, without[0], 'test')}"
 
 
 def _lacking(file: str, config: Mapping[str, Any]) -> str | None:
