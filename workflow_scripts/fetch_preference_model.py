@@ -16,12 +16,12 @@ from dpo_stages.core.files import replacing_folder
 from dpo_stages.core.hub import add_hub_flags, find, first_day, same_commit
 from dpo_stages.core.manifests import MANIFEST, link_files, write_manifest
 from dpo_stages.core.program import finish, run
+from dpo_stages.models.architectures import is_reward_model
 from dpo_stages.models.templates import fix_template, own_template
 from dpo_stages.preferences.opening import (
     base_beside,
     check_ranker,
     find_preference_model,
-    is_reward_model,
     model_config,
 )
 from dpo_stages.preferences.options import (

@@ -58,9 +58,8 @@ def test_a_pair_is_one_row(batch):
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 def test_log_probabilities_are_those_of_two_rows(batch, architecture, implementation):
     model = random_model(architecture, implementation)
-    assert (why_not_shared(model.config, 96) is None) == (
-        implementation == "sdpa"
-    )  # SharedPrefix has a mask for this one
+    shared = why_not_shared(model.config, 96) is None
+    assert shared == (implementation == "sdpa")  # SharedPrefix has a mask for this one
     ids, mask, responses = (batch[name] for name in ("input_ids", "attention_mask", "completion_mask"))
     pairs = SharedPrefix.of(ids, mask, responses)
 

@@ -198,6 +198,10 @@ def test_another_training_does_not_go_on_from_these_checkpoints(tmp_path, run_he
     assert read_manifest(tmp_path / "policy/manifest.json")["arguments"]["beta"] == 0.2
 
 
+def logged(folder, name):
+    return [json.loads(line)[name] for line in (folder / "policy/training_log.jsonl").read_text().splitlines()]
+
+
 @pytest.mark.parametrize("sharded", [False, True], ids=["replicated", "sharded"])
 def test_two_processes_give_the_one_process_result(tmp_path, root, flags, trained, sharded):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -264,10 +268,6 @@ def test_a_constant_learning_rate_warms_up(tmp_path, run_here, flags):
     assert logged(tmp_path, "learning_rate") == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3, 1e-3])
 
 
-def logged(folder, name):
-    return [json.loads(line)[name] for line in (folder / "policy/training_log.jsonl").read_text().splitlines()]
-
-
 def test_bfloat16_is_mixed_precision_saved_narrow(tmp_path, run_here, model, preferences, flags, trained):
     import torch
     from safetensors.torch import load_file
@@ -292,7 +292,7 @@ def test_bfloat16_is_mixed_precision_saved_narrow(tmp_path, run_here, model, pre
 )
 def test_it_learns(tmp_path, run_here, flags, loss, more, first):
     run_here("train_policy", *flags(tmp_path, loss=loss, epochs=4, **more))
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "policy/training_log.jsonl").read_text().splitlines()]
+    losses = logged(tmp_path, "loss")
     assert first is None or losses[0] == pytest.approx(first, abs=1e-5)
     assert len(losses) == 4 * 6
     assert sum(losses[-6:]) < 0.8 * sum(losses[:6])

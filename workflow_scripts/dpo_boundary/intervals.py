@@ -42,9 +42,8 @@ def effective_prompts(comparisons: Sequence[float]) -> float:
         comparisons: for each prompt, how many comparisons it has; positive.
     """
     comparisons = np.asarray(comparisons, float)
-    return round(
-        float(comparisons.sum() ** 2 / np.square(comparisons).sum()), 6
-    )  # the prompts themselves where all are equal
+    effective = float(comparisons.sum() ** 2 / np.square(comparisons).sum())
+    return round(effective, 6)  # the prompts themselves where all are equal
 
 
 def clustered_interval(votes: Sequence[float], comparisons: Sequence[float], confidence: float) -> Interval:

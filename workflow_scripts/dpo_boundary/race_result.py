@@ -89,9 +89,8 @@ class RaceLook:
             among = [
                 pair for pair in self.pairs if arm in (pair.arm_1, pair.arm_2) and {pair.arm_1, pair.arm_2} <= {*arms}
             ]
-            return round(
-                sum(pair.lead(arm, length_controlled) for pair in among), 9
-            )  # equal where rounding alone differs
+            total = sum(pair.lead(arm, length_controlled) for pair in among)
+            return round(total, 9)  # equal where rounding alone differs
 
         return max(self.left, key=lambda arm: (leads(arm, self.left), leads(arm, self.arms)))
 

@@ -16,7 +16,7 @@ from dpo_boundary.intervals import clustered_interval
 from dpo_stages.core import files
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.parquet import read_table
-from dpo_stages.evaluation.runs import intervals_over_runs
+from dpo_stages.evaluation.runs import intervals_over_runs, plain_pairs
 
 RESAMPLES, SEED, CONFIDENCE = 1000, 0, 0.95
 """Of the bootstrap over instructions, the same for whatever is measured on them."""
@@ -180,4 +180,4 @@ def gains_over_runs(
     points = np.array([[gain(measured, run) for run in runs] for runs in contrasts])
     drawn = np.array([np.transpose([gain(resamples, run) for run in runs]) for runs in contrasts])
     [confidence] = {one.figures["confidence"] for one in evaluations.values()}
-    return [(low, high) for low, high in np.transpose(intervals_over_runs(points, drawn, confidence)).tolist()]
+    return plain_pairs(intervals_over_runs(points, drawn, confidence))

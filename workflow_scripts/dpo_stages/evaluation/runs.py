@@ -44,3 +44,8 @@ def intervals_over_runs(points: Floats, resamples: Floats, confidence: float) ->
     half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
     centre = points.mean(axis=1)
     return centre - half, centre + half
+
+
+def plain_pairs(ends: tuple[Floats, Floats]) -> list[tuple[float, float]]:
+    """(low, high) of each contrast as numbers of Python, for tables that ask whether something `is False`."""
+    return [(low, high) for low, high in np.transpose(ends).tolist()]

@@ -18,7 +18,7 @@ from dpo_stages.core.parquet import read_table
 from dpo_stages.evaluation.arms import ARMS_SCHEMA
 from dpo_stages.evaluation.gains import CONFIDENCE, RESAMPLES, SEED, level_interval
 from dpo_stages.evaluation.length_control import resample_counts
-from dpo_stages.evaluation.runs import intervals_over_runs
+from dpo_stages.evaluation.runs import intervals_over_runs, plain_pairs
 
 
 @dataclass(frozen=True)
@@ -75,5 +75,4 @@ def verdicts_over_runs(contrasts: Sequence[Sequence[Sequence[Verdict]]]) -> list
             )
     points = np.array([[np.mean([one.percent for one in run]) for run in runs] for runs in contrasts])
     drawn = [[np.mean([one.resamples for one in run], axis=0) for run in runs] for runs in contrasts]
-    intervals = intervals_over_runs(points, np.swapaxes(drawn, 1, 2), CONFIDENCE)
-    return [(low, high) for low, high in np.transpose(intervals).tolist()]
+    return plain_pairs(intervals_over_runs(points, np.swapaxes(drawn, 1, 2), CONFIDENCE))

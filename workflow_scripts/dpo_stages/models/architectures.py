@@ -3,8 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
+CLASSIFIER = "ForSequenceClassification"
+"""How networks that give a text a score are called."""
+
 WRITERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """How networks that write text are called; the last is a language model among other things where there is no encoder."""
+
+
+def architecture_of(config: Mapping[str, Any]) -> str | None:
+    """What a network is called; None where its configuration does not say."""
+    return next(iter(config.get("architectures") or ()), None)
+
+
+def of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a configuration that is about text, where a network reads other things as well."""
+    return config.get("text_config") or config
+
+
+def is_reward_model(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a network that classifies sequences."""
+    return any(name.endswith(CLASSIFIER) for name in config.get("architectures") or ())
 
 
 def not_a_writer(config: Mapping[str, Any]) -> str | None:
@@ -13,11 +31,10 @@ def not_a_writer(config: Mapping[str, Any]) -> str | None:
     Args:
         config: of the network; one that names no architecture is taken by its type.
     """
-    names = config.get("architectures") or []
-    if (names and not names[0].endswith(WRITERS)) or config.get("is_encoder_decoder"):
-        network = names[0] if names else config.get("model_type")
+    name = architecture_of(config)
+    if (name and not name.endswith(WRITERS)) or config.get("is_encoder_decoder"):
         return (
-            f"whose network is {network}; a causal language model (…ForCausalLM) is expected as the model to be aligned, and a "
+            f"whose network is {name or config.get('model_type')}; a causal language model (…ForCausalLM) is expected as the model to be aligned, and a "
             "reward model belongs into preference_model"
         )
     return None
@@ -30,7 +47,7 @@ in its environment holds this to it)."""
 
 def heads_too_odd_for_cpu(config: Mapping[str, Any]) -> str | None:
     """Why vLLM cannot sample of a network on CPU cores; None if it can, or if the configuration does not say."""
-    text = config.get("text_config") or config
+    text = of_text(config)
     heads, width = text.get("num_attention_heads"), text.get("hidden_size")
     size = text.get("head_dim") or (
         width // heads if isinstance(heads, int) and heads and isinstance(width, int) else None

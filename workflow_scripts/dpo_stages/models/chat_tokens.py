@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import first_line, read_json
+from dpo_stages.models.architectures import of_text
 from dpo_stages.models.control_texts import control_texts, control_tokens
 from dpo_stages.models.templates import ANSWER, answered, loses_white_space, render
+from dpo_stages.models.weights import CONFIG
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,8 +58,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise BadInput(f"{folder} has no tokenizer that can be loaded: {first_line(error)}") from error
     if not tokenizer.chat_template:
         raise BadInput(f"the tokenizer in {folder} has no chat template; fetch the model with --chat-template FILE")
-    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-    rows = (config.get("text_config") or config).get("vocab_size") or math.inf
+    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    rows = of_text(config).get("vocab_size") or math.inf
     usable = (
         token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if token is not None and token < rows
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
 from dpo_stages.core.manifests import MANIFEST, read_manifest
+from dpo_stages.models.architectures import is_reward_model
 from dpo_stages.preferences.options import (
     BASE,
     JUDGE_KIND,
@@ -118,11 +119,6 @@ def model_config(folder: Path) -> dict:
         raise BadInput(f"{folder} has no config.json; a folder in llm-blender's layout or a reward model is expected")
     config = read_json(folder / "config.json")
     return config if isinstance(config, dict) else {}
-
-
-def is_reward_model(config: dict) -> bool:
-    """Whether a `config.json` is of a network that classifies sequences."""
-    return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ())
 
 
 def check_ranker(folder: str | os.PathLike) -> dict:

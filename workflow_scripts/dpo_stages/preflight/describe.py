@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dpo_stages.models.architectures import architecture_of, is_reward_model
 from dpo_stages.preflight.data import Data, devices, fitting_batch
 from dpo_stages.preflight.jobs import Jobs
-from dpo_stages.preflight.models import config_of, context_of, is_reward_model, network
+from dpo_stages.preflight.models import config_of, context_of, network
 from dpo_stages.study import data_sets
 from dpo_stages.study.memory import GIB, training_bytes, weight_bytes
 from dpo_stages.study.policies import OFF, of_data
@@ -138,7 +139,7 @@ class Description:
         if not config:
             return f"{size} parameters by its name, from the hub"
         context = context_of(Path(model["path"]))
-        kind = (config.get("architectures") or [config.get("model_type", "?")])[0]
+        kind = architecture_of(config) or config.get("model_type", "?")
         return f"{kind}, {size} parameters" + (f", reads {context:,} tokens" if context else "")
 
     def _memory(self, parameters: float) -> str:
@@ -182,7 +183,7 @@ class Description:
             return f"{model['path']}, from the hub"
         if config.get("ranker_type"):
             return "a ranker"
-        network_is = (config.get("architectures") or ["?"])[0]
+        network_is = architecture_of(config) or "?"
         return f"a reward model, {network_is}" if is_reward_model(config) else f"{network_is}, which is no reward model"
 
 

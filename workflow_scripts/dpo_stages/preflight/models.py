@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from dpo_stages.core.errors import BadInput
 from dpo_stages.core.files import read_json
 from dpo_stages.core.hub import cache_folder
-from dpo_stages.models.architectures import heads_too_odd_for_cpu, not_a_writer
+from dpo_stages.models.architectures import architecture_of, heads_too_odd_for_cpu, is_reward_model, not_a_writer
 from dpo_stages.models.templates import own_template
 from dpo_stages.preflight.hosts import refused
 from dpo_stages.preflight.jobs import Jobs
@@ -27,7 +27,8 @@ def models(study: Study, jobs: Jobs) -> Iterator[str]:
     fetched = [job["base"] for job in jobs.of("fetch_model")]
     trained = [name for name, _ in trainings(study, jobs)]
     asked = sampled(jobs)
-    for name in dict.fromkeys([*fetched, *trained, *asked, *served(study, jobs)]):
+    by_vllm = [*asked, *served(study, jobs)]
+    for name in dict.fromkeys([*fetched, *trained, *by_vllm]):
         settings = study.config["models"][name]
         folder = Path(settings["path"]) if name in fetched else Path(paths.base_model(name)).parent
         if not folder.is_dir():
@@ -37,11 +38,7 @@ def models(study: Study, jobs: Jobs) -> Iterator[str]:
         lengths = {"sampling.max_length": study.config["sampling"]["max_length"]} if name in (*fetched, *asked) else {}
         lengths |= {"max_length": study.config["max_length"]} if name in (*fetched, *trained) else {}
         yield from _context(name, folder, lengths)
-        if (
-            not study.gpu
-            and name in (*asked, *served(study, jobs))
-            and (reason := heads_too_odd_for_cpu(config_of(folder)))
-        ):
+        if not study.gpu and name in by_vllm and (reason := heads_too_odd_for_cpu(config_of(folder))):
             yield f"models.{name} {reason}"
         yield from _targets(study, jobs, name, folder)
 
@@ -111,11 +108,6 @@ def network(folder: Path) -> Path:
     return folder / "ranker" if (folder / "ranker").is_dir() else folder
 
 
-def is_reward_model(config: Mapping[str, Any]) -> bool:
-    """Whether a network's configuration is that of a sequence classifier."""
-    return (config.get("architectures") or [""])[0].endswith("ForSequenceClassification")
-
-
 def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
     """What is wrong with the folders of preference models."""
     for name in dict.fromkeys(job["name"] for job in jobs.of("fetch_preference_model")):
@@ -130,7 +122,7 @@ def preference_models(study: Study, jobs: Jobs) -> Iterator[str]:
         yield from _folder(key, model, "a preference model")
         if config and not is_reward_model(config):
             yield (
-                f"{key} names {folder}, whose network is {(config.get('architectures') or ['of no kind'])[0]}; a ranker in llm-blender's layout or a reward model "
+                f"{key} names {folder}, whose network is {architecture_of(config) or 'of no kind'}; a ranker in llm-blender's layout or a reward model "
                 "(…ForSequenceClassification with one score) is expected"
             )
 

@@ -34,18 +34,8 @@ def dry_run(snakefile: Path, configuration: str, targets: Sequence[str], *option
         file.write(configuration)
         file.flush()
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--dry-run", "--forceall"]
-        # The run that asks has marked as unfinished what it is to make.
-        command += [
-            "--ignore-incomplete",
-            "--nolock",
-            "--cores",
-            "1",
-            *options,
-            "--configfile",
-            file.name,
-            "--",
-            *targets,
-        ]
+        command += ["--ignore-incomplete", "--nolock"]  # of the run that asks, which has marked what it is to make
+        command += ["--cores", "1", *options, "--configfile", file.name, "--", *targets]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         raise BadInput(f"Snakemake cannot plan {' '.join(targets)}: {_reason(done.stderr.strip() or done.stdout)}")

@@ -21,14 +21,13 @@ def sentence_of(error: Any, config: Mapping[str, Any]) -> str:
         allowed = list(error.schema["properties"])
         unknown = next(name for name in found if name not in allowed)
         where = ".".join([*(str(part) for part in error.absolute_path), str(unknown)])
-        close = difflib.get_close_matches(str(unknown), allowed, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return f"the key {where} is unknown; {hint}allowed here: {', '.join(allowed)}"
+        hint = " ".join([*meant(str(unknown), allowed), "allowed here:"])
+        return f"the key {where} is unknown; {hint} {', '.join(allowed)}"
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in found)
         of_missing = error.schema["properties"].get(missing, {}).get("description")
         lacking = f"{key} lacks the key {missing}" + (f" ({of_missing})" if of_missing else "")
-        return lacking + _misspelt(list(error.absolute_path), config)
+        return "; ".join([lacking, *_misspelt(list(error.absolute_path), config)])
     if error.validator == "type":
         return f"{key} is {_type(found, error.validator_value)}{about}"
     if error.validator == "enum" and isinstance(found, bool):
@@ -42,18 +41,18 @@ def sentence_of(error: Any, config: Mapping[str, Any]) -> str:
     return f"{key}: {error.message}"
 
 
-def meant(name: str, there: Iterable[str]) -> str:
-    """A question behind a sentence about an entry: whether another one was meant, whose name is nearly the same."""
+def meant(name: str, there: Iterable[str]) -> list[str]:
+    """The question whether another name was meant, which is nearly the same; none where there is no such name."""
     close = difflib.get_close_matches(name, [other for other in there if other != name], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return [f"did you mean {one}?" for one in close]
 
 
-def _misspelt(path: list, config: Mapping[str, Any]) -> str:
+def _misspelt(path: list, config: Mapping[str, Any]) -> list[str]:
     """An entry that lacks what every entry has may be another one, misspelt."""
     section: Any = config
     for part in path[:-1]:
         section = section[part]
-    return meant(str(path[-1]), section) if path and isinstance(section, Mapping) else ""
+    return meant(str(path[-1]), section) if path and isinstance(section, Mapping) else []
 
 
 def _type(found: Any, expected: str | list[str]) -> str:

@@ -4,7 +4,6 @@ Needs jsonschema, which Snakemake brings along; the Snakefile imports this modul
 """
 
 import copy
-import difflib
 import json
 import math
 import os
@@ -271,8 +270,8 @@ def _check_preference_model(config: dict, where: str, model: dict) -> None:
     """A preference model is one of three things, and its settings belong to what it is."""
     if sum(model[key] is not None for key in ("path", "training", "judge")) != 1:
         name = where.removeprefix("preference_models.")
-        hint = meant(name, config["preference_models"])
-        raise BadInput(f"configuration: {where} needs exactly one of path, training and judge{hint}")
+        needed = f"{where} needs exactly one of path, training and judge"
+        raise BadInput(f"configuration: {'; '.join([needed, *meant(name, config['preference_models'])])}")
     own_engine = model["engine"] in ("llm-blender", "rank")
     if own_engine != (model["batch_size"] is not None):
         raise BadInput(
@@ -529,11 +528,8 @@ def check_policy(config: dict, name: str, where: str) -> None:
 
 def _expect(section: dict, where: str, name: str) -> None:
     if name not in section:
-        close = difflib.get_close_matches(name, section, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise BadInput(
-            f"configuration: {where} names '{name}', which is not there; {hint}known are {', '.join(section)}"
-        )
+        hint = " ".join([*meant(name, section), "known are"])
+        raise BadInput(f"configuration: {where} names '{name}', which is not there; {hint} {', '.join(section)}")
 
 
 def _expect_data(config: dict, split: str) -> None:
